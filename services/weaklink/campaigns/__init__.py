@@ -1,0 +1,1 @@
+"""Stage: activity and shared identifiers to campaigns and decisions."""

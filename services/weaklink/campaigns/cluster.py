@@ -1,0 +1,1 @@
+"""Communities, member test, cluster test."""

@@ -1,0 +1,1 @@
+"""Conduct and structure of accounts."""

@@ -1,0 +1,1 @@
+"""Account profiles: the fold of activity."""

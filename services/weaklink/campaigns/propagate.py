@@ -1,0 +1,1 @@
+"""Belief, at first hand and across parties."""

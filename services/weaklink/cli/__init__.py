@@ -1,0 +1,1 @@
+"""The command `weaklink`: one module per command group."""

@@ -1,0 +1,44 @@
+"""`weaklink`: puts the command groups together and turns Weaklink's errors into one clear line."""
+
+import sys
+from importlib import import_module
+from typing import Final
+
+import typer
+
+from weaklink import __version__
+from weaklink.errors import WeaklinkError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Pool what each party sees of model-extraction campaigns, and act on the weak links.",
+)
+
+GROUPS: Final = ("provision", "party", "partner", "run", "actions", "lag", "audit", "backtest", "demo", "replay")
+"""One module of `weaklink.cli` each; every one has `register(app)`. They import heavy packages only inside commands."""
+
+for group in GROUPS:
+    import_module(f"weaklink.cli.{group}").register(app)
+
+
+@app.callback(invoke_without_command=True)
+def version(show: bool = typer.Option(False, "--version", help="Print the version and leave.")) -> None:
+    """Pool what each party sees of model-extraction campaigns, and act on the weak links."""
+    if show:
+        print(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point: errors that Weaklink raises on purpose are a message and exit code 1, not a traceback."""
+    try:
+        app()
+    except WeaklinkError as error:
+        print(f"weaklink: {error}", file=sys.stderr)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        print(
+            f"weaklink: this command needs the package {error.name}: pip install 'weaklink[services]'", file=sys.stderr
+        )
+        sys.exit(1)

@@ -1,0 +1,1 @@
+"""Stage: links to shared identifiers."""

@@ -1,0 +1,1 @@
+"""Stage: decisions and receipts to actions, through the ledger (Faust)."""

@@ -1,0 +1,1 @@
+"""Graduated measures: which proposals become actions."""

@@ -1,0 +1,1 @@
+"""Stage: party events to links and activity, exactly once."""

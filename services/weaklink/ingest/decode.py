@@ -1,0 +1,1 @@
+"""Whole record batches to frames of events."""

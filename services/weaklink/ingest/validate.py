@@ -1,0 +1,1 @@
+"""Rules that every event must keep."""

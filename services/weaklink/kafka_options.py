@@ -1,0 +1,43 @@
+"""Connection options that every Kafka client of Weaklink shares."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+
+class KafkaConfig(BaseModel):
+    """How to reach the cluster (environment: WEAKLINK_KAFKA__<NAME>)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bootstrap_servers: str = "127.0.0.1:9092"
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
+    username: str | None = None
+    password: SecretStr | None = None
+    ssl_cafile: str | None = None
+    ssl_certfile: str | None = None
+    ssl_keyfile: str | None = None
+    session_timeout_ms: int = 10_000
+    transaction_timeout_ms: int = 10_000
+    replication_factor: int = 1
+
+    def client_options(self) -> dict[str, Any]:
+        """Keyword arguments for KafkaConsumer, KafkaProducer and KafkaAdminClient."""
+        options: dict[str, Any] = {
+            "bootstrap_servers": self.bootstrap_servers.split(","),
+            "security_protocol": self.security_protocol,
+        }
+        if self.security_protocol.startswith("SASL"):
+            options |= {
+                "sasl_mechanism": self.sasl_mechanism,
+                "sasl_plain_username": self.username,
+                "sasl_plain_password": self.password.get_secret_value() if self.password else None,
+            }
+        if self.security_protocol.endswith("SSL"):
+            options |= {
+                "ssl_cafile": self.ssl_cafile,
+                "ssl_certfile": self.ssl_certfile,
+                "ssl_keyfile": self.ssl_keyfile,
+            }
+        return options

@@ -1,0 +1,1 @@
+"""Running Weaklink: topics, lag, audit, local broker."""

@@ -1,0 +1,254 @@
+"""A real Apache Kafka cluster on loopback: one or several KRaft nodes as child processes, with or without SCRAM.
+
+Demo, tests and benchmarks share it. Settings and timings are measured ones: see the notes beside them.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import uuid
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from weaklink.errors import BrokerError
+from weaklink.kafka_options import KafkaConfig
+from weaklink.ops.kafka_jars import ensure_jars
+
+ADMIN: Final = "admin"
+_START_TIMEOUT_SECONDS: Final = 60
+_STOP_TIMEOUT_SECONDS: Final = 20
+
+# Small machine, quick failover: with Kafka's defaults a killed controller stalls partitions for 8-9 s, with these for about 4 s.
+_COMMON: Final = """
+process.roles=broker,controller
+controller.listener.names=CONTROLLER
+offsets.topic.num.partitions=8
+transaction.state.log.num.partitions=8
+group.initial.rebalance.delay.ms=0
+auto.create.topics.enable=false
+num.network.threads=2
+num.io.threads=4
+num.recovery.threads.per.data.dir=1
+log.cleaner.dedupe.buffer.size=16777216
+message.max.bytes=16777216
+replica.fetch.max.bytes=16777216
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+controller.quorum.fetch.timeout.ms=1000
+controller.quorum.election.timeout.ms=500
+transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
+"""
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports on loopback that are free at this moment, all different."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+
+
+@dataclass
+class LocalCluster:
+    """`with LocalCluster(folder) as cluster:` starts `nodes` brokers below `folder` and stops them at the end."""
+
+    folder: Path
+    nodes: int = 1
+    scram: bool = False
+    heap_mib: int = 512
+    admin_password: str = field(default_factory=lambda: secrets.token_urlsafe(18))
+    extra_properties: dict[str, str] = field(default_factory=dict)
+    _ports: list[int] = field(default_factory=list)
+    _processes: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """host:port of every node's client listener."""
+        return ",".join(f"127.0.0.1:{port}" for port in self._ports[: self.nodes])
+
+    @property
+    def kafka(self) -> KafkaConfig:
+        """How an administrator connects."""
+        replication = min(self.nodes, 3)
+        if not self.scram:
+            return KafkaConfig(bootstrap_servers=self.bootstrap_servers, replication_factor=replication)
+        return KafkaConfig(
+            bootstrap_servers=self.bootstrap_servers,
+            replication_factor=replication,
+            security_protocol="SASL_PLAINTEXT",
+            username=ADMIN,
+            password=self.admin_password,  # type: ignore[arg-type]  # pydantic makes it a SecretStr
+        )
+
+    def pid(self, node: int) -> int:
+        """The process id of node 1, 2, ..."""
+        return self._processes[node].pid
+
+    def start(self) -> Self:
+        """Format the storage and start every node. Raises BrokerError with the end of the log when one does not come up."""
+        jars = ensure_jars()
+        self._ports = free_ports(2 * self.nodes)
+        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        directories = [urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=") for _ in range(self.nodes)]
+        voters = ",".join(
+            f"{i + 1}@127.0.0.1:{self._ports[self.nodes + i]}:{directories[i]}" for i in range(self.nodes)
+        )
+        for node in range(1, self.nodes + 1):
+            self._format(jars, node, cluster_id, voters)
+        try:
+            for node in range(1, self.nodes + 1):
+                self.start_node(node)
+            for node in range(1, self.nodes + 1):
+                self._await_port(node)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def start_node(self, node: int) -> None:
+        """Start (again) one node on its storage; does not wait for it."""
+        log = (self._node_folder(node) / "broker.log").open("ab")
+        command = [
+            "java",
+            f"-Xmx{self.heap_mib}m",
+            "-XX:+UseG1GC",
+            "-Dlog4j2.level=INFO",
+            "-cp",
+            f"{ensure_jars()}/*",
+            "kafka.Kafka",
+            str(self._node_folder(node) / "server.properties"),
+        ]
+        with log:
+            # Its own session, so that Ctrl-C in the terminal reaches only us, and we stop it in order.
+            self._processes[node] = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=self._java_env(),
+                start_new_session=True,
+            )
+
+    def kill_node(self, node: int) -> None:
+        """kill -9 one node."""
+        self._processes[node].kill()
+        self._processes[node].wait()
+
+    def stop(self) -> None:
+        """Stop every node; after a grace period, kill it."""
+        for process in self._processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + _STOP_TIMEOUT_SECONDS
+        for process in self._processes.values():
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._processes.clear()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _node_folder(self, node: int) -> Path:
+        return self.folder / f"node-{node}"
+
+    def _format(self, jars: Path, node: int, cluster_id: str, voters: str) -> None:
+        folder = self._node_folder(node)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        properties = folder / "server.properties"
+        properties.write_text(self._properties(node), encoding="utf-8")
+        command = [
+            "java",
+            "-Xmx128m",
+            "-cp",
+            f"{jars}/*",
+            "kafka.tools.StorageTool",
+            "format",
+            "-t",
+            cluster_id,
+            "-c",
+            str(properties),
+            "--initial-controllers",
+            voters,
+        ]
+        if self.scram:
+            command += ["--add-scram", f"SCRAM-SHA-512=[name={ADMIN},password={self.admin_password}]"]
+        run = subprocess.run(command, capture_output=True, text=True, env=self._java_env(), check=False)
+        if run.returncode != 0:
+            raise BrokerError(f"Kafka could not format {folder}:\n{(run.stdout + run.stderr)[-2000:]}")
+
+    def _properties(self, node: int) -> str:
+        client, controller = self._ports[node - 1], self._ports[self.nodes + node - 1]
+        replicas = min(self.nodes, 3)
+        lines = {
+            "node.id": str(node),
+            "listeners": f"CLIENT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": f"CLIENT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller}",
+            "inter.broker.listener.name": "CLIENT",
+            "listener.security.protocol.map": f"CLIENT:{'SASL_PLAINTEXT' if self.scram else 'PLAINTEXT'},CONTROLLER:PLAINTEXT",
+            "controller.quorum.bootstrap.servers": ",".join(f"127.0.0.1:{port}" for port in self._ports[self.nodes :]),
+            "log.dirs": str(self._node_folder(node) / "data"),
+            "offsets.topic.replication.factor": str(replicas),
+            "transaction.state.log.replication.factor": str(replicas),
+            "transaction.state.log.min.isr": str(min(replicas, 2)),
+            "default.replication.factor": str(replicas),
+            "min.insync.replicas": str(min(replicas, 2)),
+        }
+        if self.scram:
+            lines |= {
+                "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+                "sasl.mechanism.inter.broker.protocol": "SCRAM-SHA-512",
+                "listener.name.client.scram-sha-512.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required "
+                f'username="{ADMIN}" password="{self.admin_password}";',
+                "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+                "allow.everyone.if.no.acl.found": "false",
+                # ANONYMOUS: the plaintext controller listener, which is bound to loopback. Without it the broker never serves.
+                "super.users": f"User:{ADMIN};User:ANONYMOUS",
+            }
+        return _COMMON + "\n".join(f"{key}={value}" for key, value in (lines | self.extra_properties).items()) + "\n"
+
+    def _java_env(self) -> dict[str, str]:
+        return {**os.environ, "LC_ALL": "C.UTF-8"}
+
+    def _await_port(self, node: int) -> None:
+        deadline = time.monotonic() + _START_TIMEOUT_SECONDS
+        log = self._node_folder(node) / "broker.log"
+        while time.monotonic() < deadline:
+            if self._processes[node].poll() is not None:
+                break
+            if "Kafka Server started" in log.read_text(errors="replace"):
+                return
+            time.sleep(0.1)
+        raise BrokerError(
+            f"Kafka node {node} did not come up within {_START_TIMEOUT_SECONDS} s; the end of {log}:\n{log.read_text(errors='replace')[-3000:]}"
+        )
+
+
+@contextlib.contextmanager
+def existing_or_local(folder: Path) -> Iterator[KafkaConfig]:
+    """The cluster of WEAKLINK_KAFKA__BOOTSTRAP_SERVERS where it is set, else a local one for the time of the block."""
+    if "WEAKLINK_KAFKA__BOOTSTRAP_SERVERS" in os.environ:
+        from weaklink.settings import load_settings
+
+        yield load_settings().kafka
+    else:
+        with LocalCluster(folder) as cluster:
+            yield cluster.kafka

@@ -1,0 +1,1 @@
+"""SDK for parties: publish events, receive actions, answer with receipts."""

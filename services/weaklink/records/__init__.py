@@ -1,0 +1,1 @@
+"""Schemas, framing and the single-record codec."""

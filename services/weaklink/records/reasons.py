@@ -1,0 +1,48 @@
+"""Why an event is rejected: the values of the header `weaklink-reason` on `party.<id>.rejects`.
+
+`EXPLANATIONS` says, for a person at the party, what each means and how to mend it.
+"""
+
+from typing import Final
+
+EMPTY_VALUE: Final = "EMPTY_VALUE"
+UNKNOWN_FRAMING: Final = "UNKNOWN_FRAMING"
+UNKNOWN_SCHEMA: Final = "UNKNOWN_SCHEMA"
+MALFORMED: Final = "MALFORMED"
+TRAILING_BYTES: Final = "TRAILING_BYTES"
+NOT_UTF8: Final = "NOT_UTF8"
+RECORD_NOT_ALLOWED: Final = "RECORD_NOT_ALLOWED"
+BAD_EVENT_ID: Final = "BAD_EVENT_ID"
+BAD_ACCOUNT: Final = "BAD_ACCOUNT"
+TOO_MANY_IDENTIFIERS: Final = "TOO_MANY_IDENTIFIERS"
+BAD_IDENTIFIER: Final = "BAD_IDENTIFIER"
+TOO_OLD: Final = "TOO_OLD"
+IN_THE_FUTURE: Final = "IN_THE_FUTURE"
+NEGATIVE_COUNT: Final = "NEGATIVE_COUNT"
+BAD_INTERVAL: Final = "BAD_INTERVAL"
+BAD_TEXT: Final = "BAD_TEXT"
+BATCH_TOO_LARGE: Final = "BATCH_TOO_LARGE"
+NOT_YOUR_ACTION: Final = "NOT_YOUR_ACTION"
+UNKNOWN_ACTION: Final = "UNKNOWN_ACTION"
+
+EXPLANATIONS: Final[dict[str, str]] = {
+    EMPTY_VALUE: "The message has no value. Publish one Avro event per message; deletions have no meaning here.",
+    UNKNOWN_FRAMING: "The first bytes are neither C3 01 (Avro single-object encoding) nor 00 (Confluent wire format).",
+    UNKNOWN_SCHEMA: "No schema with this fingerprint or id is known or allowed. Use the schemas that the SDK ships.",
+    MALFORMED: "The bytes are not one event of the schema that the frame names: truncated, or damaged.",
+    TRAILING_BYTES: "Bytes are left over after the event. Publish exactly one event per message.",
+    NOT_UTF8: "A string is not valid UTF-8.",
+    RECORD_NOT_ALLOWED: "A party of this kind may not publish this record.",
+    BAD_EVENT_ID: "event_id must be exactly 16 bytes.",
+    BAD_ACCOUNT: "account must have 1 to 128 characters, none of them a control character.",
+    TOO_MANY_IDENTIFIERS: "An event carries at most 32 identifiers.",
+    BAD_IDENTIFIER: "A token must be 17 bytes and begin with a known kind byte.",
+    TOO_OLD: "occurred_at is older than this record's limit.",
+    IN_THE_FUTURE: "occurred_at is more than 5 minutes ahead of the time at which the broker stored the event.",
+    NEGATIVE_COUNT: "Counts and lengths of windows must not be negative.",
+    BAD_INTERVAL: "released_at must not lie before occurred_at.",
+    BAD_TEXT: "A text field is empty where it must not be, longer than 256 characters, or holds control characters.",
+    BATCH_TOO_LARGE: "A record batch inflates to more than the limit. Send smaller batches.",
+    NOT_YOUR_ACTION: "The receipt answers an action that was addressed to another party.",
+    UNKNOWN_ACTION: "The receipt names an action that was never issued.",
+}

@@ -1,0 +1,56 @@
+"""All settings, composed of one section per folder. Environment: WEAKLINK_<SECTION>__<NAME>."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from weaklink.campaigns.config import CampaignsConfig
+from weaklink.correlate.config import CorrelateConfig
+from weaklink.enforce.config import EnforceConfig
+from weaklink.ingest.config import IngestConfig
+from weaklink.kafka_options import KafkaConfig
+from weaklink.partner.config import PartnerConfig
+from weaklink.stream.config import StreamConfig
+from weaklink.weaklinks.config import WeakLinksConfig
+
+
+class TopicsConfig(BaseModel):
+    """Partitions of internal topics; fixed once they are created."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    links_partitions: int = 4
+    activity_partitions: int = 4
+    shared_partitions: int = 4
+    decisions_partitions: int = 4
+    chunk_bytes_max: int = 8 << 20
+    events_message_bytes_max: int = 1 << 20
+    rejects_message_bytes_max: int = 2 << 20
+
+
+class Settings(BaseSettings):
+    """Everything that a person can set. `clock` is `append` (the broker's time) or `event` (replay, demo, backtest)."""
+
+    model_config = SettingsConfigDict(env_prefix="WEAKLINK_", env_nested_delimiter="__", frozen=True, extra="ignore")
+
+    clock: Literal["append", "event"] = "append"
+    data_folder: Path = Path("build/weaklink")
+    log_json: bool | None = None
+    log_level: str = "info"
+
+    kafka: KafkaConfig = KafkaConfig()
+    topics: TopicsConfig = TopicsConfig()
+    stream: StreamConfig = StreamConfig()
+    ingest: IngestConfig = IngestConfig()
+    correlate: CorrelateConfig = CorrelateConfig()
+    campaigns: CampaignsConfig = CampaignsConfig()
+    weaklinks: WeakLinksConfig = WeakLinksConfig()
+    enforce: EnforceConfig = EnforceConfig()
+    partner: PartnerConfig = PartnerConfig()
+
+
+def load_settings() -> Settings:
+    """Settings from the environment."""
+    return Settings()

@@ -1,0 +1,1 @@
+"""Simulated worlds, parties and adversaries in a closed loop."""

@@ -1,0 +1,1 @@
+"""Pure functions: which measures cut most of a campaign with least harm."""

@@ -1,5 +1,9 @@
-"""Fixtures that every test may use: a Kafka cluster (existing, or local on loopback), shared by the session."""
+"""Fixtures that every test may use: a real Kafka cluster, shared by the session.
 
+Taken in this order: the cluster of WEAKLINK_KAFKA__BOOTSTRAP_SERVERS, a container where a Docker engine answers, a local process.
+"""
+
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +15,39 @@ from weaklink.kafka_options import KafkaConfig
 from weaklink.ops.broker import existing_or_local
 from weaklink.ops.kafka_jars import missing_tools
 
+_KAFKA_IMAGE = "confluentinc/cp-kafka:7.9.0"
+
+
+def docker_answers() -> bool:
+    """Whether a Docker engine can be used (a client without an engine does not count)."""
+    import docker
+    from docker.errors import DockerException
+
+    with contextlib.suppress(DockerException):
+        return bool(docker.from_env(timeout=3).ping())
+    return False
+
+
+@contextlib.contextmanager
+def kafka_container() -> Iterator[KafkaConfig]:
+    """Kafka in a container, with the broker settings that Weaklink relies on."""
+    from testcontainers.kafka import KafkaContainer
+
+    container = KafkaContainer(_KAFKA_IMAGE).with_kraft()
+    container = container.with_env("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false").with_env("KAFKA_MESSAGE_MAX_BYTES", "16777216")
+    with container as running:
+        yield KafkaConfig(bootstrap_servers=running.get_bootstrap_server())
+
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaConfig]:
     """How to reach a real Kafka. Tests use topics and groups of their own names, since the cluster is shared."""
-    if "WEAKLINK_KAFKA__BOOTSTRAP_SERVERS" not in os.environ and (missing := missing_tools()):
+    configured = "WEAKLINK_KAFKA__BOOTSTRAP_SERVERS" in os.environ
+    if not configured and docker_answers():
+        with kafka_container() as config:
+            yield config
+        return
+    if not configured and (missing := missing_tools()):
         pytest.skip("; ".join(missing))
     try:
         with existing_or_local(Path(tmp_path_factory.mktemp("kafka"))) as config:

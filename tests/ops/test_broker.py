@@ -1,0 +1,64 @@
+"""The local cluster: real brokers that start, serve, fail over and stop."""
+
+from pathlib import Path
+
+import psutil
+import pytest
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from weaklink.errors import BrokerError
+from weaklink.kafka_options import KafkaConfig
+from weaklink.ops import kafka_jars
+from weaklink.ops.broker import LocalCluster, free_ports
+
+
+def round_trip(kafka: KafkaConfig, topic: str) -> bytes:
+    """Create a topic, send one message, read it back."""
+    admin = KafkaAdminClient(**kafka.client_options())
+    admin.create_topics({topic: {"num_partitions": 1, "replication_factor": kafka.replication_factor}})
+    admin.close()
+    producer = KafkaProducer(**kafka.client_options(), acks="all")
+    producer.send(topic, b"hello").get(timeout=30)
+    producer.close()
+    consumer = KafkaConsumer(**kafka.client_options(), auto_offset_reset="earliest", consumer_timeout_ms=20_000)
+    consumer.assign([TopicPartition(topic, 0)])
+    value: bytes = next(iter(consumer)).value
+    consumer.close()
+    return value
+
+
+def test_free_ports_are_all_different() -> None:
+    """Several nodes never get the same port."""
+    assert len(set(free_ports(12))) == 12
+
+
+@pytest.mark.kafka
+def test_scram_lets_the_administrator_in_and_nobody_else(tmp_path: Path) -> None:
+    """With SCRAM, the right password serves and no password does not; stop leaves no process behind."""
+    with LocalCluster(tmp_path, scram=True) as cluster:
+        pid = cluster.pid(1)
+        assert round_trip(cluster.kafka, "scram") == b"hello"
+        stranger = KafkaConfig(bootstrap_servers=cluster.bootstrap_servers)
+        with pytest.raises(KafkaError):
+            KafkaAdminClient(**stranger.client_options(), bootstrap_timeout_ms=3000).list_topics()
+    assert not psutil.pid_exists(pid)
+
+
+@pytest.mark.kafka
+def test_three_nodes_serve_after_one_is_killed(tmp_path: Path) -> None:
+    """A three-node cluster goes on after kill -9 of a node, and takes the node back."""
+    with LocalCluster(tmp_path, nodes=3, heap_mib=256) as cluster:
+        assert round_trip(cluster.kafka, "before") == b"hello"
+        cluster.kill_node(1)
+        assert round_trip(cluster.kafka, "after") == b"hello"
+        cluster.start_node(1)
+
+
+def test_a_machine_without_java_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No Java and no Maven: one clear message that names both and the way out."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(BrokerError, match=r"(?s)Java 17.*Maven.*WEAKLINK_KAFKA__BOOTSTRAP_SERVERS"):
+        kafka_jars.ensure_jars()

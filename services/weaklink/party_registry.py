@@ -1,8 +1,11 @@
 """The registry of parties: the compacted topic `weaklink.parties`, read whole (it is small) and written one party at a time."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
 
 from weaklink import topology
 from weaklink.errors import BrokerError, PartyError
@@ -12,26 +15,48 @@ from weaklink.parties import Party
 _SEND_TIMEOUT_SECONDS = 30
 
 
+@contextmanager
+def _broker_errors(kafka: KafkaConfig) -> Iterator[None]:
+    """What Kafka says against a request becomes a BrokerError that names the cluster."""
+    try:
+        yield
+    except KafkaError as error:
+        raise BrokerError(
+            f"the registry of parties at {kafka.bootstrap_servers} cannot be used: {error} "
+            "(WEAKLINK_KAFKA__BOOTSTRAP_SERVERS says where Kafka is)"
+        ) from error
+
+
+def _missing(kafka: KafkaConfig) -> BrokerError:
+    return BrokerError(
+        f"topic {topology.PARTIES} does not exist on {kafka.bootstrap_servers}: run `weaklink provision`"
+    )
+
+
 class PartyRegistry:
     """Parties by id; `refresh()` takes in what has been added or removed since. One reader for one process, not thread-safe."""
 
     def __init__(self, kafka: KafkaConfig) -> None:
         self._kafka = kafka
         self._partition = TopicPartition(topology.PARTIES, 0)
-        self._consumer = KafkaConsumer(
-            **kafka.client_options(), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
-        )
+        with _broker_errors(kafka):
+            self._consumer = KafkaConsumer(
+                **kafka.client_options(), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+            )
         self._consumer.assign([self._partition])
         self._consumer.seek_to_beginning(self._partition)
         self._parties: dict[str, Party] = {}
 
     def refresh(self) -> dict[str, Party]:
-        """Every party as of now. Raises BrokerError when the topic is missing."""
+        """Every party as of now. Raises BrokerError when the topic is missing or Kafka cannot be reached."""
+        with _broker_errors(self._kafka):
+            return self._refresh()
+
+    def _refresh(self) -> dict[str, Party]:
+        # Asked first, because end_offsets of a missing topic waits for its whole timeout.
+        if not self._consumer.partitions_for_topic(self._partition.topic):
+            raise _missing(self._kafka)
         ends = self._consumer.end_offsets([self._partition])
-        if self._partition not in ends:
-            raise BrokerError(
-                f"topic {topology.PARTIES} does not exist on {self._kafka.bootstrap_servers}: run `weaklink provision`"
-            )
         while self._consumer.position(self._partition) < ends[self._partition]:
             for record in self._consumer.poll(timeout_ms=1000).get(self._partition, ()):
                 party_id = record.key.decode()
@@ -67,9 +92,12 @@ def find_party(kafka: KafkaConfig, party_id: str) -> Party:
 
 def write_party(kafka: KafkaConfig, party_id: str, party: Party | None) -> None:
     """Register or change a party; None removes it. Returns when the broker has it."""
-    producer = KafkaProducer(**kafka.client_options(), acks="all")
-    try:
-        value = json.dumps(party.model_dump(mode="json")).encode() if party else None
-        producer.send(topology.PARTIES, key=party_id.encode(), value=value).get(timeout=_SEND_TIMEOUT_SECONDS)
-    finally:
-        producer.close()
+    value = json.dumps(party.model_dump(mode="json")).encode() if party else None
+    with _broker_errors(kafka):
+        producer = KafkaProducer(
+            **kafka.client_options(), acks="all", max_block_ms=_SEND_TIMEOUT_SECONDS * 1000, linger_ms=0
+        )
+        try:
+            producer.send(topology.PARTIES, key=party_id.encode(), value=value).get(timeout=_SEND_TIMEOUT_SECONDS)
+        finally:
+            producer.close()

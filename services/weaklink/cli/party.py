@@ -1,7 +1,98 @@
-"""Commands of the group party."""
+"""`weaklink party add|list|show|remove`: the registry of parties."""
+
+import json
+from typing import Annotated
 
 import typer
+
+from weaklink.parties import PartyKind
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
+    group = typer.Typer(no_args_is_help=True, help="The registry of parties, and their topics.")
+    group.command("add")(add)
+    group.command("list")(list_parties)
+    group.command("show")(show)
+    group.command("remove")(remove)
+    app.add_typer(group, name="party")
+
+
+def add(
+    party_id: Annotated[str, typer.Argument(metavar="ID", help="2 to 40 of a-z, 0-9 and '-'.")],
+    kind: Annotated[PartyKind, typer.Option("--kind", help="What the party does for a living.")],
+    name: str = typer.Option("", "--name", help="Its name for people."),
+    partitions: int = typer.Option(
+        2, "--partitions", min=1, max=1024, help="Partitions of its events topic; fixed once created."
+    ),
+) -> None:
+    """Create a party's three topics, then register it. Safe to repeat."""
+    from pydantic import ValidationError
+
+    from weaklink.errors import PartyError
+    from weaklink.ops.provision import add_party
+    from weaklink.parties import Party
+    from weaklink.settings import load_settings
+
+    try:
+        party = Party(id=party_id, kind=kind, name=name, events_partitions=partitions)
+    except ValidationError as error:
+        raise PartyError("; ".join(str(one["msg"]).removeprefix("Value error, ") for one in error.errors())) from error
+    add_party(load_settings(), party)
+    typer.echo(
+        f"{party.id} ({party.kind}) may publish on {party.events_topic} and reads {party.actions_topic} and {party.rejects_topic}"
+    )
+
+
+def list_parties(as_json: bool = typer.Option(False, "--json", help="One JSON object a line.")) -> None:
+    """Every registered party."""
+    from weaklink.party_registry import read_parties
+    from weaklink.settings import load_settings
+
+    parties = sorted(read_parties(load_settings().kafka).values(), key=lambda party: party.id)
+    if as_json:
+        for party in parties:
+            typer.echo(party.model_dump_json())
+        return
+    if not parties:
+        typer.echo("no parties yet: weaklink party add ID --kind lab|router|cloud|payment", err=True)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("party", "kind", "name", "partitions", "added", box=None, pad_edge=False)
+    for party in parties:
+        table.add_row(
+            party.id, party.kind, party.name, str(party.events_partitions), f"{party.added_at:%Y-%m-%d %H:%M}"
+        )
+    Console().print(table)
+
+
+def show(party_id: str = typer.Argument(metavar="ID")) -> None:
+    """One party, its topics and what it may publish, as JSON."""
+    from weaklink.parties import MAY_PUBLISH
+    from weaklink.party_registry import find_party
+    from weaklink.settings import load_settings
+
+    party = find_party(load_settings().kafka, party_id)
+    fields = party.model_dump(mode="json")
+    fields["topics"] = {"events": party.events_topic, "rejects": party.rejects_topic, "actions": party.actions_topic}
+    fields["may_publish"] = sorted(record for record, kinds in MAY_PUBLISH.items() if party.kind in kinds)
+    typer.echo(json.dumps(fields, indent=2))
+
+
+def remove(
+    party_id: str = typer.Argument(metavar="ID"),
+    delete_topics: bool = typer.Option(False, "--delete-topics", help="Delete its topics and all that they hold."),
+    yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask before deleting topics."),
+) -> None:
+    """Take a party out of the registry; its topics stay unless --delete-topics."""
+    from weaklink.ops.provision import remove_party
+    from weaklink.settings import load_settings
+
+    if delete_topics and not yes:
+        typer.confirm(
+            f"Delete the events, rejects and actions of {party_id}? They cannot be restored", abort=True, err=True
+        )
+    remove_party(load_settings(), party_id, delete_topics=delete_topics)
+    typer.echo(f"{party_id} is removed" + (", and its topics" if delete_topics else "; its topics are kept"))

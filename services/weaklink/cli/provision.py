@@ -1,7 +1,68 @@
-"""Commands of the group provision."""
+"""`weaklink provision`: topics as the topology and the registry of parties want them."""
+
+import json
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from weaklink.ops.provision import Step
+
+_COLOURS = {"create": "green", "configure": "yellow", "fine": "dim", "conflict": "red"}
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
+    app.command("provision")(provision)
+
+
+def provision(
+    dry_run: bool = typer.Option(False, "--dry-run", help="Show the plan and change nothing."),
+    yes: bool = typer.Option(False, "--yes", "-y", help="Execute the plan without asking."),
+    check: bool = typer.Option(
+        False, "--check", help="Change nothing; exit code 1 unless everything is as it should be."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print the plan as JSON lines."),
+) -> None:
+    """Create or mend Weaklink's topics and those of every registered party; shows the plan first."""
+    from weaklink.ops.provision import Change, apply, plan
+    from weaklink.settings import load_settings
+
+    settings = load_settings()
+    steps = plan(settings)
+    show_plan(steps, as_json=as_json)
+    pending = [step for step in steps if step.change is not Change.FINE]
+    if check:
+        raise typer.Exit(1 if pending else 0)
+    if dry_run or not pending:
+        return
+    if any(step.change is Change.CONFLICT for step in steps) or yes or typer.confirm("Execute this plan?", err=True):
+        apply(settings.kafka, steps)
+        typer.echo(f"done: {len(pending)} topics", err=True)
+    else:
+        raise typer.Exit(1)
+
+
+def show_plan(steps: "list[Step]", *, as_json: bool) -> None:
+    """Print one line per topic: what will happen to it and why."""
+    if as_json:
+        for step in steps:
+            typer.echo(
+                json.dumps({"change": step.change, "topic": step.topic.name, "partitions": step.topic.partitions,
+                            "replication_factor": step.topic.replication_factor, "configs": dict(step.topic.configs), "details": step.details})
+            )  # fmt: skip
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", "topic", "partitions", "replicas", "difference", box=None, pad_edge=False)
+    for step in steps:
+        colour = _COLOURS[step.change]
+        table.add_row(
+            f"[{colour}]{step.change}[/]",
+            step.topic.name,
+            str(step.topic.partitions),
+            str(step.topic.replication_factor),
+            "\n".join(step.details),
+        )
+    Console().print(table)

@@ -1,0 +1,223 @@
+"""Provisioning: a plan that is shown before it is executed, and that finds nothing to do the second time."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from kafka import KafkaConsumer, KafkaProducer
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from typer.testing import CliRunner
+
+from weaklink import topology
+from weaklink.cli.main import app
+from weaklink.errors import BrokerError, PartyError
+from weaklink.kafka_options import KafkaConfig
+from weaklink.ops.provision import (
+    Change,
+    Topic,
+    add_party,
+    apply,
+    compare,
+    internal_topics,
+    party_topics,
+    plan,
+    plan_topics,
+    provision,
+    remove_party,
+)
+from weaklink.parties import Party, PartyKind
+from weaklink.party_registry import PartyRegistry, read_parties
+from weaklink.settings import Settings
+
+
+def unique_party(kind: PartyKind = PartyKind.LAB, **fields: object) -> Party:
+    return Party.model_validate({"id": f"t-{uuid.uuid4().hex[:12]}", "kind": kind, **fields})
+
+
+@pytest.fixture
+def settings(kafka: KafkaConfig) -> Settings:
+    """Settings for the test cluster, with its internal topics in place."""
+    settings = Settings(kafka=kafka)
+    provision(settings)
+    return settings
+
+
+@pytest.fixture
+def admin(kafka: KafkaConfig) -> Iterator[KafkaAdminClient]:
+    client = KafkaAdminClient(**kafka.client_options())
+    yield client
+    client.close()
+
+
+def as_found(topic: Topic, **changes: object) -> Topic:
+    fields = {"name": topic.name, "partitions": topic.partitions, "replication_factor": topic.replication_factor}
+    return Topic(**{**fields, "configs": {**topic.configs, "segment.ms": "1"}, **changes})  # type: ignore[arg-type]
+
+
+def test_every_topic_of_the_topology_is_planned_with_the_brokers_clock() -> None:
+    topics = internal_topics(Settings())
+    assert [topic.name for topic in topics] == [spec.name for spec in topology.TOPICS]
+    assert {topic.configs["message.timestamp.type"] for topic in topics} == {"LogAppendTime"}
+
+
+def test_compacted_topics_compact_and_the_others_have_a_retention() -> None:
+    topics = {topic.name: topic.configs for topic in internal_topics(Settings())}
+    assert topics[topology.CAMPAIGNS]["cleanup.policy"] == "compact"
+    assert "retention.ms" not in topics[topology.PARTIES]
+    assert topics[topology.LINKS]["cleanup.policy"] == "delete"
+    assert topics[topology.LINKS]["retention.ms"] == str(7 * 24 * 3600 * 1000)
+    assert topics[topology.DECISIONS]["retention.ms"] == str(14 * 24 * 3600 * 1000)
+
+
+def test_a_chunk_of_the_largest_size_fits_its_topic_with_its_headers() -> None:
+    settings = Settings()
+    for topic in internal_topics(settings):
+        assert int(topic.configs["max.message.bytes"]) > settings.topics.chunk_bytes_max
+
+
+def test_rejects_takes_larger_messages_than_events_and_keeps_them_longer() -> None:
+    events, rejects, actions = party_topics(Settings(), unique_party(events_partitions=5))
+    assert int(rejects.configs["max.message.bytes"]) > int(events.configs["max.message.bytes"])
+    assert (
+        int(actions.configs["retention.ms"])
+        > int(rejects.configs["retention.ms"])
+        > int(events.configs["retention.ms"])
+    )
+    assert (events.partitions, rejects.partitions, actions.partitions) == (5, 1, 1)
+
+
+def test_three_replicas_need_two_in_sync() -> None:
+    three = Settings(kafka=KafkaConfig(replication_factor=3))
+    assert {topic.configs["min.insync.replicas"] for topic in internal_topics(three)} == {"2"}
+    assert {topic.replication_factor for topic in internal_topics(three)} == {3}
+
+
+def test_a_topic_that_is_as_it_should_be_is_fine_whatever_else_the_broker_reports() -> None:
+    target = internal_topics(Settings())[0]
+    (step,) = compare([target], {target.name: as_found(target)})
+    assert step.change is Change.FINE
+
+
+def test_a_differing_setting_is_changed_and_named_with_both_values() -> None:
+    target = internal_topics(Settings())[1]
+    found = as_found(target, configs={**target.configs, "retention.ms": "1000"})
+    (step,) = compare([target], {target.name: found})
+    assert step.change is Change.CONFIGURE
+    assert step.configs == {"retention.ms": target.configs["retention.ms"]}
+    assert step.details == (f"retention.ms: 1000 -> {target.configs['retention.ms']}",)
+
+
+@pytest.mark.parametrize("changes", [{"partitions": 9}, {"replication_factor": 2}])
+def test_another_count_of_partitions_or_replicas_is_a_conflict_that_nothing_executes(changes: dict[str, int]) -> None:
+    target = internal_topics(Settings())[0]
+    steps = compare([target], {target.name: as_found(target, **changes)})
+    assert steps[0].change is Change.CONFLICT
+    with pytest.raises(BrokerError, match=r"weaklink\.parties has"):
+        apply(KafkaConfig(bootstrap_servers="127.0.0.1:1"), steps)  # raised before any connection
+
+
+@pytest.mark.kafka
+def test_provisioning_twice_changes_nothing_the_second_time(settings: Settings) -> None:
+    assert {step.change for step in provision(settings)} == {Change.FINE}
+
+
+@pytest.mark.kafka
+def test_a_setting_that_somebody_changed_is_mended(settings: Settings, admin: KafkaAdminClient) -> None:
+    party = add_party(settings, unique_party())
+    resource = ConfigResource(ConfigResourceType.TOPIC, party.events_topic, configs={"retention.ms": "60000"})
+    assert admin.alter_configs([resource])["topic"][party.events_topic] == "OK"
+    changed = [step for step in provision(settings) if step.topic.name == party.events_topic]
+    assert [step.change for step in changed] == [Change.CONFIGURE]
+    assert {step.change for step in plan_topics(settings.kafka, party_topics(settings, party))} == {Change.FINE}
+
+
+@pytest.mark.kafka
+def test_a_setting_that_the_broker_refuses_is_an_error_not_silence(settings: Settings) -> None:
+    (target,) = (topic for topic in internal_topics(settings) if topic.name == topology.RECEIPTS)
+    bad = Topic(target.name, target.partitions, target.replication_factor, {"retention.ms": "not-a-number"})
+    with pytest.raises(BrokerError, match=r"refused topic settings: weaklink\.receipts"):
+        apply(settings.kafka, plan_topics(settings.kafka, [bad]))
+
+
+@pytest.mark.kafka
+def test_the_broker_stamps_the_time_itself(settings: Settings) -> None:
+    party = add_party(settings, unique_party(events_partitions=1))
+    producer = KafkaProducer(**settings.kafka.client_options())
+    producer.send(party.events_topic, b"x", timestamp_ms=1000).get(timeout=30)
+    producer.close()
+    consumer = KafkaConsumer(
+        party.events_topic, **settings.kafka.client_options(), auto_offset_reset="earliest", consumer_timeout_ms=20_000
+    )
+    assert next(consumer).timestamp > 1_600_000_000_000
+    consumer.close()
+
+
+@pytest.mark.kafka
+def test_a_party_that_is_added_has_its_topics_and_is_in_the_registry(settings: Settings) -> None:
+    party = add_party(settings, unique_party(PartyKind.CLOUD, name="A cloud", events_partitions=3))
+    assert read_parties(settings.kafka)[party.id] == party
+    planned = {step.topic.name: step.change for step in plan(settings)}
+    assert {planned[topic] for topic in (party.events_topic, party.rejects_topic, party.actions_topic)} == {Change.FINE}
+
+
+@pytest.mark.kafka
+def test_adding_a_party_again_changes_its_name_and_nothing_else(settings: Settings) -> None:
+    party = add_party(settings, unique_party())
+    again = add_party(settings, Party(id=party.id, kind=party.kind, name="Renamed"))
+    assert (again.name, again.added_at) == ("Renamed", party.added_at)
+    assert read_parties(settings.kafka)[party.id] == again
+
+
+@pytest.mark.kafka
+def test_a_party_cannot_change_its_kind_or_its_partitions(settings: Settings) -> None:
+    party = add_party(settings, unique_party())
+    with pytest.raises(PartyError, match="is a lab already"):
+        add_party(settings, party.model_copy(update={"kind": PartyKind.CLOUD}))
+    with pytest.raises(BrokerError, match="has 2 partitions, should have 4"):
+        add_party(settings, party.model_copy(update={"events_partitions": 4}))
+    assert read_parties(settings.kafka)[party.id] == party
+
+
+@pytest.mark.kafka
+def test_removing_a_party_keeps_its_topics_unless_told_otherwise(settings: Settings, admin: KafkaAdminClient) -> None:
+    party = add_party(settings, unique_party())
+    remove_party(settings, party.id)
+    assert party.id not in read_parties(settings.kafka)
+    assert party.events_topic in admin.list_topics()
+    add_party(settings, party)
+    remove_party(settings, party.id, delete_topics=True)
+    assert not {party.events_topic, party.rejects_topic, party.actions_topic} & set(admin.list_topics())
+
+
+@pytest.mark.kafka
+def test_a_reader_of_the_registry_sees_what_is_added_and_removed_meanwhile(settings: Settings) -> None:
+    registry = PartyRegistry(settings.kafka)
+    party = unique_party()
+    assert party.id not in registry.refresh()
+    add_party(settings, party)
+    assert party.id in registry.refresh()
+    remove_party(settings, party.id)
+    assert party.id not in registry.refresh()
+    registry.close()
+
+
+@pytest.mark.kafka
+def test_the_commands_add_list_show_and_remove_a_party(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEAKLINK_KAFKA__BOOTSTRAP_SERVERS", settings.kafka.bootstrap_servers)
+    party, run = unique_party(), CliRunner()
+    added = run.invoke(app, ["party", "add", party.id, "--kind", "router", "--partitions", "3", "--name", "R"])
+    assert added.exit_code == 0, added.output
+    assert party.id in run.invoke(app, ["party", "list", "--json"]).output
+    assert '"ApiUsage"' in run.invoke(app, ["party", "show", party.id]).output
+    assert run.invoke(app, ["provision", "--check"]).exit_code == 0
+    declined = run.invoke(app, ["party", "remove", party.id, "--delete-topics"], input="n\n")
+    assert declined.exit_code == 1
+    assert party.id in read_parties(settings.kafka)
+    assert run.invoke(app, ["party", "remove", party.id, "--delete-topics", "--yes"]).exit_code == 0
+    assert party.id not in read_parties(settings.kafka)
+
+
+def test_a_bad_party_id_says_what_is_allowed() -> None:
+    result = CliRunner().invoke(app, ["party", "add", "No.Dots", "--kind", "lab"])
+    assert isinstance(result.exception, PartyError)
+    assert "2 to 40 of a-z" in str(result.exception)

@@ -1,0 +1,173 @@
+"""Folding equals a plain loop over events, and does not depend on where the events are cut."""
+
+import math
+from collections import defaultdict
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from tests.ingest.events import DAY_US, HOUR_US, NOW_US, Event, event_id, events_of, to_frame, token
+from weaklink import frames
+from weaklink.ingest.config import IngestConfig
+from weaklink.ingest.fold import fold_activity, fold_links, merge_activity, merge_links
+
+CONFIG = IngestConfig()
+LINKED = ["AccountOpened", "ApiUsage", "AddressLease", "PaymentAttempt", "AccountClosed"]
+EVERY = [*LINKED, "ModelReleased", "ActionReceipt"]
+
+
+def naive_links(events: list[Event], record: str, party: str) -> dict[tuple[Any, ...], list[int]]:
+    """(identifier, tail, kind, epoch, slot, account) -> [first, last, appended, mentions, requests], one event after the other."""
+    links: dict[tuple[Any, ...], list[int]] = {}
+    for number, event in enumerate(events):
+        appended = NOW_US + number
+        for one in set(event["identifiers"]):
+            if one[0] == 12:
+                continue
+            begin, spans = event["occurred_at"], []
+            if record == "AddressLease" and one[0] == 1:
+                released = event["released_at"]
+                end = begin + CONFIG.lease_open_days * DAY_US if released is None else released
+                for slot in range(begin // DAY_US, end // DAY_US + 1):
+                    spans.append((slot, max(begin, slot * DAY_US), min(end, (slot + 1) * DAY_US - 1)))
+            else:
+                spans.append((begin // DAY_US if one[0] == 1 else 0, begin, begin))
+            for slot, first, last in spans:
+                key = (
+                    int.from_bytes(one[2:10], "little"),
+                    int.from_bytes(one[9:17], "little"),
+                    one[0],
+                    one[1],
+                    slot,
+                    frames.account_key(party, event["account"]),
+                )
+                row = links.setdefault(key, [first, last, appended, 0, 0])
+                row[:3] = [min(row[0], first), max(row[1], last), max(row[2], appended)]
+                row[3] += 1
+                row[4] += event.get("requests", 0)
+    return links
+
+
+@pytest.mark.parametrize("record", LINKED)
+def test_links_equal_a_plain_loop(record: str) -> None:
+    """Every (identifier, slot, account) has the times and counts that a loop over the events gives."""
+
+    @given(events=st.lists(events_of(record), max_size=20))
+    @settings(max_examples=40, deadline=None)
+    def check(events: list[Event]) -> None:
+        links = fold_links(to_frame(record, events), record, "lab-a", CONFIG)
+        assert links.schema == frames.LINKS
+        found = {
+            tuple(row[:6]): list(row[6:])
+            for row in links.select(
+                "identifier", "tail", "kind", "epoch", "slot", "account",
+                "first_seen_us", "last_seen_us", "appended_at_us", "mentions", "requests",
+            ).iter_rows()
+        }  # fmt: skip
+        assert found == naive_links(events, record, "lab-a")
+
+    check()
+
+
+@pytest.mark.parametrize("record", EVERY)
+def test_cutting_elsewhere_changes_nothing(record: str) -> None:
+    """Folding two parts and merging gives the links and activity of the whole."""
+
+    @given(events=st.lists(events_of(record), max_size=16), cut=st.integers(0, 16))
+    @settings(max_examples=25, deadline=None)
+    def check(events: list[Event], cut: int) -> None:
+        whole = to_frame(record, events)
+        parts = [whole[:cut], whole[cut:]]
+        keys = ["identifier", "slot", "account", "tail", "kind", "epoch"]
+        assert_frame_equal(
+            merge_links([fold_links(part, record, "p1", CONFIG) for part in parts]).sort(keys),
+            fold_links(whole, record, "p1", CONFIG).sort(keys),
+        )
+        order = ["account", "hour", "model", "task", "end_user", "address_class", "first_seen_us", "appended_at_us"]
+        assert_frame_equal(
+            merge_activity([fold_activity(part, record, "p1") for part in parts]).sort(order),
+            fold_activity(whole, record, "p1").sort(order),
+        )
+
+    check()
+
+
+@given(events=st.lists(events_of("ApiUsage"), max_size=20))
+@settings(max_examples=40, deadline=None)
+def test_usage_equals_a_plain_loop(events: list[Event]) -> None:
+    """Usage is folded by account, hour, model, task, end user and address class."""
+    expected: dict[tuple[Any, ...], list[float]] = defaultdict(lambda: [0, 0, 0, 0, 0.0, 0.0])
+    for event in events:
+        key = (
+            event["account"], event["occurred_at"] // HOUR_US, event["model"], event["task"], event["end_user"], event["address_class"]
+        )  # fmt: skip
+        logarithm = math.log(max(event["requests"], 1))
+        for place, value in enumerate(
+            (1, event["requests"], event["input_tokens"], event["output_tokens"], logarithm, logarithm**2)
+        ):
+            expected[key][place] += value
+    rows = fold_activity(to_frame("ApiUsage", events), "ApiUsage", "lab-a")
+    assert rows.schema == frames.ACTIVITY
+    found = {
+        tuple(row[:6]): list(row[6:])
+        for row in rows.select(
+            "account_name", "hour", "model", "task", "end_user", "address_class",
+            "windows", "requests", "input_tokens", "output_tokens", "log_requests_sum", "log_requests_sq_sum",
+        ).iter_rows()
+    }  # fmt: skip
+    assert found.keys() == expected.keys()
+    for key, values in expected.items():
+        assert found[key] == pytest.approx(values)
+    assert rows["events"].sum() == len(events)
+
+
+@pytest.mark.parametrize(
+    "record", ["AccountOpened", "AddressLease", "PaymentAttempt", "AccountClosed", "ModelReleased"]
+)
+def test_other_records_keep_one_row_each(record: str) -> None:
+    """Every event that is not usage is a row of its own with its fields."""
+
+    @given(events=st.lists(events_of(record), max_size=10))
+    @settings(max_examples=20, deadline=None)
+    def check(events: list[Event]) -> None:
+        rows = fold_activity(to_frame(record, events), record, "lab-a")
+        assert rows.schema == frames.ACTIVITY
+        assert rows["first_seen_us"].to_list() == [event["occurred_at"] for event in events]
+        assert rows["account_name"].to_list() == [event.get("account") for event in events]
+        for field in ("plan", "verified", "mail_class", "outcome", "instrument", "merchant", "reason", "model"):
+            if events and field in events[0]:
+                assert rows[field].to_list() == [event[field] for event in events]
+        if events and "released_at" in events[0]:
+            assert rows["released_at_us"].to_list() == [event["released_at"] for event in events]
+        assert rows["requests"].to_list() == [0] * len(events)
+
+    check()
+
+
+def test_an_absurd_token_count_cannot_overflow_a_sum() -> None:
+    """Counts near 2^63 from one party leave its own sums finite and positive."""
+    event = {
+        "event_id": event_id(1), "occurred_at": NOW_US, "account": "anna", "identifiers": [token(4, 1)], "window_seconds": 0,
+        "model": "large-4", "task": "OTHER", "requests": (1 << 31) - 1, "input_tokens": (1 << 63) - 1, "output_tokens": (1 << 63) - 1,
+        "end_user": None, "address_class": "VPN",
+    }  # fmt: skip
+    rows = fold_activity(to_frame("ApiUsage", [event] * 100), "ApiUsage", "lab-a")
+    assert rows["input_tokens"].item() == 100 << 40
+    assert fold_links(to_frame("ApiUsage", [event] * 100), "ApiUsage", "lab-a", CONFIG)["requests"].item() == 100 * (
+        (1 << 31) - 1
+    )
+
+
+def test_an_endless_lease_is_capped() -> None:
+    """A lease of a thousand years makes at most `lease_slots_max` links."""
+    event = {
+        "event_id": event_id(1), "occurred_at": NOW_US, "account": "anna", "identifiers": [token(1, 1), token(2, 1)],
+        "released_at": NOW_US + 365_000 * DAY_US,
+    }  # fmt: skip
+    links = fold_links(to_frame("AddressLease", [event]), "AddressLease", "cloud-a", CONFIG)
+    assert links.filter(pl.col("kind") == 1).height == CONFIG.lease_slots_max
+    assert links.filter(pl.col("kind") == 2)["last_seen_us"].item() == NOW_US

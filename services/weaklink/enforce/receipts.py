@@ -50,7 +50,7 @@ def answer(receipt: Mapping[str, Any], action: Action | None, now_us: int, confi
     answered_at_us = micros(receipt["appended_at"])
     newest = action.answered_at_us is None or answered_at_us >= action.answered_at_us
     noted: dict[str, Any] = {"answer": status, "answered_at_us": answered_at_us, "overdue": False} if newest else {}
-    said: dict[str, Any] = {"actor": action.target.party, "note": _note(receipt)}
+    said: dict[str, Any] = {"actor": action.target.party, "note": note_of(receipt)}
     if status in ENDING and action.state in LIVE:
         held: dict[str, Any] = {"held_until_us": now_us + config.hold_days * 24 * HOUR_US}
         return Answered(APPLIED, withdrawn(action, Cause.RECEIPT, now_us, **said, **noted, **held), status)
@@ -124,7 +124,8 @@ def _require(action: Action, state: State, verb: str) -> None:
         )
 
 
-def _note(receipt: Mapping[str, Any]) -> str:
+def note_of(receipt: Mapping[str, Any]) -> str:
+    """What the party said, for the history and for campaigns."""
     said = " ".join(text for text in (receipt["status"], receipt.get("reason"), receipt.get("note")) if text)
     return f"revision {receipt['revision']}: {said}"
 

@@ -1,0 +1,138 @@
+"""The ledger's database: engine, transactions, and migrations that run on start. SQLite or PostgreSQL."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from weaklink.errors import ConfigurationError, LedgerError
+from weaklink.settings import Settings
+
+_MIGRATIONS: Final = Path(__file__).parent / "migrations"
+_MIGRATION_LOCK: Final = "weaklink.ledger.migrations"
+_SQLITE_BUSY_SECONDS: Final = 30
+_READ_ONLY: Final = "weaklink_read_only"
+
+
+def ledger_url(settings: Settings) -> sa.URL:
+    """The URL with its async driver. Raises ConfigurationError for a database that the ledger does not know."""
+    text = settings.enforce.ledger_url
+    if text is None:
+        return sa.URL.create("sqlite+aiosqlite", database=str(settings.data_folder / "enforce" / "ledger.sqlite3"))
+    try:
+        url = make_url(text)
+    except ArgumentError as error:
+        raise ConfigurationError(f"enforce.ledger_url is not a database URL: {error}") from error
+    match url.get_backend_name():
+        case "sqlite":
+            return url.set(drivername="sqlite+aiosqlite")
+        case "postgresql" | "postgres":
+            return url.set(drivername="postgresql+asyncpg")
+    raise ConfigurationError(
+        f"enforce.ledger_url names {url.get_backend_name()}; the ledger runs on sqlite and postgresql"
+    )
+
+
+class Database:
+    """One engine per process. Writers of one campaign exclude each other: by an advisory lock, or by SQLite's one writer."""
+
+    def __init__(self, url: sa.URL) -> None:
+        self.sqlite = url.get_backend_name() == "sqlite"
+        if self.sqlite and url.database:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        arguments: dict[str, Any] = {"timeout": _SQLITE_BUSY_SECONDS} if self.sqlite else {}
+        self.engine: AsyncEngine = create_async_engine(url, connect_args=arguments, pool_pre_ping=not self.sqlite)
+        if self.sqlite:
+            sa.event.listen(self.engine.sync_engine, "connect", _on_connect)
+            sa.event.listen(self.engine.sync_engine, "begin", _on_begin)
+
+    @asynccontextmanager
+    async def write(self, *locks: str) -> AsyncIterator[AsyncConnection]:
+        """A transaction that commits at the end of the block, alone on `locks` (names of campaigns) until then."""
+        async with self.engine.begin() as connection:
+            await self.lock(connection, *locks)
+            yield connection
+
+    async def lock(self, connection: AsyncConnection, *names: str) -> None:
+        """Wait for, and hold until the end of the transaction, the locks of these names. Sorted, so that no two wait for each other."""
+        if not self.sqlite:
+            for name in sorted(set(names)):
+                await connection.execute(
+                    sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name}
+                )
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction for reading: in SQLite it does not wait for the writer."""
+        async with self.engine.connect() as connection:
+            await connection.execution_options(**{_READ_ONLY: True})
+            yield connection
+
+    async def migrate(self) -> None:
+        """Bring the schema to this version's. Several workers may start at once: one does it, the others wait.
+
+        Raises LedgerError when the database does not answer, or has a schema that this version does not know.
+        """
+        try:
+            async with self.write(_MIGRATION_LOCK) as connection:
+                await connection.run_sync(_upgrade)
+        except (OSError, DBAPIError) as error:
+            raise LedgerError(f"the ledger at {self.engine.url!r} cannot be opened: {error}") from error
+        except CommandError as error:
+            raise LedgerError(
+                f"the ledger at {self.engine.url!r} has a schema that this version does not know ({error}): was it used by a newer one?"
+            ) from error
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+def migrate_ledger(settings: Settings) -> None:
+    """Create or upgrade the ledger of these settings (for `weaklink provision` and tests)."""
+
+    async def run() -> None:
+        database = Database(ledger_url(settings))
+        try:
+            await database.migrate()
+        finally:
+            await database.close()
+
+    asyncio.run(run())
+
+
+def wall_us() -> int:
+    """The wall clock."""
+    return time.time_ns() // 1000
+
+
+def _upgrade(connection: sa.Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _on_connect(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver begins no transactions of its own: _on_begin does
+    cursor = connection.cursor()
+    # synchronous=FULL: an action must not be lost to a power cut after Kafka's offsets were committed.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _on_begin(connection: sa.Connection) -> None:
+    # IMMEDIATE: a writer waits for its turn here, where the busy timeout holds, and not at its first write, where SQLite refuses at once.
+    mode = "DEFERRED" if connection.get_execution_options().get(_READ_ONLY) else "IMMEDIATE"
+    connection.exec_driver_sql(f"BEGIN {mode}")

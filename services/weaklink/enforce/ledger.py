@@ -1,0 +1,236 @@
+"""The ledger: decisions, receipts, people's verdicts and timers, each in one transaction with the actions and outbox rows that follow.
+
+Doing a thing twice is impossible: a decision is known by the hash of its bytes, a receipt by its party and event id, a change of an
+action by (action_id, change), an effect by `outbox.once`. What was cut short by a kill left nothing, and is done again as a whole.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from weaklink.enforce import receipts as lifecycle
+from weaklink.enforce.action import HOUR_US, Action, Change, State, Target, micros
+from weaklink.enforce.clock import Clock
+from weaklink.enforce.config import EnforceConfig
+from weaklink.enforce.database import Database, wall_us
+from weaklink.enforce.messages import Outgoing, change_messages, feedback_message, reject_message
+from weaklink.enforce.policy import Outcome, apply_policy, unsupported
+from weaklink.enforce.records import record_changes, record_outgoing, record_proposals
+from weaklink.enforce.rows import action_of, proposal_of
+from weaklink.enforce.statements import insert
+from weaklink.enforce.tables import actions, dead_letters, decisions, proposals, receipts
+from weaklink.enforce.view import LedgerView
+from weaklink.errors import LedgerError
+
+_CHUNK: Final = 500  # parameters of one IN: far below every database's limit
+_TIMER_ROWS: Final = 500
+
+Verdict = Callable[..., Change]
+
+
+class Ledger:
+    """Writes of the ledger. Every method is one transaction, and may be called from several processes at once."""
+
+    def __init__(self, database: Database, config: EnforceConfig, clock: Clock) -> None:
+        self._database = database
+        self._config = config
+        self._clock = clock
+
+    async def handle_decision(self, decision: Mapping[str, Any], value: bytes) -> Outcome | None:
+        """Apply a `Decision` (decoded) whose bytes are `value`. None: it was handled before."""
+        campaign_id, decided_at_us = decision["campaign_id"], micros(decision["decided_at"])
+        decision_id = hashlib.sha256(value).hexdigest()[:32]
+        async with self._database.write(campaign_id) as connection:
+            known = sa.select(decisions.c.decision_id).where(decisions.c.decision_id == decision_id)
+            if await connection.scalar(known):
+                return None
+            now_us = await self._clock.decided(connection, decided_at_us)
+            targets = {Target.of(one).key for one in decision["measures"]}
+            view = await load_view(connection, campaign_id, targets, now_us - HOUR_US)
+            outcome = apply_policy(
+                decision["measures"],
+                view,
+                now_us,
+                self._config,
+                campaign_id=campaign_id,
+                decided_at_us=decided_at_us,
+                evidence_at_us=micros(decision["evidence_at"]),
+            )
+            await connection.execute(
+                sa.insert(decisions).values(
+                    decision_id=decision_id,
+                    campaign_id=campaign_id,
+                    decided_at_us=decided_at_us,
+                    evidence_at_us=micros(decision["evidence_at"]),
+                    measures=len(decision["measures"]),
+                    changes=len(outcome.changes),
+                    refused=[_refusal(verdict, proposed) for verdict, proposed in outcome.refused],
+                    handled_wall_us=wall_us(),
+                )
+            )
+            await record_proposals(connection, outcome.proposals)
+            await self._record(connection, outcome.changes, f"decision {decision_id}")
+            return outcome
+
+    async def handle_receipt(self, receipt: Mapping[str, Any]) -> lifecycle.Answered | None:
+        """Apply a `Receipt` (decoded). None: it was handled before."""
+        by_id = sa.select(actions.c.campaign_id).where(actions.c.action_id == receipt["action_id"])
+        async with self._database.write() as connection:
+            campaign_id = await connection.scalar(by_id)
+            await self._database.lock(connection, campaign_id or f"receipts of {receipt['party']}")
+            if not await self._first_time(connection, receipt):
+                return None
+            now_us = await self._clock.occurred(connection, micros(receipt["occurred_at"]))
+            action = await load_action(connection, receipt["action_id"]) if campaign_id else None
+            answered = lifecycle.answer(receipt, action, now_us, self._config)
+            mine = sa.and_(receipts.c.party == receipt["party"], receipts.c.event_id == receipt["event_id"])
+            await connection.execute(sa.update(receipts).where(mine).values(outcome=answered.outcome))
+            source = f"receipt {receipt['party']}/{receipt['event_id'].hex()}"
+            if answered.change:
+                await self._record(connection, [answered.change], source)
+            if action is None or answered.verdict is None:
+                messages = [reject_message(receipt, answered)]
+            else:
+                note = lifecycle.note_of(receipt)
+                messages = [feedback_message(action, answered.verdict, now_us, note, f"feedback/{source}")]
+            await record_outgoing(connection, messages)
+            return answered
+
+    async def run_timers(self) -> int:
+        """Expire what has run out and note overdue receipts. Gives the number of changes."""
+        async with self._database.read() as connection:
+            now_us = await self._clock.now(connection)
+            due = sa.select(actions.c.campaign_id, actions.c.action_id).where(_due(now_us)).limit(_TIMER_ROWS)
+            rows = (await connection.execute(due)).all()
+        campaigns: dict[str, list[str]] = {}
+        for campaign_id, ident in rows:
+            campaigns.setdefault(campaign_id, []).append(ident)
+        count = 0
+        for campaign_id, idents in campaigns.items():
+            async with self._database.write(campaign_id) as connection:
+                # Read again under the lock: a receipt or a renewal may have come between.
+                current = await load_actions(connection, idents, _due(now_us))
+                changes = [
+                    lifecycle.expired(one, now_us) if one.expires_at_us <= now_us else lifecycle.overdue(one, now_us)
+                    for one in current
+                ]
+                await self._record(connection, changes, "timer")
+                count += len(changes)
+        return count
+
+    async def decide(self, ident: str, verdict: Verdict, *, by: str, note: str | None) -> Action:
+        """A person's verdict on an action: `receipts.approved`, `declined` or `taken_back`. Raises LedgerError when it does not fit."""
+        async with self._database.write() as connection:
+            campaign_id = await connection.scalar(sa.select(actions.c.campaign_id).where(actions.c.action_id == ident))
+            if campaign_id is None:
+                raise LedgerError(f"no action {ident!r} in the ledger: see `weaklink actions list`")
+            await self._database.lock(connection, campaign_id)
+            action = await load_action(connection, ident)
+            assert action is not None
+            now_us = await self._clock.now(connection)
+            change = verdict(action, now_us, self._config, by=by, note=note)
+            view = await load_view(connection, campaign_id, {action.target.key}, now_us)
+            view.take([change])
+            changes = [change, *unsupported(view, campaign_id, action.target.key, now_us)]
+            await self._record(connection, changes, "person")
+            return change.action
+
+    async def dead_letter(
+        self, *, topic: str, partition: int, offset: int, key: bytes | None, value: bytes | None, error: str
+    ) -> None:
+        """Keep a message that cannot be handled, with its bytes, so that a person can see it and nothing is lost unseen."""
+        async with self._database.write() as connection:
+            row = insert(connection, dead_letters).values(
+                topic=topic,
+                partition=partition,
+                offset=offset,
+                key=key,
+                value=value,
+                error=error,
+                recorded_wall_us=wall_us(),
+            )
+            await connection.execute(row.on_conflict_do_nothing())
+
+    async def _first_time(self, connection: AsyncConnection, receipt: Mapping[str, Any]) -> bool:
+        row = {name: receipt[name] for name in _RECEIPT_FIELDS} | {
+            "occurred_at_us": micros(receipt["occurred_at"]),
+            "appended_at_us": micros(receipt["appended_at"]),
+            "outcome": "",
+            "handled_wall_us": wall_us(),
+        }
+        done = await connection.execute(insert(connection, receipts).values(**row).on_conflict_do_nothing())
+        return done.rowcount == 1
+
+    async def _record(self, connection: AsyncConnection, changes: Sequence[Change], source: str) -> None:
+        messages: list[Outgoing] = []
+        for change in changes:
+            messages += change_messages(change, self._config.tlp)
+        await record_changes(connection, changes, source)
+        await record_outgoing(connection, messages)
+
+
+_RECEIPT_FIELDS: Final = (
+    "party",
+    "event_id",
+    "action_id",
+    "revision",
+    "status",
+    "reason",
+    "note",
+    "source_partition",
+    "source_offset",
+)
+
+
+def _due(now_us: int) -> sa.ColumnElement[bool]:
+    expired = sa.and_(actions.c.state.in_([State.ACTIVE, State.WAITING]), actions.c.expires_at_us <= now_us)
+    overdue = sa.and_(
+        actions.c.state == State.ACTIVE,
+        actions.c.respond_by_us <= now_us,
+        actions.c.answer.is_(None),
+        actions.c.overdue.is_(False),
+    )
+    return sa.or_(expired, overdue)
+
+
+async def load_action(connection: AsyncConnection, ident: str) -> Action | None:
+    """One action, or None."""
+    found = await load_actions(connection, [ident])
+    return found[0] if found else None
+
+
+async def load_actions(
+    connection: AsyncConnection, idents: Sequence[str], also: sa.ColumnElement[bool] | None = None
+) -> list[Action]:
+    """Actions by id that meet a condition."""
+    where = actions.c.action_id.in_(idents)
+    rows = await connection.execute(sa.select(actions).where(where if also is None else sa.and_(where, also)))
+    return [action_of(row) for row in rows.mappings()]
+
+
+async def load_view(
+    connection: AsyncConnection, campaign_id: str, target_keys: Iterable[str], since_us: int
+) -> LedgerView:
+    """What policy needs to know for decisions of a campaign on these targets."""
+    view = LedgerView()
+    keys = sorted(target_keys)
+    for at in range(0, len(keys), _CHUNK):
+        some = keys[at : at + _CHUNK]
+        rows = await connection.execute(sa.select(actions).where(actions.c.target_key.in_(some)))
+        view.add(actions=[action_of(row) for row in rows.mappings()])
+        rows = await connection.execute(sa.select(proposals).where(proposals.c.target_key.in_(some)))
+        view.add(proposals=[proposal_of(row) for row in rows.mappings()])
+    lately = sa.select(actions.c.measure, actions.c.opened_at_us).where(
+        actions.c.campaign_id == campaign_id, actions.c.opened_at_us > since_us
+    )
+    for measure, opened_at_us in await connection.execute(lately.order_by(actions.c.opened_at_us)):
+        view.opened_us[campaign_id, measure].append(opened_at_us)
+    return view
+
+
+def _refusal(verdict: str, proposed: Mapping[str, Any]) -> dict[str, Any]:
+    target = Target.of(proposed)
+    return {"verdict": verdict, "measure": proposed["measure"], "party": target.party, "target": target.name}

@@ -1,9 +1,71 @@
-"""Settings of the weak-link plan. Every field has its unit in its name or its docstring."""
+"""Settings of weak links. Every field has its unit in its name or its docstring.
 
-from pydantic import BaseModel, ConfigDict
+Volumes are counted in *account-equivalents*: the mean requests a day of the campaign's active accounts is 1, so that
+prices mean the same for a slow drip and for a flood.
+"""
+
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class WeakLinksConfig(BaseModel):
     """Environment: WEAKLINK_WEAKLINKS__<NAME>."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    time_limit_seconds: float = Field(default=2.0, gt=0)
+    """Longest that one campaign's plan may take to solve."""
+    gap_relative: float = Field(default=0.001, ge=0)
+    """The solver stops when its plan is proven to be within this share of the best."""
+
+    suspend_score_min: float = 0.9
+    """SUSPEND is proposed only above this belief (DETECTION: step 10)."""
+    act_score_min: float = 0.5
+    """Below this belief an account is only observed."""
+    suspend_parties_min: int = 2
+    """Parties whose evidence SUSPEND needs, unless the addressed party's own finding stands behind it."""
+
+    suspend_effect: float = 0.75
+    challenge_effect: float = 0.6
+    throttle_effect: float = 0.6
+    require_end_user_ids_effect: float = 0.3
+    block_identifier_effect: float = 0.8
+    revoke_lease_effect: float = 0.5
+    """`*_effect`: share of the volume that flows through the target which stays cut, replacements included."""
+
+    suspend_cost: float = 0.06
+    challenge_cost: float = 0.04
+    throttle_cost: float = 0.04
+    require_end_user_ids_cost: float = 0.05
+    block_identifier_cost: float = 0.3
+    revoke_lease_cost: float = 0.1
+    """`*_cost`: what asking a party for it costs, in account-equivalents."""
+
+    account_replacement: float = 0.02
+    card_replacement: float = 0.2
+    bank_account_replacement: float = 0.25
+    lease_replacement: float = 0.02
+    """`*_replacement`: what the operator pays for another one, in account-equivalents; lowers the price of a measure, never below `price_min`."""
+    price_min: float = 0.01
+
+    suspend_harm: float = 1.0
+    challenge_harm: float = 0.2
+    throttle_harm: float = 0.3
+    require_end_user_ids_harm: float = 0.05
+    block_identifier_harm: float = 1.0
+    revoke_lease_harm: float = 1.0
+    """`*_harm`: how badly the measure hurts a benign account that it touches, 0 to 1."""
+    benign_account_price: float = 1.0
+    """Price of one benign account fully hurt, in account-equivalents."""
+    benign_volume_price: float = 1.0
+    """Price of benign volume cut, per volume."""
+
+    idle_volume: float = 0.25
+    """Volume that a member without usage counts as, in account-equivalents: it will be used."""
+    benign_score_max: float = 0.5
+    """Holders of a token outside the campaign with a belief below this count as benign."""
+    hub_holders_max: int = 1000
+    """A token with more holders is never cut: beyond it correlate no longer names them, so the harm is unknown."""
+    address_recent_hours: float = 48.0
+    """Addresses last used longer ago (before the newest link) are not worth a measure."""
+    reasons_max: int = 4
+    """Reasons given with a measure, heaviest first."""

@@ -1,0 +1,104 @@
+"""The weak-link plan of a campaign: the measures that cut most of its volume with least harm, each to the party able to take it."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import polars as pl
+
+from weaklink.parties import PartyKind
+from weaklink.weaklinks import collateral, listing
+from weaklink.weaklinks import measures as m
+from weaklink.weaklinks.assemble import Assembled, assemble
+from weaklink.weaklinks.candidates import SLICES, candidates
+from weaklink.weaklinks.config import WeakLinksConfig
+from weaklink.weaklinks.greedy import solve_greedy
+from weaklink.weaklinks.holdings import holdings
+from weaklink.weaklinks.milp import solve_milp
+from weaklink.weaklinks.problem import CutProblem, Solution
+
+MEMBER_COLUMNS: Final = (
+    "account",
+    "party",
+    "account_name",
+    "score",
+    "requests_per_day",
+    "established",
+    "organisation_verified",
+    "own_finding",
+    "supporting_parties",
+    "hard_identifier",
+    "reseller",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """measures: dicts in the shape of `ProposedMeasure` (op ISSUE), those that cut most first. The rest is about them together.
+
+    volume_cut_share: share of the campaign's volume, 0 to 1. benign_accounts_touched: each once.
+    benign_volume_touched: their requests a day. gap: how far the best plan may lie above this one, as a share of the
+    proven bound (0: proven best). solver: `milp`, or `greedy` when the program found nothing better in time.
+    """
+
+    measures: list[dict[str, Any]]
+    volume_cut_share: float
+    benign_accounts_touched: int
+    benign_volume_touched: float
+    gap: float
+    solver: str
+
+
+def plan_campaign(
+    members: pl.DataFrame,
+    links: pl.DataFrame,
+    parties: Mapping[str, PartyKind],
+    config: WeakLinksConfig,
+    time_limit_seconds: float | None = None,
+    *,
+    slices: pl.DataFrame | None = None,
+) -> Plan:
+    """Work out the plan of one campaign.
+
+    members: `MEMBER_COLUMNS` (account UInt64, score 0 to 1, requests_per_day f64, supporting_parties Int32, the rest bool).
+    links: the columns of `frames.SHARED` joined with [party, account_name, score, requests_per_day], of every node that two
+    or more members hold, for members and for all its other holders. parties: id to kind; an account of a party that is not
+    in it is only observed. time_limit_seconds: for the solver; default `config.time_limit_seconds`. slices:
+    `candidates.SLICES`, the campaign's part of its resellers' traffic, where it is known.
+    """
+    held = holdings(members, links, parties, config)
+    own = m.own_measure(config).alias("own")
+    held = replace(held, members=held.members.with_columns(own))
+    found = candidates(held, pl.DataFrame(schema=SLICES) if slices is None else slices, config)
+    bystanders = collateral.bystanders(held, found.cuts_tokens, config)
+    assembled = assemble(held.members, found, bystanders, held.unit_requests_per_day, config)
+    solution = solve(assembled.problem, time_limit_seconds or config.time_limit_seconds, config.gap_relative)
+    accounts, volume = collateral.touched(bystanders, solution.chosen[: assembled.shared])
+    return Plan(
+        measures=listing.measures(held, found, bystanders, assembled, solution.chosen, config=config),
+        volume_cut_share=_cut_share(assembled, solution),
+        benign_accounts_touched=accounts,
+        benign_volume_touched=volume,
+        gap=solution.gap,
+        solver=solution.solver,
+    )
+
+
+def solve(problem: CutProblem, time_limit_seconds: float, gap_relative: float) -> Solution:
+    """The mixed-integer program in the time limit; if it ends unproven, the better of it and lazy greedy, with its bound."""
+    began = time.monotonic()
+    exact = solve_milp(problem, time_limit_seconds, gap_relative)
+    if exact is not None and exact.gap <= gap_relative:
+        return exact
+    left = max(time_limit_seconds / 4, time_limit_seconds - (time.monotonic() - began))
+    greedy = solve_greedy(problem, left)
+    if exact is None:
+        return greedy
+    return exact if exact.value >= greedy.value else Solution(greedy.chosen, greedy.value, exact.bound, greedy.solver)
+
+
+def _cut_share(assembled: Assembled, solution: Solution) -> float:
+    volumes = assembled.problem.volumes
+    total = float(volumes.sum())
+    return float(volumes @ assembled.problem.cut(solution.chosen)) / total if total else 0.0

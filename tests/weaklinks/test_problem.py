@@ -1,0 +1,128 @@
+"""The cut problem and its two solvers."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from weaklink.weaklinks.greedy import solve_greedy
+from weaklink.weaklinks.milp import solve_milp
+from weaklink.weaklinks.problem import CutProblem
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> CutProblem:
+    measures = draw(st.integers(1, 7))
+    groups = draw(st.integers(1, 5))
+    bystanders = draw(st.integers(0, 4))
+    tenths = st.integers(0, 10).map(lambda tenth: tenth / 10)
+
+    def matrix(rows: int) -> sparse.csr_array:
+        cells = [[draw(tenths) if draw(st.booleans()) else 0.0 for _ in range(measures)] for _ in range(rows)]
+        return sparse.csr_array(np.array(cells, dtype=np.float64).reshape(rows, measures))
+
+    return CutProblem(
+        volumes=np.array([draw(st.integers(0, 20)) for _ in range(groups)], dtype=np.float64),
+        shares=matrix(groups),
+        harms=np.array([draw(st.integers(0, 20)) for _ in range(bystanders)], dtype=np.float64),
+        touches=matrix(bystanders),
+        prices=np.array([draw(st.integers(1, 30)) / 10 for _ in range(measures)]),
+    )
+
+
+def best_by_enumeration(problem: CutProblem) -> float:
+    choices = itertools.product([False, True], repeat=problem.measures)
+    return max(problem.value(np.array(choice, dtype=np.bool_)) for choice in choices)
+
+
+def by_definition(problem: CutProblem, chosen: np.ndarray) -> float:
+    """The objective written out, cell by cell."""
+    shares, touches = problem.shares.toarray(), problem.touches.toarray()
+    taken = np.flatnonzero(chosen)
+    cut = sum(v * min(1.0, sum(shares[g, m] for m in taken)) for g, v in enumerate(problem.volumes))
+    harm = sum(h * max((touches[b, m] for m in taken), default=0.0) for b, h in enumerate(problem.harms))
+    return float(cut - harm - sum(problem.prices[m] for m in taken))
+
+
+@settings(max_examples=80, deadline=None)
+@given(problems(), st.integers(0, 127))
+def test_value_is_cut_minus_harm_counted_once_minus_price(problem: CutProblem, bits: int) -> None:
+    chosen = np.array([bool(bits >> m & 1) for m in range(problem.measures)])
+    assert problem.value(chosen) == pytest.approx(by_definition(problem, chosen))
+
+
+@settings(max_examples=80, deadline=None)
+@given(problems())
+def test_milp_finds_the_best_of_all_choices(problem: CutProblem) -> None:
+    solution = solve_milp(problem, time_limit_seconds=10.0, gap_relative=0.0)
+    assert solution is not None
+    best = best_by_enumeration(problem)
+    assert solution.value == pytest.approx(best, abs=1e-6)
+    assert solution.value == pytest.approx(problem.value(solution.chosen))
+    assert solution.bound >= best - 1e-6
+
+
+@settings(max_examples=80, deadline=None)
+@given(problems())
+def test_greedy_stays_under_the_bound_and_tells_no_smaller_gap_than_the_truth(problem: CutProblem) -> None:
+    exact = solve_milp(problem, time_limit_seconds=10.0, gap_relative=0.0)
+    greedy = solve_greedy(problem, time_limit_seconds=10.0)
+    assert exact is not None
+    assert greedy.value <= exact.bound + 1e-6
+    best = best_by_enumeration(problem)
+    assert greedy.bound >= best - 1e-6
+    if greedy.bound > 0:
+        assert greedy.gap >= (best - greedy.value) / greedy.bound - 1e-6
+
+
+@settings(max_examples=80, deadline=None)
+@given(problems())
+def test_greedy_takes_nothing_that_does_not_gain_at_its_turn(problem: CutProblem) -> None:
+    assert solve_greedy(problem, time_limit_seconds=10.0).value >= 0.0
+
+
+@settings(max_examples=80, deadline=None)
+@given(problems())
+def test_lazy_greedy_is_as_good_as_greedy_that_evaluates_every_measure_at_every_step(problem: CutProblem) -> None:
+    """Ties and forced measures may order the steps differently, so values are compared only where every step is strict."""
+    chosen = problem.forced()
+    while True:
+        now = problem.value(chosen)
+        gains = []
+        for measure in np.flatnonzero(~chosen):
+            trial = chosen.copy()
+            trial[measure] = True
+            gains.append((problem.value(trial) - now, measure))
+        gains.sort(key=lambda gain: -gain[0])
+        if not gains or gains[0][0] <= 1e-9:
+            break
+        if len(gains) > 1 and gains[0][0] - gains[1][0] < 1e-9:
+            return
+        chosen[gains[0][1]] = True
+    assert solve_greedy(problem, time_limit_seconds=10.0).value == pytest.approx(problem.value(chosen), abs=1e-6)
+
+
+@settings(max_examples=80, deadline=None)
+@given(problems())
+def test_a_forced_measure_is_never_missed_by_the_best_choice(problem: CutProblem) -> None:
+    forced = problem.forced()
+    with_forced = [
+        problem.value(np.array(choice) | forced) for choice in itertools.product([False, True], repeat=problem.measures)
+    ]
+    assert max(with_forced) == pytest.approx(best_by_enumeration(problem))
+
+
+def test_greedy_without_time_gives_a_sound_plan_with_an_honest_gap() -> None:
+    problem = CutProblem(
+        volumes=np.array([10.0]),
+        shares=sparse.csr_array(np.array([[0.9, 0.5]])),
+        harms=np.array([1.0]),
+        touches=sparse.csr_array(np.array([[1.0, 1.0]])),
+        prices=np.array([0.5, 0.5]),
+    )
+    solution = solve_greedy(problem, time_limit_seconds=0.0)
+    assert not solution.chosen.any()
+    assert solution.gap == 1.0

@@ -1,0 +1,69 @@
+"""When a link dies, and when two uses of an identifier are too far apart to belong together.
+
+Time is counted in whole cells (an hour by default). With L the lifetime of a kind in cells, rounded up:
+
+- a link is dead when its last use lies more than L cells before the clock's cell;
+- two uses belong together when they overlap, or when at most L + 1 cells lie between the end of the one and the begin of the other.
+
+The one cell more makes the two rules fit: as long as links are expired whenever the clock enters a new cell, no two living links of an
+identifier can be too far apart, and no search for gaps is needed. Slotted links (IP) are bounded by their slot and have no gaps.
+"""
+
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from weaklink.correlate.config import CorrelateConfig
+from weaklink.correlate.run import Array
+
+_US: Final = 1_000_000
+_KINDS: Final = 256
+_NEVER: Final = np.iinfo(np.int64).min // 4
+
+
+class Lifetimes:
+    """Lifetimes by kind byte, and how far apart the uses of each kind can be that are stored at all."""
+
+    def __init__(self, config: CorrelateConfig) -> None:
+        self.cell_us = config.time_cell_seconds * _US
+        seconds = np.full(_KINDS, config.lifetime_seconds_default, dtype=np.int64)
+        for kind, lifetime_seconds in config.lifetime_seconds.items():
+            seconds[int(kind)] = lifetime_seconds
+        self._lifetime_cells: Array = -(-seconds // config.time_cell_seconds)
+        self.gap_cells: Array = self._lifetime_cells + 1
+        self.now_cell = _NEVER
+        self._begin_max = np.full(_KINDS, _NEVER, dtype=np.int64)
+        self._end_min = np.full(_KINDS, -_NEVER, dtype=np.int64)
+
+    def advance(self, now_us: int) -> bool:
+        """Move the clock, which never goes back; whether it entered a new cell."""
+        cell = now_us // self.cell_us
+        if cell <= self.now_cell:
+            return False
+        self.now_cell = cell
+        self._end_min = np.maximum(self._end_min, cell - self._lifetime_cells)
+        return True
+
+    def alive(self, kind: Array, last_seen_us: Array) -> Array:
+        """Which links the clock has not outlived."""
+        alive: Array = last_seen_us >= ((self.now_cell - self._lifetime_cells) * self.cell_us)[kind]
+        return alive
+
+    def note(self, rows: pl.DataFrame) -> None:
+        """Take in the times of rows (columns kind, slot, first_seen_us, last_seen_us) that are about to be stored."""
+        bounds = (
+            rows.lazy()
+            .filter(pl.col("slot") == 0)
+            .group_by("kind")
+            .agg(pl.col("first_seen_us").max(), pl.col("last_seen_us").min())
+            .collect()
+        )
+        kinds = bounds["kind"].to_numpy()
+        self._begin_max[kinds] = np.maximum(self._begin_max[kinds], bounds["first_seen_us"].to_numpy() // self.cell_us)
+        self._end_min[kinds] = np.minimum(self._end_min[kinds], bounds["last_seen_us"].to_numpy() // self.cell_us)
+
+    def kinds_with_gaps(self) -> list[int]:
+        """Kinds of which two stored uses may be too far apart; for all others every pair of uses belongs together."""
+        gaps: list[int] = np.flatnonzero(self._begin_max - self._end_min > self.gap_cells).tolist()
+        return gaps

@@ -73,3 +73,5 @@ class EnforceConfig(BaseModel):
     """Published rows are kept for so long, by the wall clock."""
     retry_seconds_max: float = Field(default=10, gt=0)
     """Longest pause between attempts while the database or the broker does not answer."""
+    dead_letters_per_hour_max: int = Field(default=100, ge=0)
+    """Beyond it a worker stops handling rather than to drain a topic into dead letters: a defect, not the messages, is to blame."""

@@ -166,17 +166,18 @@ outbox: Final = sa.Table(
     sa.Column("created_wall_us", sa.BigInteger, nullable=False),
     sa.Column("claimed_by", sa.Text),
     sa.Column("claimed_until_wall_us", sa.BigInteger, nullable=False),
-    sa.Column("sent_wall_us", sa.BigInteger),
+    sa.Column("closed_wall_us", sa.BigInteger),
     sa.Column("error", sa.Text),
     sqlite_autoincrement=True,
 )
 sa.Index(
     "ix_outbox_unsent",
     outbox.c.id,
-    sqlite_where=outbox.c.sent_wall_us.is_(None),
-    postgresql_where=outbox.c.sent_wall_us.is_(None),
+    sqlite_where=outbox.c.closed_wall_us.is_(None),
+    postgresql_where=outbox.c.closed_wall_us.is_(None),
 )
-"""What is to be published, in order. `once` names the effect (e.g. action, id, revision), so that it is written at most once."""
+"""What is to be published, in order. `once` names the effect (e.g. action, id, revision), so that it is written at most once.
+`closed_wall_us`: published, or given up, where `error` says why."""
 
 dead_letters: Final = sa.Table(
     "dead_letters",

@@ -200,7 +200,7 @@ def _create_outbox() -> None:
         sa.Column("created_wall_us", sa.BigInteger(), nullable=False),
         sa.Column("claimed_by", sa.Text(), nullable=True),
         sa.Column("claimed_until_wall_us", sa.BigInteger(), nullable=False),
-        sa.Column("sent_wall_us", sa.BigInteger(), nullable=True),
+        sa.Column("closed_wall_us", sa.BigInteger(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("once"),
@@ -211,8 +211,8 @@ def _create_outbox() -> None:
         "outbox",
         ["id"],
         unique=False,
-        sqlite_where=sa.text("sent_wall_us IS NULL"),
-        postgresql_where=sa.text("sent_wall_us IS NULL"),
+        sqlite_where=sa.text("closed_wall_us IS NULL"),
+        postgresql_where=sa.text("closed_wall_us IS NULL"),
     )
 
 

@@ -1,0 +1,152 @@
+"""The service: Faust agents over decisions and receipts, timers, and the relay that publishes the outbox.
+
+Faust serves here as consumer group, supervisor and timers. It keeps no tables, opens no port and creates no topic: the ledger is the state.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterable, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import faust
+import structlog
+
+from weaklink import topology
+from weaklink.enforce.clock import Clock
+from weaklink.enforce.consume import Handling, Incoming
+from weaklink.enforce.database import Database, ledger_url, migrate_ledger
+from weaklink.enforce.ledger import Ledger
+from weaklink.enforce.outbox import DATABASE_TROUBLE, Outbox, Relay
+from weaklink.enforce.transport import broker_urls, faust_credentials
+from weaklink.settings import Settings
+
+log = structlog.get_logger()
+
+_PRUNE_SECONDS = 3600
+
+
+def run_enforce(settings: Settings, slot: str = "0") -> None:
+    """Run one worker until SIGTERM or SIGINT. `slot` names the worker lastingly: its restart takes its own claims back at once.
+
+    Raises LedgerError when the database cannot be opened; exits with status 0 after a signal.
+    """
+    migrate_ledger(settings)
+    logging.basicConfig(handlers=[_ToStructlog(logging.WARNING)], level=logging.WARNING, force=True)
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    app = build_app(settings, slot)
+    worker = faust.Worker(
+        app,
+        loop=loop,
+        quiet=True,
+        redirect_stdouts=False,
+        override_logging=False,
+        loglevel="WARN",
+    )
+    worker.spinner = None
+    worker.execute_from_commandline()
+
+
+def build_app(settings: Settings, slot: str = "0") -> Any:
+    """The Faust app (faust.App), not started."""
+    config = settings.enforce
+    database = Database(ledger_url(settings))
+    ledger = Ledger(database, config, Clock(settings.clock, config.clock_lead_hours_max))
+    box = Outbox(database, config, f"enforce-{slot}")
+    app = _faust_app(settings, slot)
+
+    relay = Relay(box, settings.kafka, config)
+
+    async def decision(values: dict[str, Any], value: bytes) -> None:
+        outcome = await ledger.handle_decision(values, value)
+        relay.wake()
+        if outcome:
+            log.info(
+                "decision",
+                campaign_id=values["campaign_id"],
+                measures=len(values["measures"]),
+                changes=len(outcome.changes),
+                waiting=sum(change.waits_because is not None for change in outcome.changes),
+                refused=len(outcome.refused),
+            )
+
+    async def receipt(values: dict[str, Any], _value: bytes) -> None:
+        answered = await ledger.handle_receipt(values)
+        relay.wake()
+        if answered:
+            log.info("receipt", party=values["party"], action_id=values["action_id"], outcome=answered.outcome)
+
+    _agent(app, topology.DECISIONS, Handling("Decision", decision, ledger, config).handle)
+    _agent(app, topology.RECEIPTS, Handling("Receipt", receipt, ledger, config).handle)
+
+    async def timers() -> None:
+        while await ledger.run_timers():
+            relay.wake()
+
+    async def prune() -> None:
+        await box.prune()
+
+    app.timer(interval=config.tick_seconds)(_unless_in_trouble("timers", timers))
+    app.timer(interval=_PRUNE_SECONDS)(_unless_in_trouble("pruning", prune))
+    app.task(relay.run)
+    return app
+
+
+def _faust_app(settings: Settings, slot: str) -> Any:
+    kafka = settings.kafka
+    return faust.App(
+        topology.stage("enforce").group,
+        broker=broker_urls(kafka),
+        broker_credentials=faust_credentials(kafka),
+        broker_client_id=f"weaklink-enforce-{slot}",
+        broker_session_timeout=kafka.session_timeout_ms / 1000,
+        broker_heartbeat_interval=min(3.0, kafka.session_timeout_ms / 3000),
+        broker_commit_interval=1.0,
+        consumer_auto_offset_reset="earliest",
+        datadir=_data_folder(settings.data_folder, slot),
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        autodiscover=False,
+        worker_redirect_stdouts=False,
+    )
+
+
+def _data_folder(data_folder: Path, slot: str) -> Path:
+    folder = (data_folder / "enforce" / f"faust-{slot}").absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _agent(app: Any, topic: str, handle: Callable[[Incoming], Awaitable[None]]) -> None:
+    raw = app.topic(
+        topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", internal=False
+    )
+
+    async def consume(stream: AsyncIterable[Any]) -> None:
+        async for event in stream.events():  # type: ignore[attr-defined]  # faust.Stream
+            message = event.message
+            await handle(Incoming(topic, message.partition, message.offset, message.key, message.value))
+
+    # One at a time: with more, Faust commits past messages that are still being handled.
+    app.agent(raw, concurrency=1, name=f"weaklink.enforce.{topic}")(consume)
+
+
+def _unless_in_trouble(name: str, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    async def run() -> None:
+        try:
+            await work()
+        except (
+            DATABASE_TROUBLE
+        ) as error:  # an exception that escapes a timer stops the worker; the next tick tries again
+            log.warning(f"{name} could not run; the next tick tries again", error=str(error))
+
+    return run
+
+
+class _ToStructlog(logging.Handler):
+    """What Faust, aiokafka and Alembic log, as lines of our own log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info)

@@ -1,0 +1,228 @@
+"""The relay: publishes the outbox and awaits delivery before it closes a row. A crash in between publishes again, under the same
+action id and revision, which the SDK drops.
+
+Several workers may run. A claim takes whole topics: while one worker has rows of a topic, no other takes that topic's next ones, so
+that the revisions of an action reach its party in order. A claim lapses, so that a killed worker's rows do not stay behind.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Final
+
+import sqlalchemy as sa
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from sqlalchemy.exc import SQLAlchemyError
+
+from weaklink.enforce.config import EnforceConfig
+from weaklink.enforce.database import Database, wall_us
+from weaklink.enforce.tables import outbox
+from weaklink.enforce.transport import aiokafka_options
+from weaklink.kafka_options import KafkaConfig
+
+log = structlog.get_logger()
+
+_CLAIM_LOCK: Final = "weaklink.ledger.outbox"
+_REQUEST_TIMEOUT_MS: Final = 10_000  # also how long a missing topic is waited for; well below the lease
+_MESSAGE_BYTES_MAX: Final = 2 << 20
+_RETRY_US: Final = 2_000_000
+_SECOND_US: Final = 1_000_000
+DATABASE_TROUBLE: Final = (SQLAlchemyError, OSError, TimeoutError)
+"""What the ledger's database raises when it cannot serve."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A claimed row."""
+
+    id: int
+    topic: str
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+
+
+class Outbox:
+    """Claims and closes rows. `worker` names the claimant; a restarted worker of that name takes its own claims back at once."""
+
+    def __init__(self, database: Database, config: EnforceConfig, worker: str) -> None:
+        self._database = database
+        self._config = config
+        self._worker = worker
+
+    async def claim(self) -> list[Row]:
+        """The next rows, in order, of topics that nobody holds. They are this worker's until the lease ends."""
+        async with self._database.read() as connection:  # idle relays should not take turns with writers
+            if await connection.scalar(sa.select(sa.exists().where(_OPEN))) is not True:
+                return []
+        now_us = wall_us()
+        held = sa.select(outbox.c.topic).where(_OPEN, outbox.c.claimed_until_wall_us > now_us)
+        free = sa.select(outbox).where(_OPEN, outbox.c.topic.not_in(held)).order_by(outbox.c.id)
+        async with self._database.write(_CLAIM_LOCK) as connection:
+            found = (await connection.execute(free.limit(self._config.outbox_batch_rows))).mappings().all()
+            rows = [_row(one) for one in found]
+            until_us = now_us + int(self._config.outbox_lease_seconds * _SECOND_US)
+            await self._set(connection, rows, claimed_by=self._worker, claimed_until_wall_us=until_us)
+        return rows
+
+    async def close_rows(self, rows: Sequence[Row], error: str | None = None) -> None:
+        """They are published; or, with an error, given up."""
+        async with self._database.write() as connection:
+            await self._set(connection, rows, closed_wall_us=wall_us(), error=error)
+
+    async def put_back(self, rows: Sequence[Row]) -> None:
+        """They could not be published now: their topic is tried again after a pause."""
+        async with self._database.write() as connection:
+            await self._set(connection, rows, claimed_until_wall_us=wall_us() + _RETRY_US)
+
+    async def release(self) -> None:
+        """Give up what a worker of this name claimed before it was killed."""
+        async with self._database.write() as connection:
+            mine = sa.and_(_OPEN, outbox.c.claimed_by == self._worker)
+            await connection.execute(sa.update(outbox).where(mine).values(claimed_until_wall_us=0))
+
+    async def prune(self) -> int:
+        """Remove rows that were closed long ago; gives how many. Rows that were given up stay, for a person to see."""
+        before_us = wall_us() - self._config.outbox_keep_days * 86_400 * _SECOND_US
+        async with self._database.write() as connection:
+            old = sa.and_(outbox.c.closed_wall_us < before_us, outbox.c.error.is_(None))
+            return (await connection.execute(sa.delete(outbox).where(old))).rowcount
+
+    async def _set(self, connection: Any, rows: Sequence[Row], **values: Any) -> None:
+        if rows:
+            await connection.execute(
+                sa.update(outbox).where(outbox.c.id.in_([row.id for row in rows])).values(**values)
+            )
+
+
+_OPEN: Final = outbox.c.closed_wall_us.is_(None)
+
+
+class Relay:
+    """Publishes what the outbox holds, at once when woken, otherwise at every poll."""
+
+    def __init__(self, outbox: Outbox, kafka: KafkaConfig, config: EnforceConfig) -> None:
+        self._outbox = outbox
+        self._kafka = kafka
+        self._config = config
+        self._woken = asyncio.Event()
+        self._publishing: set[asyncio.Task[None]] = set()
+
+    def wake(self) -> None:
+        """There are new rows."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Relay until cancelled; whatever is then under way is given a moment to finish."""
+        # Not idempotent: aiokafka has one request a partition under way, so order holds, and repeats are dropped by (action, revision).
+        producer = AIOKafkaProducer(
+            **aiokafka_options(self._kafka),
+            acks="all",
+            request_timeout_ms=_REQUEST_TIMEOUT_MS,
+            max_request_size=_MESSAGE_BYTES_MAX,
+            client_id="weaklink-enforce-relay",
+        )
+        await self._start(producer)
+        try:
+            await self._relay(producer)
+        finally:
+            if self._publishing:
+                await asyncio.wait(self._publishing, timeout=_REQUEST_TIMEOUT_MS / 1000)
+            await producer.stop()
+
+    async def _start(self, producer: AIOKafkaProducer) -> None:
+        while True:
+            try:
+                await producer.start()
+                return
+            except (KafkaError, OSError) as error:
+                log.warning("the relay cannot reach Kafka; it tries again", error=str(error))
+                await asyncio.sleep(self._config.retry_seconds_max)
+
+    async def _relay(self, producer: AIOKafkaProducer) -> None:
+        released = False
+        while True:
+            self._woken.clear()
+            try:
+                if not released:
+                    await self._outbox.release()
+                    released = True
+                rows = await self._outbox.claim()
+            except DATABASE_TROUBLE as error:
+                log.warning("the relay cannot read the ledger; it tries again", error=str(error))
+                await asyncio.sleep(self._config.outbox_poll_seconds)
+                continue
+            # One task a topic: a party whose topic is missing, or a broker that is away, holds nobody else up.
+            by_topic = groupby(sorted(rows, key=lambda row: (row.topic, row.id)), key=lambda row: row.topic)
+            for _, some in by_topic:
+                task = asyncio.create_task(self._publish(producer, list(some)))
+                self._publishing.add(task)
+                task.add_done_callback(self._done)
+            if not rows:
+                await self._wait()
+
+    async def _wait(self) -> None:
+        try:
+            await asyncio.wait_for(self._woken.wait(), self._config.outbox_poll_seconds)
+        except TimeoutError:
+            return
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._publishing.discard(task)
+        self._woken.set()  # the topic may have got new rows meanwhile
+        if not task.cancelled() and (error := task.exception()):
+            # The claim lapses and the rows are published then.
+            log.error("publishing was cut short", error=repr(error))
+
+    async def _publish(self, producer: AIOKafkaProducer, rows: Sequence[Row]) -> None:
+        results = await self._deliver(producer, rows)
+        done = [row for row, error in zip(rows, results, strict=True) if error is None]
+        too_large = [
+            row for row, error in zip(rows, results, strict=True) if isinstance(error, MessageSizeTooLargeError)
+        ]
+        later = [row for row in rows if row not in done and row not in too_large]
+        try:
+            await self._outbox.close_rows(done)
+            if too_large:
+                log.error(
+                    "messages are larger than their topic takes: given up", topic=rows[0].topic, rows=len(too_large)
+                )
+                await self._outbox.close_rows(too_large, error="larger than the topic's max.message.bytes")
+            if later:
+                first = next(error for error in results if error is not None)
+                log.warning("not published; tried again", topic=rows[0].topic, rows=len(later), error=repr(first))
+                await self._outbox.put_back(later)
+        except DATABASE_TROUBLE as error:
+            log.warning("published, but not noted: published again when the claim lapses", error=str(error))
+
+    async def _deliver(self, producer: AIOKafkaProducer, rows: Sequence[Row]) -> list[BaseException | None]:
+        """Per row: None when the broker has it, else why not. After a row that cannot be queued none of the following is tried."""
+        deliveries: list[Any] = []
+        stopped: BaseException | None = None
+        for row in rows:
+            if stopped is None:
+                try:
+                    deliveries.append(await producer.send(row.topic, row.value, row.key, headers=list(row.headers)))
+                    continue
+                except MessageSizeTooLargeError as error:
+                    deliveries.append(_failed(error))
+                    continue
+                except (KafkaError, OSError) as error:
+                    stopped = error
+            deliveries.append(_failed(stopped))
+        results = await asyncio.gather(*deliveries, return_exceptions=True)
+        return [result if isinstance(result, BaseException) else None for result in results]
+
+
+def _failed(error: BaseException) -> "asyncio.Future[None]":
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future.set_exception(error)
+    return future
+
+
+def _row(found: Any) -> Row:
+    headers = tuple((name, text.encode()) for name, text in found["headers"].items())
+    return Row(found["id"], found["topic"], found["key"], found["value"], headers)

@@ -1,0 +1,92 @@
+"""Faust's connection to Kafka: options from our settings, and a consumer that reads committed messages only.
+
+Faust has no setting for the isolation level. Its consumer thread makes the aiokafka consumer in `_create_worker_consumer`, a private
+name: the version is pinned, and a test breaks loudly where that changes. The transport is registered as the URL scheme `weaklink`.
+"""
+
+import ssl
+from typing import Any, Final
+
+import aiokafka
+import faust
+from faust.transport.drivers import TRANSPORTS
+from faust.transport.drivers import aiokafka as driver
+from faust.types.auth import AuthProtocol
+
+from weaklink.errors import BrokerError
+from weaklink.kafka_options import KafkaConfig
+
+SCHEME: Final = "weaklink"
+_READ_COMMITTED: Final = 1  # aiokafka.consumer.fetcher.READ_COMMITTED
+
+
+class CommittedConsumerThread(driver.AIOKafkaConsumerThread):
+    """Skips messages of transactions that are open or were aborted."""
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        if not hasattr(consumer, "_isolation_level"):
+            raise BrokerError(
+                "aiokafka's consumer has no _isolation_level any more: read_committed cannot be set; use the pinned version"
+            )
+        # Read by the fetcher, which the consumer makes only when it starts.
+        consumer._isolation_level = "read_committed"
+        return consumer
+
+
+class CommittedConsumer(driver.Consumer):
+    """Faust's consumer on that thread."""
+
+    def _new_consumer_thread(self) -> CommittedConsumerThread:
+        return CommittedConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+
+class Transport(driver.Transport):
+    """Faust's Kafka transport with that consumer."""
+
+    Consumer = CommittedConsumer
+
+
+TRANSPORTS.aliases[SCHEME] = f"{__name__}:Transport"
+
+
+def broker_urls(kafka: KafkaConfig) -> list[str]:
+    """The brokers as URLs of our transport."""
+    return [f"{SCHEME}://{server.strip()}" for server in kafka.bootstrap_servers.split(",")]
+
+
+def faust_credentials(kafka: KafkaConfig) -> Any:
+    """Faust's `broker_credentials`; None for a plaintext connection."""
+    context = ssl_context(kafka)
+    if not kafka.security_protocol.startswith("SASL"):
+        return faust.SSLCredentials(context) if context else None
+    credentials = faust.SASLCredentials(
+        username=kafka.username,
+        password=kafka.password.get_secret_value() if kafka.password else None,
+        ssl_context=context,
+        mechanism=kafka.sasl_mechanism,
+    )
+    credentials.protocol = AuthProtocol(kafka.security_protocol)
+    return credentials
+
+
+def aiokafka_options(kafka: KafkaConfig) -> dict[str, Any]:
+    """Connection options of an aiokafka client."""
+    options = kafka.client_options()
+    for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile"):
+        options.pop(name, None)
+    context = ssl_context(kafka)
+    return options | ({"ssl_context": context} if context else {})
+
+
+def ssl_context(kafka: KafkaConfig) -> ssl.SSLContext | None:
+    """TLS as the settings say; None where the connection has none. Raises BrokerError for files that cannot be read."""
+    if not kafka.security_protocol.endswith("SSL"):
+        return None
+    try:
+        context = ssl.create_default_context(cafile=kafka.ssl_cafile)
+        if kafka.ssl_certfile:
+            context.load_cert_chain(kafka.ssl_certfile, kafka.ssl_keyfile)
+    except (OSError, ssl.SSLError) as error:
+        raise BrokerError(f"kafka.ssl_cafile, ssl_certfile or ssl_keyfile cannot be used: {error}") from error
+    return context

@@ -12,7 +12,7 @@ After an assignment the runner, for each new unit:
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import polars as pl
 from kafka import TopicPartition
@@ -39,6 +39,24 @@ class Chunk:
     value: bytes
     key: bytes | None = None
     headers: tuple[tuple[str, bytes], ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Offsets of one source partition that a transaction commits: `begin` inclusive, `end` exclusive."""
+
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What the runner must know of a stage before its first input. A stage without an attribute `traits` has these defaults."""
+
+    whole_batches: bool = False
+    """Hand `whole_batches.RecordBatch` to `process`, not `Chunk`."""
+    single_owner: bool = False
+    """One member of the group owns every partition, the others stand by."""
 
 
 Input_contra = TypeVar("Input_contra", contravariant=True)
@@ -73,3 +91,19 @@ class Stage(Protocol[Input_contra]):
 
     def tick(self, now_us: int) -> list[Message]:
         """Evaluate at the stage's clock. Called at most every `stream.tick_seconds`; its messages commit with the offsets folded so far."""
+
+
+@runtime_checkable
+class Sealing(Protocol):
+    """A stage that has a last word on each transaction: ingest writes its audit header there."""
+
+    def seal(self, messages: list[Message], ranges: Mapping[TopicPartition, Range]) -> list[Message]:
+        """The messages to send instead of these, given exactly the offsets that the transaction will commit."""
+
+
+@runtime_checkable
+class Gating(Protocol):
+    """A stage that does not read every partition assigned to it: ingest leaves those of unregistered parties paused."""
+
+    def admits(self, source: TopicPartition) -> bool:
+        """Whether to read this partition now. Asked after an assignment and every `stream.gate_seconds`."""

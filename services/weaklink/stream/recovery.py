@@ -1,0 +1,140 @@
+"""After an assignment: snapshot, recall, silent replay up to the committed offsets. Only then does a unit of state speak."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import structlog
+from kafka import TopicPartition
+
+from weaklink import metrics
+from weaklink.settings import Settings
+from weaklink.stream.checkpoint import SnapshotStore
+from weaklink.stream.source import Input, Source, read_compacted
+from weaklink.stream.stage import Chunk, Stage
+
+_POLL_MS: Final = 200
+_CHUNKS_IN_POLL: Final = 500
+_BATCHES_IN_POLL: Final = 16
+_log = structlog.get_logger()
+
+
+class Interrupted(Exception):
+    """The assignment changed, or a stop was asked for, while state was being rebuilt: begin again with what is ours then."""
+
+
+class Recovery:
+    """Rebuilds units of state. `held` tells at which offsets each unit stands: its state is the fold of the input up to there."""
+
+    def __init__(self, stage: Stage[Any], source: Source, store: SnapshotStore, settings: Settings) -> None:
+        self._stage = stage
+        self._source = source
+        self._store = store
+        self._settings = settings
+        self.held: dict[str, dict[TopicPartition, int]] = {}
+
+    def forget(self) -> None:
+        """Every unit's state is in doubt (its transaction did not commit): rebuild all at the next `recover`."""
+        for unit in list(self.held):
+            self._release(unit)
+
+    def recover(self, assigned: Iterable[TopicPartition]) -> None:
+        """Bring every unit of the assignment to the committed offsets, and seek there. Raises Interrupted, kafka's errors, CheckpointError.
+
+        A unit that stands exactly at the committed offsets already is kept: no one else has folded anything meanwhile.
+        """
+        started = time.perf_counter()
+        units: dict[str, list[TopicPartition]] = defaultdict(list)
+        for tp in assigned:
+            units[self._stage.unit(tp)].append(tp)
+        committed = self._source.committed(tp for partitions in units.values() for tp in partitions)
+        targets = {unit: {tp: committed[tp] for tp in partitions} for unit, partitions in units.items()}
+        for unit in [unit for unit, offsets in self.held.items() if targets.get(unit) != offsets]:
+            self._release(unit)
+        stale = {unit: offsets for unit, offsets in targets.items() if unit not in self.held}
+        starts: dict[TopicPartition, int] = {}
+        for unit, offsets in stale.items():
+            starts |= self._begin(unit, offsets)
+        self._replay(starts, {tp: committed[tp] for tp in starts}, committed)
+        self.held |= stale
+        metrics.UNITS.labels(self._stage.name).set(len(self.held))
+        metrics.REBUILD_SECONDS.labels(self._stage.name).set(time.perf_counter() - started)
+        _log.info(
+            "recovered",
+            stage=self._stage.name,
+            units=len(self.held),
+            rebuilt=len(stale),
+            seconds=round(time.perf_counter() - started, 3),
+        )
+
+    def _release(self, unit: str) -> None:
+        del self.held[unit]
+        self._stage.release(unit)
+
+    def _begin(self, unit: str, committed: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """Restore and recall a unit; where to begin its replay."""
+        snapshot = self._store.newest(unit, committed)
+        self._stage.restore(unit, snapshot.frames if snapshot else None)
+        if self._stage.recalls:
+            self._stage.recall(unit, read_compacted(self._stage.recalls, self._settings))
+        beginnings = self._source.consumer.beginning_offsets(list(committed))
+        starts: dict[TopicPartition, int] = {}
+        for tp, offset in committed.items():
+            at = snapshot.offsets.get(tp) if snapshot else None
+            wanted = self._stage.replay_from(tp, offset) if at is None else at
+            starts[tp] = min(max(wanted, beginnings[tp]), offset)
+            if at is not None and at < beginnings[tp]:
+                _log.warning(
+                    "rebuild_incomplete", unit=unit, topic=tp.topic, partition=tp.partition, snapshot_at=at, log_begins=beginnings[tp],
+                    meaning="input between the two has expired: the state lacks it",
+                )  # fmt: skip
+        _log.info(
+            "rebuilding",
+            unit=unit,
+            snapshot=snapshot is not None,
+            records=sum(offset - starts[tp] for tp, offset in committed.items()),
+        )
+        return starts
+
+    def _replay(
+        self,
+        starts: Mapping[TopicPartition, int],
+        targets: Mapping[TopicPartition, int],
+        committed: Mapping[TopicPartition, int],
+    ) -> None:
+        """Read [start, target) of every partition into `process` and drop what it returns; then stand at the committed offsets."""
+        consumer = self._source.consumer
+        waiting = {tp for tp, start in starts.items() if start < targets[tp]}
+        if idle := set(committed) - waiting:
+            consumer.pause(*idle)
+        for tp in waiting:
+            consumer.seek(tp, starts[tp])
+        while waiting:
+            inputs = self._source.poll(_POLL_MS, _CHUNKS_IN_POLL)
+            if self._source.changed:
+                raise Interrupted
+            if clipped := until(inputs, targets):
+                self._stage.process(clipped, replaying=True)
+            # The position passes transaction markers and aborted batches too, so it reaches the target even where no record lies before it.
+            done = {tp for tp in waiting if consumer.position(tp) >= targets[tp]}
+            if done:
+                consumer.pause(*done)
+                waiting -= done
+        for tp, offset in committed.items():
+            consumer.seek(tp, offset)
+        if committed:
+            consumer.resume(*committed)
+
+
+def until(inputs: Sequence[Input], targets: Mapping[TopicPartition, int]) -> list[Input]:
+    """What lies before the targets; a batch across one is clipped."""
+    kept: list[Input] = []
+    for one in inputs:
+        target = targets[one.source]
+        if isinstance(one, Chunk):
+            if one.offset < target:
+                kept.append(one)
+        elif one.base_offset < target:
+            kept.append(one.clipped(one.begin, target))
+    return kept

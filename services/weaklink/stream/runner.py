@@ -1,0 +1,204 @@
+"""The loop of a columnar stage: gather, process, tick, commit as one transaction, and rebuild when a transaction or an assignment is lost."""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from kafka import TopicPartition
+from kafka.errors import KafkaError
+
+from weaklink import metrics
+from weaklink.errors import CheckpointError
+from weaklink.settings import Settings
+from weaklink.stream.checkpoint import Snapshot, SnapshotStore
+from weaklink.stream.recovery import Interrupted, Recovery
+from weaklink.stream.sink import TransactionAborted, TransactionalSink
+from weaklink.stream.source import Input, Source
+from weaklink.stream.stage import Chunk, Message, Range, Sealing, Stage, Traits
+from weaklink.topology import StageSpec
+
+_IDLE_POLL_MS: Final = 100
+_BATCHES_IN_POLL: Final = 8  # a batch may inflate to 64 MiB: look at the sum before taking more
+_CHUNKS_IN_POLL: Final = 200
+_GATHERED_BYTES_MAX: Final = 96 << 20
+_BACKOFF_SECONDS: Final = 0.5
+_SETTLE_SECONDS: Final = 1.0
+_log = structlog.get_logger()
+
+
+class Runner:
+    """`run()` until `stop()`. One for a process; only `stop` may be called from another thread or a signal handler."""
+
+    def __init__(self, stage: Stage[Any], spec: StageSpec, settings: Settings, slot: str | None = None) -> None:
+        self._stage = stage
+        self._stream = settings.stream
+        traits: Traits = getattr(stage, "traits", Traits())
+        self._in_poll, self._inputs_max = (
+            (_BATCHES_IN_POLL, self._stream.batches_max)
+            if traits.whole_batches
+            else (_CHUNKS_IN_POLL, self._stream.chunks_max)
+        )
+        self._sink = TransactionalSink(stage.name, slot, settings)
+        self._source = Source(spec, traits, settings)
+        url = self._stream.snapshot_url or str(Path(settings.data_folder) / "snapshots")
+        self._store = SnapshotStore(url, stage.name, self._stream.snapshots_kept)
+        self._recovery = Recovery(stage, self._source, self._store, settings)
+        self._stopping = False
+        self._recovered = False
+        self._commit_seconds = 0.0
+        self._committed_at = time.monotonic()
+        self._next_tick = self._next_gate = 0.0
+        self._saver = ThreadPoolExecutor(1, thread_name_prefix="snapshots")
+        self._saving: Future[None] | None = None
+        self._saved_at: dict[str, tuple[float, dict[TopicPartition, int]]] = {}
+
+    def stop(self) -> None:
+        """Finish the transaction in hand, write snapshots and leave the group."""
+        self._stopping = True
+
+    def run(self) -> None:
+        """Work until stopped. Raises what a stage raises, and BrokerError when another process uses the same slot."""
+        try:
+            while not self._stopping:
+                try:
+                    self._turn()
+                except Interrupted:
+                    self._recovered = False
+                except TransactionAborted:
+                    # What the stage folded and returned is lost, or it is unknown whether it is: begin again from what is committed.
+                    metrics.TRANSACTIONS_ABORTED.labels(self._stage.name).inc()
+                    self._recovery.forget()
+                    self._recovered = False
+                except KafkaError as error:
+                    _log.warning(
+                        "broker_trouble", stage=self._stage.name, error=f"{type(error).__name__}: {error}", next="retry"
+                    )
+                    self._recovery.forget()
+                    self._recovered = False
+                    time.sleep(_BACKOFF_SECONDS)
+            if self._recovered:
+                self._save_all()
+        finally:
+            self._saver.shutdown(wait=True)
+            self._sink.close()
+            self._source.close()
+
+    def _turn(self) -> None:
+        inputs = self._gather()
+        if self._source.joining:
+            return
+        if self._source.changed or not self._recovered:
+            # What was gathered belongs to the assignment before, or to positions from before a lost transaction: it is read again.
+            self._recovered = False
+            self._recovery.recover(self._source.accept_changes())
+            self._recovered = True
+            self._next_gate = 0.0
+            self._gate()
+            return
+        self._gate()
+        self._advance(inputs)
+        self._save_next()
+
+    def _gather(self) -> list[Input]:
+        """A transaction's worth of input: little and soon when idle, more when commits take long or input waits."""
+        inputs = self._source.poll(_IDLE_POLL_MS, self._in_poll)
+        linger = min(max(self._stream.linger_ms / 1000, self._commit_seconds), self._stream.linger_ms_max / 1000)
+        deadline = time.monotonic() + linger
+        size = _size(inputs)
+        while inputs and len(inputs) < self._inputs_max and size < _GATHERED_BYTES_MAX and not self._source.changed:
+            left_ms = int((deadline - time.monotonic()) * 1000)
+            if left_ms <= 0:
+                break
+            more = self._source.poll(left_ms, min(self._in_poll, self._inputs_max - len(inputs)))
+            inputs += more
+            size += _size(more)
+        return inputs
+
+    def _advance(self, inputs: Sequence[Input]) -> None:
+        messages: list[Message] = []
+        if inputs:
+            with metrics.PROCESS_SECONDS.labels(self._stage.name).time():
+                messages += self._stage.process(inputs, replaying=False)
+        if self._recovery.held and time.monotonic() >= self._next_tick:
+            self._next_tick = time.monotonic() + self._stream.tick_seconds
+            messages += self._stage.tick(time.time_ns() // 1000)
+        ranges = self._ranges({one.source for one in inputs}, idle=not inputs)
+        if not ranges and not messages:
+            return
+        if isinstance(self._stage, Sealing):
+            messages = self._stage.seal(messages, ranges)
+        self._commit(messages, ranges)
+        metrics.RECORDS.labels(self._stage.name).inc(
+            sum(one.records_count if not isinstance(one, Chunk) else 1 for one in inputs)
+        )
+
+    def _ranges(self, read: set[TopicPartition], *, idle: bool) -> dict[TopicPartition, Range]:
+        """What the transaction covers: up to the positions, which lie behind all that was gathered and behind transaction markers that follow it.
+
+        When idle for a second, markers alone are committed too, so that lag reads 0 and not 1.
+        """
+        settle = idle and time.monotonic() - self._committed_at > _SETTLE_SECONDS
+        ranges: dict[TopicPartition, Range] = {}
+        for offsets in self._recovery.held.values():
+            for tp, held in offsets.items():
+                if (tp in read or settle) and (position := self._source.consumer.position(tp)) > held:
+                    ranges[tp] = Range(held, position)
+        return ranges
+
+    def _commit(self, messages: Sequence[Message], ranges: dict[TopicPartition, Range]) -> None:
+        started = time.perf_counter()
+        offsets = {tp: span.end for tp, span in ranges.items()}
+        self._sink.commit(messages, offsets, self._source.consumer.group_metadata())
+        self._commit_seconds = time.perf_counter() - started
+        self._committed_at = time.monotonic()
+        metrics.COMMIT_SECONDS.labels(self._stage.name).observe(self._commit_seconds)
+        for tp, offset in offsets.items():
+            self._recovery.held[self._stage.unit(tp)][tp] = offset
+        for message in messages:
+            metrics.MESSAGES.labels(self._stage.name, message.topic).inc()
+
+    def _gate(self) -> None:
+        if time.monotonic() >= self._next_gate:
+            self._next_gate = time.monotonic() + self._stream.gate_seconds
+            self._source.apply_gate(self._stage, self._source.consumer.assignment())
+
+    def _save_next(self) -> None:
+        """Begin to write the unit whose snapshot is oldest, if it is due. State stands exactly at the committed offsets here."""
+        if self._saving is not None:
+            if not self._saving.done():
+                return
+            self._report(self._saving)
+            self._saving = None
+        now = time.monotonic()
+        for unit, offsets in self._recovery.held.items():
+            saved, at = self._saved_at.setdefault(unit, (now, {}))
+            if now - saved >= self._stream.snapshot_seconds and at != offsets:
+                self._saving = self._save(unit)
+                return
+
+    def _save(self, unit: str) -> Future[None] | None:
+        offsets = dict(self._recovery.held[unit])
+        self._saved_at[unit] = (time.monotonic(), offsets)
+        # Frames do not change once they are made, so another thread may write them while the stage goes on.
+        frames = dict(self._stage.snapshot(unit))
+        return self._saver.submit(self._store.save, unit, Snapshot(offsets, frames)) if frames else None
+
+    def _save_all(self) -> None:
+        for unit in self._recovery.held:
+            if saving := self._save(unit):
+                self._report(saving)
+
+    def _report(self, saving: Future[None]) -> None:
+        """A snapshot that cannot be written costs a longer rebuild, never the stage."""
+        try:
+            saving.result()
+        except CheckpointError as error:
+            metrics.SNAPSHOT_FAILURES.labels(self._stage.name).inc()
+            _log.error("snapshot_failed", stage=self._stage.name, error=str(error))
+
+
+def _size(inputs: Sequence[Input]) -> int:
+    return sum(len(one.value) if isinstance(one, Chunk) else len(one.payload) for one in inputs)

@@ -1,0 +1,103 @@
+"""The output side of the runner, and the one place of the columnar stages that commits: messages and offsets in one Kafka transaction."""
+
+import os
+import socket
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import structlog
+from kafka import KafkaProducer, TopicPartition
+from kafka.errors import KafkaError, ProducerFencedError
+from kafka.structs import OffsetAndMetadata
+
+from weaklink.errors import BrokerError
+from weaklink.settings import Settings
+from weaklink.stream.stage import Message
+
+_FENCED_MAX: Final = 5
+_UNKNOWN_EPOCH: Final = -1
+_log = structlog.get_logger()
+
+
+class TransactionAborted(Exception):
+    """The transaction did not commit, or it is unknown whether it did: the state must be rebuilt from the committed offsets."""
+
+
+def transactional_id(stage: str, slot: str | None) -> str:
+    """Stable for a slot, so that a restart aborts at once what its predecessor left open; else one for each process.
+
+    Two live workers must never share a slot: each would fence the other.
+    """
+    return f"weaklink.{stage}.{slot or f'{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}'}"
+
+
+class TransactionalSink:
+    """A transactional producer that is replaced when it is fenced or fails for good."""
+
+    def __init__(self, stage: str, slot: str | None, settings: Settings) -> None:
+        self._stage = stage
+        self._transactional_id = transactional_id(stage, slot)
+        self._settings = settings
+        self._fenced = 0
+        self._producer = self._open()
+
+    def commit(self, messages: Sequence[Message], offsets: Mapping[TopicPartition, int], group_metadata: Any) -> None:
+        """Send and commit as one. Raises TransactionAborted; then nothing of it is visible to a reader of committed messages.
+
+        KIP-447: the group's metadata lets the broker refuse the offsets of a member that the group has given up on.
+        """
+        try:
+            self._producer.begin_transaction()
+            for message in messages:
+                self._producer.send(
+                    message.topic,
+                    value=message.value,
+                    key=message.key,
+                    partition=message.partition,
+                    headers=list(message.headers),
+                )
+            if offsets:
+                positions = {tp: OffsetAndMetadata(offset, "", _UNKNOWN_EPOCH) for tp, offset in offsets.items()}
+                self._producer.send_offsets_to_transaction(positions, group_metadata)
+            self._producer.commit_transaction()
+        except KafkaError as error:
+            self._give_up(error)
+            raise TransactionAborted(str(error)) from error
+        self._fenced = 0
+
+    def close(self) -> None:
+        """Close the producer; nothing is pending between commits."""
+        self._producer.close(timeout=5)
+
+    def _open(self) -> Any:
+        kafka, topics = self._settings.kafka, self._settings.topics
+        producer = KafkaProducer(
+            **kafka.client_options(),
+            transactional_id=self._transactional_id,
+            transaction_timeout_ms=kafka.transaction_timeout_ms,
+            acks="all",
+            linger_ms=2,
+            max_request_size=max(topics.chunk_bytes_max, topics.rejects_message_bytes_max) + (1 << 20),
+            allow_auto_create_topics=False,
+        )
+        producer.init_transactions()
+        return producer
+
+    def _give_up(self, error: KafkaError) -> None:
+        """Abort what is open. A producer in error, whether fenced or not, is not worth mending: a new one aborts what the old one left."""
+        _log.warning("transaction_aborted", stage=self._stage, error=f"{type(error).__name__}: {error}")
+        if isinstance(error, ProducerFencedError):
+            self._fenced += 1
+            if self._fenced >= _FENCED_MAX:
+                raise BrokerError(
+                    f"transactional id {self._transactional_id} was fenced {self._fenced} times in a row: another process runs with the same --slot"
+                ) from error
+        try:
+            self._producer.abort_transaction()
+        except KafkaError as second:
+            _log.warning(
+                "abort_failed", stage=self._stage, error=f"{type(second).__name__}: {second}", next="new producer"
+            )
+        self._producer.close(timeout=1)
+        self._producer = self._open()

@@ -1,0 +1,175 @@
+"""The input side of the runner: one consumer in the stage's group, its assignment, and what a poll gives as `Chunk` or `RecordBatch`."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import structlog
+from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+
+from weaklink import topology
+from weaklink.parties import EVENTS_TOPICS
+from weaklink.settings import Settings
+from weaklink.stream.assignor import SingleOwnerAssignor
+from weaklink.stream.stage import Chunk, Gating, Message, Traits
+from weaklink.stream.whole_batches import RecordBatch, read_whole_batches
+from weaklink.topology import StageSpec
+
+_FETCH_BYTES: Final = 64 << 20
+_PARTITION_FETCH_BYTES: Final = 16 << 20
+_SOCKET_BYTES: Final = 4 << 20
+_log = structlog.get_logger()
+
+Input = Chunk | RecordBatch
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python ships no types
+    """Counts rebalances. Called on the consumer's own thread, so it does nothing else: the runner looks at the count after each poll."""
+
+    def __init__(self) -> None:
+        self.changes = 0
+        self.joining = True
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        self.joining = True
+        self.changes += 1
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self.joining = False
+        self.changes += 1
+
+
+class Source:
+    """A consumer of the topics that a stage reads. Raises kafka's errors."""
+
+    def __init__(self, spec: StageSpec, traits: Traits, settings: Settings) -> None:
+        stream, kafka = settings.stream, settings.kafka
+        self._whole_batches = traits.whole_batches
+        strategy: dict[str, Any] = (
+            {"partition_assignment_strategy": (SingleOwnerAssignor(),)} if traits.single_owner else {}
+        )
+        by_pattern = topology.PARTY_EVENTS in spec.reads
+        if by_pattern:
+            strategy["metadata_max_age_ms"] = stream.metadata_max_age_ms
+        self.consumer = KafkaConsumer(
+            **kafka.client_options(),
+            **strategy,
+            group_id=spec.group,
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            allow_auto_create_topics=False,
+            check_crcs=stream.check_crcs,
+            fetch_max_bytes=_FETCH_BYTES,
+            max_partition_fetch_bytes=_PARTITION_FETCH_BYTES,
+            receive_buffer_bytes=_SOCKET_BYTES,
+            session_timeout_ms=kafka.session_timeout_ms,
+            heartbeat_interval_ms=max(kafka.session_timeout_ms // 5, 100),
+            max_poll_interval_ms=stream.max_poll_interval_ms,
+        )
+        if traits.whole_batches:
+            read_whole_batches(self.consumer, stream.inflated_batch_bytes_max)
+        self._listener = _Listener()
+        self._seen_changes = 0
+        if by_pattern:
+            self.consumer.subscribe(pattern=EVENTS_TOPICS, listener=self._listener)
+        else:
+            self.consumer.subscribe(topics=list(spec.reads), listener=self._listener)
+
+    @property
+    def changed(self) -> bool:
+        """Whether the assignment has changed since `accept_changes`: what was polled and not committed must be dropped."""
+        return self._listener.changes != self._seen_changes
+
+    @property
+    def joining(self) -> bool:
+        """Whether the group is between two assignments: nothing may be committed, so nothing need be processed."""
+        return self._listener.joining
+
+    def accept_changes(self) -> set[TopicPartition]:
+        """The assignment as it is now."""
+        self._seen_changes = self._listener.changes
+        return set(self.consumer.assignment())
+
+    def poll(self, timeout_ms: int, records_max: int) -> list[Input]:
+        """What has arrived, in order within each partition."""
+        polled: Mapping[TopicPartition, list[Any]] = self.consumer.poll(timeout_ms=timeout_ms, max_records=records_max)
+        if self._whole_batches:
+            return [batch for batches in polled.values() for batch in batches]
+        return [as_chunk(record) for records in polled.values() for record in records]
+
+    def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The group's committed offsets, or the beginning of the log where there is none or the log no longer reaches back so far.
+
+        Waits for a transaction that a killed worker left open, until it is aborted.
+        """
+        partitions = list(partitions)
+        if not partitions:
+            return {}
+        beginnings = self.consumer.beginning_offsets(partitions)
+        found: dict[TopicPartition, int] = {}
+        for tp in partitions:
+            offset = self.consumer.committed(tp)
+            if offset is not None and offset < beginnings[tp]:
+                _log.error(
+                    "input_lost_to_retention",
+                    topic=tp.topic,
+                    partition=tp.partition,
+                    committed=offset,
+                    log_begins=beginnings[tp],
+                )
+            found[tp] = max(offset or 0, beginnings[tp])
+        return found
+
+    def apply_gate(self, stage: object, partitions: Iterable[TopicPartition]) -> None:
+        """Pause what the stage does not admit, resume what it does."""
+        admitted = {tp: stage.admits(tp) if isinstance(stage, Gating) else True for tp in partitions}
+        paused = self.consumer.paused()
+        if stop := [tp for tp, admit in admitted.items() if not admit and tp not in paused]:
+            self.consumer.pause(*stop)
+        if start := [tp for tp, admit in admitted.items() if admit and tp in paused]:
+            self.consumer.resume(*start)
+
+    def close(self) -> None:
+        """Leave the group, so that others need not wait for the session to time out."""
+        self.consumer.close(autocommit=False)
+
+
+def as_chunk(record: Any) -> Chunk:
+    """A consumer record of an internal topic. A value of None (a tombstone) becomes empty."""
+    return Chunk(
+        TopicPartition(record.topic, record.partition),
+        record.offset,
+        record.timestamp * 1000,
+        record.value or b"",
+        record.key,
+        tuple(record.headers),
+    )
+
+
+def read_compacted(topics: Iterable[str], settings: Settings) -> list[Message]:
+    """The newest committed message of every key of these compacted topics; deleted keys are left out."""
+    consumer = KafkaConsumer(
+        **settings.kafka.client_options(), group_id=None, isolation_level="read_committed", enable_auto_commit=False
+    )
+    newest: dict[tuple[str, bytes | None], Message] = {}
+    try:
+        partitions = [
+            TopicPartition(topic, number) for topic in topics for number in consumer.partitions_for_topic(topic) or ()
+        ]
+        if not partitions:
+            return []
+        consumer.assign(partitions)
+        consumer.seek_to_beginning(*partitions)
+        ends = consumer.end_offsets(partitions)
+        while any(consumer.position(tp) < ends[tp] for tp in partitions):
+            for records in consumer.poll(timeout_ms=200).values():
+                for record in records:
+                    key = (record.topic, record.key)
+                    newest.pop(key, None)
+                    if record.value is not None:
+                        newest[key] = Message(
+                            record.topic, record.value, record.key, record.partition, tuple(record.headers)
+                        )
+    finally:
+        consumer.close(autocommit=False)
+    return list(newest.values())

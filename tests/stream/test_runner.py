@@ -1,0 +1,193 @@
+"""The runner on a real broker: every input counts once, across stops, aborts, lost state and changes of assignment."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
+
+from tests.stream.counting import Counting, create_topics, spec
+from weaklink.kafka_options import KafkaConfig
+from weaklink.settings import Settings
+from weaklink.stream.config import StreamConfig
+from weaklink.stream.runner import Runner
+from weaklink.stream.sink import TransactionalSink
+from weaklink.stream.stage import Message
+
+pytestmark = pytest.mark.kafka
+PARTITIONS = 2
+
+
+def settings_for(kafka: KafkaConfig, folder: Path) -> Settings:
+    return Settings(
+        kafka=kafka, data_folder=folder, stream=StreamConfig(snapshot_seconds=0.2, linger_ms=5)
+    )
+
+
+@contextmanager
+def running(runner: Runner) -> Iterator[None]:
+    """Run in a thread, stop at the end, and let what it raised reach the test."""
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            runner.run()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        runner.stop()
+        thread.join(60)
+        assert not thread.is_alive()
+    if errors:
+        raise errors[0]
+
+
+def until(condition: Callable[[], bool], seconds: float = 40) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "not reached in time"
+        time.sleep(0.05)
+
+
+def produce(kafka: KafkaConfig, topic: str, numbers: Sequence[int]) -> None:
+    """Number n goes to partition n % 2."""
+    producer = KafkaProducer(**kafka.client_options())
+    for number in numbers:
+        producer.send(topic, str(number).encode(), partition=number % PARTITIONS)
+    producer.close()
+
+
+def committed_values(kafka: KafkaConfig, topic: str) -> list[list[bytes]]:
+    """The committed messages of each partition, up to the last stable offset."""
+    consumer = KafkaConsumer(**kafka.client_options(), isolation_level="read_committed", enable_auto_commit=False)
+    try:
+        partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        consumer.assign(partitions)
+        consumer.seek_to_beginning(*partitions)
+        ends = consumer.end_offsets(partitions)
+        values: list[list[bytes]] = [[] for _ in partitions]
+        while any(consumer.position(tp) < ends[tp] for tp in partitions):
+            for tp, records in consumer.poll(timeout_ms=200).items():
+                values[tp.partition] += [record.value for record in records]
+        return values
+    finally:
+        consumer.close()
+
+
+def expected_values(numbers: Sequence[int]) -> list[list[bytes]]:
+    values: list[list[bytes]] = []
+    for partition in range(PARTITIONS):
+        total, lines = 0, []
+        for number in numbers:
+            if number % PARTITIONS == partition:
+                total += number
+                lines.append(f"{number} {total}".encode())
+        values.append(lines)
+    return values
+
+
+@pytest.fixture
+def topics(kafka: KafkaConfig) -> tuple[str, str]:
+    """Input and output topics of this test alone."""
+    name = f"count-{uuid4().hex[:8]}"
+    create_topics(kafka, [f"{name}-in", f"{name}-out"], PARTITIONS)
+    return f"{name}-in", f"{name}-out"
+
+
+@pytest.mark.parametrize("snapshots", [True, False])
+def test_state_continues_over_restarts(
+    kafka: KafkaConfig, topics: tuple[str, str], tmp_path: Path, snapshots: bool
+) -> None:
+    """Sums go on where they stood, from a snapshot or from the log alone, and nothing is said twice."""
+    source, output = topics
+    settings = settings_for(kafka, tmp_path)
+    for part in range(3):
+        produce(kafka, source, range(part * 100, part * 100 + 100))
+        stage = Counting(source, output, snapshots)
+        runner = Runner(stage, spec(source, source), settings, slot="one")
+        with running(runner):
+            expected = expected_values(range(part * 100 + 100))
+            until(lambda expected=expected: committed_values(kafka, output) == expected)  # type: ignore[misc]
+        assert all(found == (snapshots and part > 0) for _, found in stage.restored)
+        assert stage.replayed == (0 if snapshots else part * 100)
+
+
+def test_an_aborted_transaction_is_redone(
+    kafka: KafkaConfig, topics: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When every third commit fails after its messages were sent, the output is still exactly the sums."""
+    source, output = topics
+    calls = 0
+    original = TransactionalSink.commit
+
+    def failing(self: TransactionalSink, messages: Sequence[Message], offsets: object, group: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls % 3 != 0:
+            return original(self, messages, offsets, group)  # type: ignore[arg-type]
+        producer = self._producer
+        monkeypatch.setattr(producer, "commit_transaction", _refuse)
+        return original(self, messages, offsets, group)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(TransactionalSink, "commit", failing)
+    settings = settings_for(kafka, tmp_path)
+    with running(Runner(Counting(source, output), spec(source, source), settings)):
+        for part in range(8):
+            produce(kafka, source, range(part * 10, part * 10 + 10))
+            time.sleep(0.1)
+        until(lambda: committed_values(kafka, output) == expected_values(range(80)))
+    assert calls >= 3
+
+
+def _refuse() -> None:
+    raise KafkaError("the broker went away")
+
+
+def test_partitions_move_between_workers(kafka: KafkaConfig, topics: tuple[str, str], tmp_path: Path) -> None:
+    """A second worker takes over a partition with its state, and gives it back when it leaves."""
+    source, output = topics
+    settings = settings_for(kafka, tmp_path)
+    first, second = Counting(source, output), Counting(source, output)
+    with running(Runner(first, spec(source, source), settings)):
+        produce(kafka, source, range(20))
+        until(lambda: committed_values(kafka, output) == expected_values(range(20)))
+        with running(Runner(second, spec(source, source), settings)):
+            until(lambda: len(second.sums) == 1 and len(first.sums) == 1)
+            produce(kafka, source, range(20, 40))
+            until(lambda: committed_values(kafka, output) == expected_values(range(40)))
+        produce(kafka, source, range(40, 60))
+        until(lambda: committed_values(kafka, output) == expected_values(range(60)))
+        assert len(first.sums) == 2
+
+
+def test_idle_workers_settle_behind_transaction_markers(
+    kafka: KafkaConfig, topics: tuple[str, str], tmp_path: Path
+) -> None:
+    """Committed offsets reach the end of the log even though the last entry there is a transaction's marker."""
+    source, output = topics
+    producer = KafkaProducer(**kafka.client_options(), transactional_id=source)
+    producer.init_transactions()
+    producer.begin_transaction()
+    producer.send(source, b"4", partition=0)
+    producer.commit_transaction()
+    producer.begin_transaction()
+    producer.send(source, b"6", partition=0)
+    producer.abort_transaction()
+    producer.close()
+    runner = Runner(Counting(source, output), spec(source, source), settings_for(kafka, tmp_path))
+    with running(runner):
+        watcher = KafkaConsumer(**kafka.client_options(), group_id=f"weaklink.{source}", enable_auto_commit=False)
+        tp = TopicPartition(source, 0)
+        until(lambda: watcher.committed(tp) == watcher.end_offsets([tp])[tp] == 4)
+        watcher.close()
+    assert committed_values(kafka, output)[0] == [b"4 4"]

@@ -1,1 +1,135 @@
-"""Communities, member test, cluster test."""
+"""Communities of believed accounts: Leiden on the hot part of the graph, and the merging of its fragments."""
+
+from typing import Final
+
+import graspologic_native
+import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from weaklink.campaigns.config import ClusterConfig
+from weaklink.campaigns.graph import IS_HARD, KINDS, Bools, Floats, Graph, Ints, counts, distinct, ranges, sums
+from weaklink.records.identifiers import IdentifierKind
+
+NONE: Final = -1
+_EDGE_WEIGHT_MIN: Final = 0.02
+
+
+def hot_links(graph: Graph, p: Floats, hot: Bools) -> Ints:
+    """Links between hot accounts and hot nodes: those whose holders' mean p (uncounted holders at 0) is above one half."""
+    mean = sums(graph.node, p[graph.account], len(graph.kind)) / np.maximum(graph.known + graph.unseen, 1)
+    holders = counts(graph.node[hot[graph.account]], len(graph.kind))
+    return np.flatnonzero(hot[graph.account] & ((mean > 0.5) & (holders > 1))[graph.node])
+
+
+def communities(graph: Graph, links: Ints, config: ClusterConfig) -> Ints:
+    """Community of each account (NONE: no hot link), by Leiden on the bipartite graph of `links`.
+
+    Edge weight log2((2 + hot holders of the kind) / n) / sqrt(n), n the node's hot holders; PROMPT at half.
+    """
+    labels = np.full(graph.n_accounts, NONE, np.int64)
+    if len(links) == 0:
+        return labels
+    _, _, kind = distinct(graph.account[links], graph.link_kind[links])
+    kind_holders = counts(kind, KINDS)
+    n = counts(graph.node[links], len(graph.kind))[graph.node[links]].astype(np.float64)
+    kinds = graph.link_kind[links]
+    weight = np.maximum(np.log2((2 + kind_holders[kinds]) / n), _EDGE_WEIGHT_MIN) / np.sqrt(n)
+    weight = np.where(kinds == IdentifierKind.PROMPT, config.prompt_edge_factor, 1.0) * weight
+    accounts, a = np.unique(graph.account[links], return_inverse=True)
+    nodes, v = np.unique(graph.node[links], return_inverse=True)
+    # Modularity's null model is relative to the whole graph: at a fixed resolution, one campaign alone would be cut to pieces.
+    resolution = config.resolution * min(1.0, len(accounts) / config.resolution_accounts)
+    size = len(accounts) + len(nodes)
+    found = leiden(a.reshape(-1), len(accounts) + v.reshape(-1), weight, size, resolution=resolution, config=config)
+    labels[accounts] = found[: len(accounts)]
+    return relabel(labels)
+
+
+def leiden(one: Ints, other: Ints, weight: Floats, size: int, *, resolution: float, config: ClusterConfig) -> Ints:
+    """Community of each of `size` vertices; undirected edges, modularity, fixed seed: the same edges give the same answer."""
+    matrix = coo_matrix(
+        (np.concatenate((weight, weight)), (np.concatenate((one, other)), np.concatenate((other, one)))),
+        shape=(size, size),
+    ).tocsr()
+    matrix.sum_duplicates()
+    matrix.sort_indices()
+    _, found = graspologic_native.leiden_csr(
+        matrix.indptr.astype(np.int64),
+        matrix.indices.astype(np.int32),
+        matrix.data.astype(np.float64),
+        size,
+        resolution=resolution,
+        iterations=config.iterations,
+        seed=config.seed,
+    )
+    label = np.empty(size, np.int64)
+    label[np.fromiter(found.keys(), np.int64, len(found))] = np.fromiter(found.values(), np.int64, len(found))
+    return label
+
+
+def relabel(labels: Ints) -> Ints:
+    """Labels renumbered by first appearance, so that they do not depend on how the search numbered them."""
+    result = np.full(len(labels), NONE, np.int64)
+    some = np.flatnonzero(labels != NONE)
+    if len(some):
+        _, first, inverse = np.unique(labels[some], return_index=True, return_inverse=True)
+        result[some] = np.argsort(np.argsort(first))[inverse.reshape(-1)]
+    return result
+
+
+def merge_fragments(graph: Graph, labels: Ints, evidenced: Bools, config: ClusterConfig) -> Ints:
+    """Fragments joined where enough of one's accounts are linked into the other by enough weight, until nothing changes."""
+    for _ in range(config.merge_rounds):
+        n = int(labels.max(initial=NONE)) + 1
+        one, other = _joined(graph, labels, n, evidenced, config)
+        if len(one) == 0:
+            break
+        _, component = connected_components(coo_matrix((np.ones(len(one)), (one, other)), shape=(n, n)), directed=False)
+        labels = relabel(np.where(labels == NONE, NONE, component[labels]))
+    return labels
+
+
+def _joined(graph: Graph, labels: Ints, n: int, evidenced: Bools, config: ClusterConfig) -> tuple[Ints, Ints]:
+    """Pairs of fragments (X, Y) of which X's accounts are linked into Y."""
+    links = np.flatnonzero(labels[graph.account] != NONE)
+    if n < 2 or len(links) == 0:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    account, node = graph.account[links], graph.node[links]
+    # Parts: the members of one fragment on one node, with the parties at which they have evidence of their own.
+    part, part_node, part_label = distinct(node, labels[account])
+    part_size = counts(part, len(part_node))
+    parties = len(graph.parties)
+    proven = np.zeros((len(part_node), parties), bool)
+    proven[part[evidenced[account]], graph.party[account[evidenced[account]]]] = True
+    first = np.searchsorted(part_node, node)
+    reach = counts(part_node, len(graph.kind))[node]
+    link, into = np.repeat(np.arange(len(links)), reach), ranges(first, reach)
+    keep = labels[account[link]] != part_label[into]
+    link, into = link[keep], into[keep]
+    holders = np.bincount(part_node, weights=part_size, minlength=len(graph.kind))
+    outside = part_size[into] / holders[part_node[into]]
+    own = proven[into, graph.party[account[link]]]
+    supported = own | (proven.sum(axis=1)[into] >= config.independent_parties)
+    keep = (outside >= config.merge_outside_share) & supported
+    link, into = link[keep], into[keep]
+    kinds = graph.kind[part_node[into]]
+    row, row_account, row_label, row_kind = distinct(account[link], part_label[into], kinds)
+    many = counts(row, len(row_account)).astype(np.float64)
+    weight = link_weight(row_kind, many, config)
+    pair, pair_account, pair_label = distinct(row_account, row_label)
+    linked = sums(pair, weight, len(pair_account)) >= config.merge_weight
+    into_row, from_label, into_label = distinct(labels[pair_account[linked]], pair_label[linked])
+    share = counts(into_row, len(from_label)) / np.maximum(counts(labels[labels != NONE], n)[from_label], 1)
+    joined = share >= config.merge_accounts_share
+    return from_label[joined], into_label[joined]
+
+
+def link_weight(kind: Ints, many: Floats, config: ClusterConfig) -> Floats:
+    """Weight by which `many` common identifiers of a kind tie an account to a community: kinds count, not values."""
+    weight = np.where(IS_HARD[kind], config.link_hard, 0.0)
+    weight = np.where(
+        kind == IdentifierKind.PROMPT, np.minimum(config.link_prompt * many, config.link_prompt_max), weight
+    )
+    weight = np.where(kind == IdentifierKind.IP, config.link_ip, weight)
+    return np.where(kind == IdentifierKind.ORGANISATION, config.link_organisation, weight)

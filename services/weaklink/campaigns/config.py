@@ -1,9 +1,209 @@
-"""Settings of detection. Every field has its unit in its name or its docstring."""
+"""Settings of detection. Every field has its unit in its name or its docstring.
 
-from pydantic import BaseModel, ConfigDict
+The constants are the method's starting points. Weights are in nats (natural log of a likelihood ratio) unless a field says otherwise.
+"""
+
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from weaklink.records.identifiers import IdentifierKind
+
+Kind: Final = IdentifierKind
 
 
-class CampaignsConfig(BaseModel):
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ConductConfig(_Section):
+    """What an account does by itself: each part is clipped, their sum is `b`."""
+
+    campaign_task_shares: dict[str, float] = {
+        "OTHER": 0.08,
+        "REASONING_ELICITATION": 0.25,
+        "RUBRIC_GRADING": 0.15,
+        "SYNTHETIC_DATA": 0.12,
+        "AGENTIC_CODING": 0.20,
+        "TOOL_USE": 0.12,
+        "VISION": 0.08,
+    }
+    """Task mix of extraction campaigns; the population's is measured."""
+    population_prior_accounts: float = 50.0
+    """Pseudo-accounts with a uniform task mix, so that a young stream's measured mix is not taken at its word."""
+    task_weight: float = 0.6
+    task_window_clip: float = 2.2
+    task_clip: tuple[float, float] = (-1.5, 3.0)
+    regular_windows_min: int = 3
+    regular_sigma: float = 0.45
+    """Standard deviation of log requests of scripted traffic, against 1 for people's."""
+    regular_weight: float = 0.6
+    regular_clip: tuple[float, float] = (-0.7, 1.5)
+    output_weight: float = 0.9
+    output_margin: float = 0.4
+    """How far ln(output/input) must lie above the population's median to count at all."""
+    output_clip: tuple[float, float] = (-0.5, 1.0)
+    old_account_days: float = 10.0
+    old_account: float = -1.0
+    new_account: float = 0.3
+    plan: dict[str, float] = {"FREE": -0.2, "TRIAL": 0.2, "EDUCATION": 0.3, "STARTUP": 0.3, "ENTERPRISE": -0.7}
+    verified: dict[str, float] = {"NONE": 0.2, "CARD": -0.1, "ORGANISATION": -0.7}
+    closed_distillation: float = 2.0
+    closed_abuse: float = 0.8
+    """Closed by its party as FRAUD or TERMS."""
+    disputed: float = -8.0
+    """Its own party says that the account is a good customer, or not its own."""
+    declined: float = -1.0
+    """A person declined an action on it."""
+
+
+class StructureConfig(_Section):
+    """How unusual an account's sharing of hard identifiers is, measured on the data itself."""
+
+    log_share: float = 0.6
+    tail_floor: float = 0.002
+    kind_max: float = 2.5
+    total_max: float = 5.0
+    foreign_party_max: float = 1.0
+    person_accounts_max: int = 8
+    """Accounts of one party that share an e-mail address count as one person, up to this many; more is no person."""
+
+
+class BeliefConfig(_Section):
+    """Belief at first hand (own party only), then across parties."""
+
+    prior_logit: float = -5.0
+    rounds: int = Field(default=7, ge=1)
+    damping: float = 0.5
+    kind_floor: float = -0.3
+    pi_floor: float = 0.01
+    kind_caps: dict[int, float] = {
+        Kind.DEVICE: 2.0,
+        Kind.CARD: 2.0,
+        Kind.PHONE: 2.0,
+        Kind.BANK_ACCOUNT: 2.0,
+        Kind.API_KEY: 2.0,
+        Kind.PROMPT: 2.0,
+        Kind.IP: 1.5,
+        Kind.ORGANISATION: 1.2,
+        Kind.EMAIL: 1.0,
+        Kind.REFERRAL: 0.8,
+    }
+    foreign_clip: tuple[float, float] = (-0.15, 1.0)
+    """Bounds of what one foreign party's accounts can add: this is what makes framing by one party harmless."""
+    foreign_soft_max: float = 1.5
+
+
+class ClusterConfig(_Section):
+    """Communities, and the tests of members and of clusters."""
+
+    hot: float = 0.5
+    resolution: float = 2.0
+    resolution_accounts: int = 1500
+    """Hot accounts from which `resolution` holds; with fewer it falls in proportion, since modularity splits small graphs too finely."""
+    iterations: int = 3
+    seed: int = 20260401
+    prompt_edge_factor: float = 0.5
+    merge_accounts_share: float = 0.3
+    merge_outside_share: float = 0.3
+    merge_weight: float = 1.5
+    merge_rounds: int = 4
+    evidenced: float = 1.0
+    """b + structure from which an account's own evidence can carry others."""
+    independent_parties: int = 3
+    """Other parties whose evidence stands in for the own party's."""
+    link_hard: float = 1.0
+    link_prompt: float = 0.5
+    link_prompt_max: float = 1.5
+    link_ip: float = 0.5
+    link_organisation: float = 0.5
+    member_kinds: int = 2
+    member_identifiers: int = 3
+    member_conduct: float = 2.5
+    member_rounds: int = 3
+    accounts_min: int = 12
+    sharing_min: float = 1.2
+    sharing_weight: float = 0.6
+    organisation_weight: float = 1.5
+    pass_min: float = 3.2
+    party_min: float = 0.0
+    fragment_party_min: float = -1.4
+    conduct_accounts_min: int = 6
+    """Members with usage from which mean conduct is taken over those alone."""
+
+
+class FastConfig(_Section):
+    """New accounts on known infrastructure, flagged before the cluster test can see them."""
+
+    new_account_days: float = 10.0
+    flagged_holders_min: int = 2
+    flagged_share_min: float = 0.6
+    weight_min: float = 2.0
+    hard: float = 1.0
+    prompt_bands: int = 2
+    prompt: float = 1.0
+    ip: float = 0.6
+    organisation: float = 0.5
+    unconfirmed_evaluations_max: int = 2
+    independent_parties: int = 3
+
+
+class RingsConfig(_Section):
+    """Streams without conduct: parties none of whose accounts have usage, and which hardly share with parties that do."""
+
+    connected_share_max: float = 0.01
+    two_degree_max: int = 30
+    one_degree_max: int = 20
+    one_days_max: float = 7.0
+    apart_floor: float = 0.2
+    apart_days: float = 60.0
+    resolution: float = 4.0
+    accounts_min: int = 8
+    score: float = 0.75
+    pairs_max: int = 4_000_000
+    """A guard on memory: identifiers of the highest degree are left out until their pairs fit."""
+
+
+class TrackConfig(_Section):
+    """Lasting identities of campaigns, and hysteresis of membership."""
+
+    release_score: float = 0.3
+    release_evaluations: int = 3
+    merge_share: float = 0.5
+    split_accounts_min: int = 6
+    dormant_days: float = 14.0
+    tombstone_days: float = 180.0
+
+
+class CampaignsConfig(_Section):
     """Environment: WEAKLINK_CAMPAIGNS__<NAME>."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    conduct: ConductConfig = ConductConfig()
+    structure: StructureConfig = StructureConfig()
+    belief: BeliefConfig = BeliefConfig()
+    cluster: ClusterConfig = ClusterConfig()
+    fast: FastConfig = FastConfig()
+    rings: RingsConfig = RingsConfig()
+    track: TrackConfig = TrackConfig()
+
+    volume_days: float = 3.0
+    """Present volume is the mean of these last days (or of the account's life, when that is shorter)."""
+    usage_days: int = 35
+    """Daily usage is kept for this many days."""
+    profile_days: float = 120.0
+    """Profiles idle for longer are dropped, members of campaigns excepted."""
+    link_days: dict[int, float] = {Kind.IP: 7.0, Kind.PROMPT: 14.0, Kind.TLS: 7.0}
+    link_days_default: float = 90.0
+    """Links stay in the graph this long after their last use. Links of campaigns' members stay for `track.tombstone_days`."""
+    reseller_end_users_min: int = 5
+    reseller_end_user_share_min: float = 0.5
+    """Share of an account's usage windows that must name an end user."""
+    reseller_benign_holders_min: int = 20
+    """Accounts outside campaigns on an account's own devices, cards, bank accounts and keys from which it is taken for a reseller."""
+    organisation_established: bool = True
+    plans_per_tick_max: int = 12
+    plan_seconds_max: float = 1.0
+    """Time limit of the solver for one campaign's plan."""
+    plan_volume_change_share: float = 0.25
+    """A campaign with the same members is planned again when its volume has changed by more than this share."""
+    expire_every_hours: float = 6.0

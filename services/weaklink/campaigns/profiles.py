@@ -1,1 +1,168 @@
-"""Account profiles: the fold of activity."""
+"""Account profiles: the fold of ACTIVITY. Every aggregate is commutative, so the order of chunks does not matter."""
+
+from typing import Final
+
+import polars as pl
+
+from weaklink import frames
+from weaklink.campaigns.folding import Fold, FoldedTable
+
+TASKS: Final = tuple(frames.TASK.categories.to_list())
+TASK_COLUMNS: Final = tuple(f"windows_{task.lower()}" for task in TASKS)
+PREPAID_INSTRUMENTS: Final = ("PREPAID", "VIRTUAL", "CRYPTO")
+_OUTCOMES: Final = ("APPROVED", "DECLINED", "CHARGEBACK", "REFUNDED")
+HIDDEN_ADDRESSES: Final = ("HOSTING", "VPN", "TOR")
+US_PER_DAY: Final = 86_400_000_000
+US_PER_HOUR: Final = 3_600_000_000
+
+_ACCOUNT_SUMS: Final = (
+    "events", "windows", "requests", "input_tokens", "output_tokens", "hidden_windows", "end_user_windows",
+    *TASK_COLUMNS, *(f"payments_{o.lower()}" for o in _OUTCOMES), "payments_prepaid",
+)  # fmt: skip
+_ACCOUNT_FLOAT_SUMS: Final = ("log_requests_sum", "log_requests_sq_sum")
+_ACCOUNT_MINS: Final = ("first_seen_us", "opened_at_us", "first_usage_us")
+_ACCOUNT_MAXES: Final = (
+    "last_seen_us", "appended_at_us", "opened_code", "closed_at_us", "closed_distillation", "closed_abuse", "last_usage_us",
+)  # fmt: skip
+
+ACCOUNTS: Final = pl.Schema(
+    {
+        "account": pl.UInt64,
+        "party": pl.String,
+        "account_name": pl.String,
+        **dict.fromkeys(_ACCOUNT_MINS, pl.Int64),
+        **dict.fromkeys(_ACCOUNT_MAXES, pl.Int64),
+        **dict.fromkeys(_ACCOUNT_SUMS, pl.Int64),
+        **dict.fromkeys(_ACCOUNT_FLOAT_SUMS, pl.Float64),
+    }
+)
+"""One row per account. `opened_code` packs the newest AccountOpened (`opened_attributes` unpacks it); `closed_*` are 0 or 1."""
+
+DAILY: Final = pl.Schema({"account": pl.UInt64, "day": pl.Int32, "requests": pl.Int64, "output_tokens": pl.Int64})
+MODELS: Final = pl.Schema(
+    {
+        "account": pl.UInt64,
+        "model": pl.String,
+        "first_seen_us": pl.Int64,
+        "last_seen_us": pl.Int64,
+        "requests": pl.Int64,
+    }
+)
+END_USERS: Final = pl.Schema(
+    {"account": pl.UInt64, "end_user": pl.Binary, "last_seen_us": pl.Int64, "requests": pl.Int64}
+)
+RELEASES: Final = pl.Schema({"party": pl.String, "model": pl.String, "released_at_us": pl.Int64})
+
+# (field, symbols, symbol when absent, place value) of what `opened_code` holds below the seconds of the opening.
+_OPENED: Final = (
+    ("plan", frames.PLAN, "UNKNOWN", 1),
+    ("verified", frames.VERIFIED, "NONE", 8),
+    ("mail_class", frames.MAIL_CLASS, "UNKNOWN", 64),
+    ("address_class", frames.ADDRESS_CLASS, "UNKNOWN", 512),
+)
+_OPENED_CODES: Final = 4096
+
+
+def _is(record: str) -> pl.Expr:
+    return pl.col("record") == record
+
+
+def _count(condition: pl.Expr, column: str) -> pl.Expr:
+    return pl.when(condition.fill_null(value=False)).then(pl.col(column)).otherwise(0).cast(pl.Int64)
+
+
+def _account_rows(activity: pl.DataFrame) -> pl.DataFrame:
+    usage, opened, closed, paid = _is("ApiUsage"), _is("AccountOpened"), _is("AccountClosed"), _is("PaymentAttempt")
+    code = pl.sum_horizontal(
+        pl.col(name).fill_null(absent).to_physical().cast(pl.Int64) * place for name, _, absent, place in _OPENED
+    )
+    return activity.filter(pl.col("account") != 0).select(
+        "account",
+        "party",
+        "account_name",
+        "first_seen_us",
+        pl.when(opened).then("first_seen_us").alias("opened_at_us"),
+        pl.when(usage).then("first_seen_us").alias("first_usage_us"),
+        "last_seen_us",
+        "appended_at_us",
+        pl.when(opened).then(pl.col("last_seen_us") // 1_000_000 * _OPENED_CODES + code).alias("opened_code"),
+        pl.when(closed).then("last_seen_us").alias("closed_at_us"),
+        (closed & (pl.col("reason") == "DISTILLATION")).fill_null(value=False).cast(pl.Int64).alias("closed_distillation"),
+        (closed & pl.col("reason").cast(pl.String).is_in(["FRAUD", "TERMS"])).fill_null(value=False).cast(pl.Int64).alias("closed_abuse"),
+        pl.when(usage).then("last_seen_us").alias("last_usage_us"),
+        pl.col("events").cast(pl.Int64),
+        *(_count(usage, name).alias(name) for name in ("windows", "requests", "input_tokens", "output_tokens")),
+        _count(usage & pl.col("address_class").cast(pl.String).is_in(HIDDEN_ADDRESSES), "windows").alias("hidden_windows"),
+        _count(usage & pl.col("end_user").is_not_null(), "windows").alias("end_user_windows"),
+        *(_count(usage & (pl.col("task") == task), "windows").alias(name) for task, name in zip(TASKS, TASK_COLUMNS, strict=True)),
+        *(_count(paid & (pl.col("outcome") == o), "events").alias(f"payments_{o.lower()}") for o in _OUTCOMES),
+        _count(paid & pl.col("instrument").cast(pl.String).is_in(PREPAID_INSTRUMENTS), "events").alias("payments_prepaid"),
+        *_ACCOUNT_FLOAT_SUMS,
+    )  # fmt: skip
+
+
+def opened_attributes() -> list[pl.Expr]:
+    """Expressions that unpack `opened_code` into plan, verified, mail_class and address_class (null: no AccountOpened seen)."""
+    return [
+        (pl.col("opened_code") // place % 8).cast(pl.UInt8).cat.to(symbols).alias(name)
+        for name, symbols, _, place in _OPENED
+    ]
+
+
+class Profiles:
+    """What is known of every account, folded from ACTIVITY frames."""
+
+    def __init__(self) -> None:
+        identity: dict[str, Fold] = {"party": "max", "account_name": "max"}
+        folds: dict[str, Fold] = dict(identity)
+        folds.update(dict.fromkeys(_ACCOUNT_MINS, "min"))
+        folds.update(dict.fromkeys(_ACCOUNT_MAXES, "max"))
+        folds.update(dict.fromkeys((*_ACCOUNT_SUMS, *_ACCOUNT_FLOAT_SUMS), "sum"))
+        self.accounts: Final = FoldedTable(ACCOUNTS, ["account"], folds)
+        self.daily: Final = FoldedTable(DAILY, ["account", "day"], {"requests": "sum", "output_tokens": "sum"})
+        self.models: Final = FoldedTable(
+            MODELS, ["account", "model"], {"first_seen_us": "min", "last_seen_us": "max", "requests": "sum"}
+        )
+        self.end_users: Final = FoldedTable(
+            END_USERS, ["account", "end_user"], {"last_seen_us": "max", "requests": "sum"}
+        )
+        self.releases: Final = FoldedTable(RELEASES, ["party", "model"], {"released_at_us": "min"})
+
+    def tables(self) -> dict[str, FoldedTable]:
+        """The tables by the names that they have in a snapshot."""
+        return {
+            "accounts": self.accounts,
+            "daily": self.daily,
+            "models": self.models,
+            "end_users": self.end_users,
+            "releases": self.releases,
+        }
+
+    def fold(self, activity: pl.DataFrame) -> None:
+        """Take an ACTIVITY frame."""
+        self.accounts.add(_account_rows(activity))
+        usage = activity.filter(_is("ApiUsage"))
+        day = (pl.col("first_seen_us") // US_PER_DAY).cast(pl.Int32).alias("day")
+        self.daily.add(usage.select("account", day, "requests", "output_tokens"))
+        self.models.add(
+            usage.filter(pl.col("model").is_not_null()).select(
+                "account", "model", "first_seen_us", "last_seen_us", "requests"
+            )
+        )
+        self.end_users.add(
+            usage.filter(pl.col("end_user").is_not_null()).select("account", "end_user", "last_seen_us", "requests")
+        )
+        self.releases.add(
+            activity.filter(_is("ModelReleased") & pl.col("model").is_not_null()).select(
+                "party", "model", "released_at_us"
+            )
+        )
+
+    def expire(self, now_us: int, profile_days: float, usage_days: int, keep: pl.Series) -> None:
+        """Drop accounts idle for `profile_days` (those in `keep` excepted) and daily usage older than `usage_days`."""
+        oldest = now_us - int(profile_days * US_PER_DAY)
+        self.accounts.keep((pl.col("last_seen_us") >= oldest) | pl.col("account").is_in(keep.implode()))
+        self.daily.keep(pl.col("day") >= now_us // US_PER_DAY - usage_days)
+        recent = (pl.col("last_seen_us") >= oldest) | pl.col("account").is_in(keep.implode())
+        self.models.keep(recent)
+        self.end_users.keep(recent)

@@ -1,0 +1,206 @@
+"""One evaluation: profiles and links in, scores and communities out. Every step of the method, in its order."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+from scipy.special import expit
+
+from weaklink.campaigns import cluster, evidence, propagate, rings, verdict
+from weaklink.campaigns.cluster import NONE
+from weaklink.campaigns.config import CampaignsConfig
+from weaklink.campaigns.graph import (
+    IS_HARD,
+    Bools,
+    Floats,
+    Graph,
+    Ints,
+    build_graph,
+    counts,
+    distinct,
+    foreign_seats,
+    sums,
+)
+from weaklink.campaigns.profiles import US_PER_DAY
+
+ACCOUNTS: Final = pl.Schema(
+    {
+        "account": pl.UInt64,
+        "party": pl.String,
+        "account_name": pl.String,
+        "score": pl.Float64,  # p, 0 to 1
+        "flagged": pl.Boolean,  # confirmed member of a community
+        "community": pl.Int64,  # of this evaluation only; null: none
+        "b": pl.Float64,  # nats
+        "structure": pl.Float64,  # nats
+        "supporting_parties": pl.Int32,
+        "own_finding": pl.Boolean,
+        "hard_identifier": pl.Boolean,
+        "established": pl.Boolean,
+        "organisation_verified": pl.Boolean,
+        "reseller": pl.Boolean,
+        "disputed": pl.Boolean,
+        "requests_per_day": pl.Float64,  # 0 once closed or suspended
+        "requests": pl.Int64,
+        "output_tokens": pl.Int64,
+        "first_seen_us": pl.Int64,
+        "last_seen_us": pl.Int64,
+        "appended_at_us": pl.Int64,  # newest evidence
+    }
+)
+COMMUNITIES: Final = pl.Schema(
+    {
+        "community": pl.Int64,
+        "accounts": pl.Int64,
+        "parties": pl.Int64,
+        "confidence": pl.Float64,  # mean score of its members
+        "sharing": pl.Float64,  # E, bits
+        "cluster_score": pl.Float64,  # what is held against `pass_min`; null for rings
+        "ring": pl.Boolean,  # found by sharing alone, in a stream without conduct
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What one evaluation found. `accounts`: ACCOUNTS, a row per account of `graph`, in its order. `communities`: COMMUNITIES.
+
+    `parts`: the parts of conduct, row for row; `evidenced`: accounts whose own evidence can carry others.
+    """
+
+    now_us: int
+    accounts: pl.DataFrame
+    communities: pl.DataFrame
+    parts: pl.DataFrame
+    graph: Graph
+    evidenced: Bools
+
+
+@dataclass(frozen=True, slots=True)
+class _Belief:
+    parts: pl.DataFrame
+    b: Floats
+    structure: Floats
+    p: Floats
+    evidenced: Bools
+
+
+def evaluate(accounts: pl.DataFrame, links: pl.DataFrame, now_us: int, config: CampaignsConfig) -> Evaluation:
+    """Evaluate.
+
+    `accounts`: profiles.ACCOUNTS sorted by account, with plan, verified, `disputed`, `declined`, `end_users` (distinct
+    END_USER tokens) and `requests_per_day`. `links`: SHARED columns, sorted by (identifier, slot, account).
+    """
+    graph = build_graph(accounts, links, config.structure.person_accounts_max)
+    belief = _believe(graph, accounts, config)
+    used = (accounts["windows"] > 0).to_numpy()
+    disputed = accounts["disputed"].to_numpy()
+    organisation = (accounts["verified"] == "ORGANISATION").fill_null(value=False).to_numpy()
+    reseller = _resellers(graph, accounts, belief.p, config)
+    standing = verdict.Standing(belief.b, used, organisation, belief.evidenced)
+    hot = (belief.p > config.cluster.hot) & ~disputed & ~reseller
+    found = cluster.communities(graph, cluster.hot_links(graph, belief.p, hot), config.cluster)
+    labels, scores = verdict.confirmed(graph, found, standing, config.cluster)
+    labels, score, ring_of = _with_rings(graph, labels, belief.p, used=used, disputed=disputed, config=config)
+    tie = verdict.support(graph, labels, belief.evidenced)
+    own_finding = _own_findings(graph, labels, (accounts["closed_distillation"] == 1).to_numpy())
+    frame = accounts.select(
+        "account",
+        "party",
+        "account_name",
+        pl.Series("score", np.round(score, 6)),
+        pl.Series("flagged", labels != NONE),
+        pl.Series("community", labels).replace(NONE, None),
+        pl.Series("b", belief.b),
+        pl.Series("structure", np.round(belief.structure, 9)),
+        pl.Series("supporting_parties", (tie.parties + (belief.evidenced & ~tie.own_party)).astype(np.int32)),
+        pl.Series("own_finding", own_finding),
+        pl.Series("hard_identifier", tie.hard),
+        pl.Series("established", _established(accounts, organisation, config)),
+        pl.Series("organisation_verified", organisation),
+        pl.Series("reseller", reseller),
+        "disputed",
+        "requests_per_day",
+        "requests",
+        "output_tokens",
+        "first_seen_us",
+        "last_seen_us",
+        "appended_at_us",
+    ).cast(ACCOUNTS)
+    return Evaluation(now_us, frame, _communities(frame, scores, ring_of), belief.parts, graph, belief.evidenced)
+
+
+def _believe(graph: Graph, accounts: pl.DataFrame, config: CampaignsConfig) -> _Belief:
+    parts = evidence.conduct(accounts, config.conduct)
+    b = parts["b"].to_numpy()
+    foreign = foreign_seats(graph)
+    structure, _ = evidence.structure(graph, foreign, config.structure)
+    logit_q = propagate.first_hand(graph, config.belief.prior_logit + b + structure, config.belief)
+    p: Floats = expit(propagate.across_parties(graph, foreign, logit_q, config.belief))
+    disputed = accounts["disputed"].to_numpy()
+    evidenced = (b + structure >= config.cluster.evidenced) & ~disputed
+    return _Belief(parts, b, structure, p, evidenced)
+
+
+def _resellers(graph: Graph, accounts: pl.DataFrame, p: Floats, config: CampaignsConfig) -> Bools:
+    """Accounts that serve other people: many END_USER tokens on most of their usage, or many benign holders of their hard identifiers."""
+    named = (accounts["end_users"] >= config.reseller_end_users_min) & (
+        accounts["end_user_windows"] >= config.reseller_end_user_share_min * accounts["windows"]
+    )
+    hard = np.flatnonzero(IS_HARD[graph.link_kind])
+    benign = (p <= config.cluster.hot).astype(np.float64)
+    group = graph.group[hard]
+    benign_holders = sums(group, benign[graph.account[hard]], len(graph.group_node))
+    most = np.zeros(graph.n_accounts)
+    crowd = np.where(benign_holders >= 0.5 * graph.group_persons, benign_holders, 0.0)
+    np.maximum.at(most, graph.account[hard], crowd[group])
+    return named.to_numpy() | (most >= config.reseller_benign_holders_min)
+
+
+def _with_rings(
+    graph: Graph, labels: Ints, p: Floats, *, used: Bools, disputed: Bools, config: CampaignsConfig
+) -> tuple[Ints, Floats, int]:
+    """(labels with rings added, score, first label that is a ring)."""
+    first = int(labels.max(initial=NONE)) + 1
+    parties = rings.parties_without_conduct(graph, used, config.rings)
+    found = rings.rings(graph, parties, config.cluster, config.rings)
+    found[disputed] = NONE
+    added = (found != NONE) & (labels == NONE)
+    score = np.where(added, np.maximum(p, config.rings.score), p)
+    return np.where(added, found + first, labels), score, first
+
+
+def _own_findings(graph: Graph, labels: Ints, closed: Bools) -> Bools:
+    """Accounts of a community at a party that closed some account of it as DISTILLATION itself."""
+    result = np.zeros(graph.n_accounts, bool)
+    some = np.flatnonzero(labels != NONE)
+    if len(some):
+        row, label, _ = distinct(labels[some], graph.party[some])
+        result[some] = (counts(row[closed[some]], len(label)) > 0)[row]
+    return result
+
+
+def _established(accounts: pl.DataFrame, organisation: Bools, config: CampaignsConfig) -> Bools:
+    age_us = accounts["last_seen_us"] - accounts["opened_at_us"].fill_null(accounts["first_seen_us"])
+    old: Bools = (age_us >= config.conduct.old_account_days * US_PER_DAY).to_numpy()
+    return old | (organisation if config.organisation_established else False)
+
+
+def _communities(accounts: pl.DataFrame, scores: verdict.Scores, ring_from: int) -> pl.DataFrame:
+    by_label = pl.DataFrame(
+        {"community": np.arange(len(scores.score)), "sharing": scores.sharing, "cluster_score": scores.score}
+    )
+    return (
+        accounts.filter(pl.col("flagged"))
+        .group_by("community")
+        .agg(
+            pl.len().cast(pl.Int64).alias("accounts"),
+            pl.col("party").n_unique().cast(pl.Int64).alias("parties"),
+            pl.col("score").mean().round(6).alias("confidence"),
+        )
+        .join(by_label.filter(pl.col("community") < ring_from), on="community", how="left")
+        .with_columns((pl.col("community") >= ring_from).alias("ring"))
+        .select(pl.col(name).cast(dtype) for name, dtype in COMMUNITIES.items())
+        .sort("community")
+    )

@@ -1,0 +1,70 @@
+"""A keyed table whose columns fold by sum, minimum or maximum: commutative, so that the order of its input does not matter."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+
+import polars as pl
+
+from weaklink.errors import WeaklinkError
+
+Fold = Literal["sum", "min", "max"]
+
+_PENDING_ROWS_MAX: Final = 200_000
+
+
+class FoldedTable:
+    """Rows unique by `keys`, sorted by them. `add` is cheap: what comes in is folded when it is looked at.
+
+    `schema` gives all columns, keys first; `folds` how each other column combines. Sums saturate nowhere: use 64-bit columns.
+    """
+
+    def __init__(
+        self, schema: Mapping[str, pl.DataType | type[pl.DataType]], keys: Sequence[str], folds: Mapping[str, Fold]
+    ) -> None:
+        if set(schema) != {*keys, *folds}:
+            raise WeaklinkError(f"columns {sorted(set(schema) ^ {*keys, *folds})} are neither a key nor folded")
+        self.schema: Final = pl.Schema(schema)
+        self._keys: Final = list(keys)
+        self._aggregations: Final = [getattr(pl.col(name), fold)() for name, fold in folds.items()]
+        self._rows = pl.DataFrame(schema=self.schema)
+        self._pending: list[pl.DataFrame] = []
+        self._pending_rows = 0
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """Take rows of `schema` (keys may repeat)."""
+        if rows.height == 0:
+            return
+        self._pending.append(rows.select(pl.col(name).cast(dtype) for name, dtype in self.schema.items()))
+        self._pending_rows += rows.height
+        if self._pending_rows > _PENDING_ROWS_MAX:
+            self.rows()
+
+    def rows(self) -> pl.DataFrame:
+        """All rows, one per key, sorted by key."""
+        if self._pending:
+            delta = pl.concat(self._pending)
+            touched = self._rows.join(delta.select(self._keys).unique(), on=self._keys, how="semi", nulls_equal=True)
+            folded = (
+                pl.concat([touched, delta]).group_by(self._keys).agg(self._aggregations).select(self.schema.names())
+            )
+            if touched.height:
+                self._rows = self._rows.join(touched.select(self._keys), on=self._keys, how="anti", nulls_equal=True)
+            # Small keyed frames sort in place of a merge; both sides are nearly sorted, which the sort makes use of.
+            self._rows = pl.concat([self._rows, folded.cast(self.schema)]).sort(self._keys)
+            self._pending.clear()
+            self._pending_rows = 0
+        return self._rows
+
+    def replace(self, rows: pl.DataFrame) -> None:
+        """Become exactly these rows. Raises WeaklinkError when their columns are others."""
+        if rows.schema != self.schema:
+            raise WeaklinkError(
+                f"a snapshot has columns {dict(rows.schema)}, expected {dict(self.schema)}: was it written by another version?"
+            )
+        self._rows = rows.sort(self._keys)
+        self._pending.clear()
+        self._pending_rows = 0
+
+    def keep(self, predicate: pl.Expr) -> None:
+        """Drop the rows for which the predicate is not true."""
+        self._rows = self.rows().filter(predicate)

@@ -1,0 +1,175 @@
+"""Accounts and the nodes (identifier, slot) that they share, as index arrays: what every step of the method computes on."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from weaklink.records.identifiers import HARD_KINDS, IdentifierKind
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+KINDS: Final = 13
+UNLINKED_KINDS: Final = (IdentifierKind.TLS, IdentifierKind.END_USER)
+"""TLS covers thousands of strangers with one client, END_USER names the reseller's customer: neither links accounts."""
+IS_HARD: Final[Bools] = np.array([kind in HARD_KINDS for kind in range(KINDS)])
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A bipartite graph. Links are sorted by (node, account); a *group* is the holders of a node at one party.
+
+    A *person* is one account, or several of one party that share an e-mail address; a *seat* is a person in a group.
+    """
+
+    accounts: Ints  # account keys (viewed as int64 only for indexing; order is that of the UInt64 keys)
+    parties: list[str]
+    party: Ints  # of each account
+    person: Ints  # of each account
+    account: Ints  # of each link
+    node: Ints  # of each link
+    link_first_us: Ints
+    kind: Ints  # of each node
+    known: Ints  # of each node: holders in the graph
+    unseen: Floats  # of each node: holders that are counted but not in the graph (hubs)
+    group: Ints  # of each link
+    group_node: Ints
+    group_party: Ints
+    group_persons: Floats
+    seat: Ints  # of each link
+    seat_group: Ints
+    seat_accounts: Floats
+
+    @property
+    def n_accounts(self) -> int:
+        """Number of accounts, with and without links."""
+        return len(self.accounts)
+
+    @property
+    def link_kind(self) -> Ints:
+        """Kind of each link."""
+        kinds: Ints = self.kind[self.node]
+        return kinds
+
+
+def ranges(starts: Ints, counts: Ints) -> Ints:
+    """The concatenation of arange(start, start + count) for each pair."""
+    total = int(counts.sum())
+    if total == 0:
+        return np.zeros(0, np.int64)
+    ends = np.cumsum(counts)
+    result: Ints = np.arange(total, dtype=np.int64) + np.repeat(starts - (ends - counts), counts)
+    return result
+
+
+def sums(index: Ints, values: Floats, size: int) -> Floats:
+    """Sum of values by index."""
+    return np.asarray(np.bincount(index, weights=values, minlength=size), np.float64)
+
+
+def counts(index: Ints, size: int) -> Ints:
+    """Number of occurrences by index."""
+    return np.bincount(index, minlength=size).astype(np.int64)
+
+
+def distinct(*columns: Ints) -> tuple[Ints, ...]:
+    """Distinct rows in lexical order, as (row of each input, column 1 of the distinct rows, column 2, ...)."""
+    key = columns[0].astype(np.int64)
+    for column in columns[1:]:
+        width = int(column.max(initial=0)) + 1
+        if len(key) and int(key.max()) >= (1 << 62) // width:
+            raise OverflowError("too many distinct rows for one 64-bit key")
+        key = key * width + column
+    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+    return (inverse.reshape(-1).astype(np.int64), *(column[first] for column in columns))
+
+
+def build_graph(accounts: pl.DataFrame, links: pl.DataFrame, person_accounts_max: int) -> Graph:
+    """The graph of profiles (columns account, party; sorted by account) and links (SHARED columns, one row per identifier, slot and account).
+
+    Links of accounts without a profile wait until their activity has come; the order in which topics are read does not matter.
+    """
+    keys = accounts["account"].to_numpy()
+    names = accounts["party"].unique().sort().to_list()
+    party = (
+        accounts["party"].replace_strict(names, range(len(names)), return_dtype=pl.Int64).to_numpy()
+        if names
+        else np.zeros(0, np.int64)
+    )
+    links = links.filter(~pl.col("kind").is_in([int(kind) for kind in UNLINKED_KINDS]))
+    held = links["account"].to_numpy()
+    position = np.searchsorted(keys, held)
+    position[position == len(keys)] = 0
+    present = keys[position] == held if len(keys) else np.zeros(len(held), bool)
+    links, account = links.filter(pl.Series(present)), position[present].astype(np.int64)
+    new_node = (links["identifier"] != links["identifier"].shift()) | (links["slot"] != links["slot"].shift())
+    node = np.cumsum(new_node.fill_null(value=True).to_numpy()).astype(np.int64) - 1
+    n_nodes = int(node[-1]) + 1 if len(node) else 0
+    kind = np.zeros(n_nodes, np.int64)
+    kind[node] = links["kind"].to_numpy()
+    holders = np.zeros(n_nodes, np.int64)
+    np.maximum.at(holders, node, links["holders"].to_numpy().astype(np.int64))
+    known = counts(node, n_nodes)
+    person = persons(len(keys), party, account, node, kind=kind, accounts_max=person_accounts_max)
+    group, group_node, group_party = distinct(node, party[account])
+    seat, seat_group, _ = distinct(group, person[account])
+    n_groups = len(group_node)
+    return Graph(
+        accounts=keys,
+        parties=names,
+        party=party,
+        person=person,
+        account=account,
+        node=node,
+        link_first_us=links["first_seen_us"].to_numpy(),
+        kind=kind,
+        known=known,
+        unseen=np.maximum(holders - known, 0).astype(np.float64),
+        group=group,
+        group_node=group_node,
+        group_party=group_party,
+        group_persons=counts(seat_group, n_groups).astype(np.float64),
+        seat=seat,
+        seat_group=seat_group,
+        seat_accounts=counts(seat, len(seat_group)).astype(np.float64),
+    )
+
+
+def persons(n: int, party: Ints, account: Ints, node: Ints, *, kind: Ints, accounts_max: int) -> Ints:
+    """Person of each account: accounts of one party on one EMAIL node, when there are at most `accounts_max` of them."""
+    mail = np.flatnonzero(kind[node] == IdentifierKind.EMAIL) if len(node) else np.zeros(0, np.int64)
+    if len(mail) == 0:
+        return np.arange(n, dtype=np.int64)
+    group, group_node, _ = distinct(node[mail], party[account[mail]])
+    small = counts(group, len(group_node))[group] <= accounts_max
+    edges = coo_matrix(
+        (np.ones(int(small.sum())), (account[mail][small], n + group[small])), shape=(n + len(group_node),) * 2
+    )
+    _, label = connected_components(edges, directed=False)
+    return np.unique(label[:n], return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignSeats:
+    """For each link, the groups of the same node at other parties: pairs (link, group)."""
+
+    link: Ints
+    group: Ints
+
+
+def foreign_seats(graph: Graph) -> ForeignSeats:
+    """All pairs of a link and a group of its node at another party."""
+    first = np.searchsorted(graph.group_node, np.arange(len(graph.kind)))
+    many = counts(graph.group_node, len(graph.kind))
+    links = np.flatnonzero(many[graph.node] > 1)
+    nodes = graph.node[links]
+    link = np.repeat(links, many[nodes])
+    group = ranges(first[nodes], many[nodes])
+    other = graph.group[link] != group
+    return ForeignSeats(link[other], group[other])

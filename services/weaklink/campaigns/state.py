@@ -1,0 +1,163 @@
+"""The state of campaigns: profiles, links and feedback, folded commutatively, and what an evaluation makes of them."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import polars as pl
+
+from weaklink import frames
+from weaklink.campaigns.config import CampaignsConfig
+from weaklink.campaigns.evaluate import Evaluation, evaluate
+from weaklink.campaigns.folding import FoldedTable
+from weaklink.campaigns.profiles import US_PER_DAY, Profiles, opened_attributes
+from weaklink.errors import CheckpointError
+
+_VOLUME_DAYS_MIN: Final = 0.25
+DISPUTES: Final = frozenset({"DISPUTED", "NOT_OURS"})
+OBEYED: Final = frozenset({"DONE", "ACCEPTED", "PARTLY_DONE"})
+
+LINK_KEYS: Final = ["identifier", "slot", "account"]
+FEEDBACK: Final = pl.Schema(
+    {
+        "account": pl.UInt64,
+        "disputed_at_us": pl.Int64,
+        "declined_at_us": pl.Int64,
+        "obeyed_at_us": pl.Int64,
+        "suspended_at_us": pl.Int64,
+    }
+)
+"""When each account's own party last disputed, a person last declined, or the party last did what was asked."""
+REFUSALS: Final = pl.Schema({"party": pl.String, "measure": pl.String, "target": pl.Binary, "recorded_at_us": pl.Int64})
+"""Measures that their party or a person refused, by target (the token, or the account's name in UTF-8): not asked for again."""
+
+
+def _micros(at: datetime | int) -> int:
+    return at if isinstance(at, int) else round(at.timestamp() * 1_000_000)
+
+
+class CampaignsState:
+    """Folds ACTIVITY, SHARED and Feedback in any order; `evaluate` looks at all of it.
+
+    `accounts`, `links`, `feedback` and the other tables are functions of what was folded, not of the order in which it came.
+    """
+
+    def __init__(self, config: CampaignsConfig) -> None:
+        self.config: Final = config
+        self.profiles: Final = Profiles()
+        self.links: Final = FoldedTable(
+            frames.SHARED,
+            LINK_KEYS,
+            {
+                "tail": "max",
+                "kind": "max",
+                "epoch": "max",
+                "first_seen_us": "min",
+                "last_seen_us": "max",
+                "appended_at_us": "max",
+                "mentions": "max",
+                "requests": "max",
+                "holders": "max",
+            },
+        )
+        self.feedback: Final = FoldedTable(FEEDBACK, ["account"], dict.fromkeys(FEEDBACK.names()[1:], "max"))
+        self.refusals: Final = FoldedTable(REFUSALS, ["party", "measure", "target"], {"recorded_at_us": "max"})
+
+    def fold_activity(self, activity: pl.DataFrame) -> None:
+        """Take a frames.ACTIVITY frame."""
+        if activity.height:
+            self.profiles.fold(activity)
+
+    def fold_shared(self, shared: pl.DataFrame) -> None:
+        """Take a frames.SHARED frame: links as they stand by now (a later row of the same link supersedes)."""
+        self.links.add(shared)
+
+    def fold_feedback(self, feedback: Iterable[Mapping[str, Any]]) -> None:
+        """Take Feedback records (schemas/avro/Feedback). A verdict on an account can only come from its own party."""
+        rows, refused = [], []
+        for record in feedback:
+            at, verdict = _micros(record["recorded_at"]), record["verdict"]
+            name, token = record["target_account"], record["target_token"]
+            if verdict in DISPUTES or verdict in ("REFUSED", "DECLINED"):
+                refused.append((record["party"], record["measure"], token or (name or "").encode(), at))
+            if name is not None:
+                suspended = record["measure"] == "SUSPEND" and verdict == "DONE"
+                rows.append(
+                    (
+                        frames.account_key(record["party"], name),
+                        at if verdict in DISPUTES else None,
+                        at if verdict == "DECLINED" else None,
+                        at if verdict in OBEYED else None,
+                        at if suspended else None,
+                    )
+                )
+        self.feedback.add(pl.DataFrame(rows, schema=FEEDBACK, orient="row"))
+        self.refusals.add(pl.DataFrame(refused, schema=REFUSALS, orient="row"))
+
+    def accounts(self, now_us: int) -> pl.DataFrame:
+        """Profiles as `evaluate` takes them, sorted by account."""
+        volume = self._requests_per_day(now_us)
+        end_users = self.profiles.end_users.rows().group_by("account").agg(pl.len().alias("end_users"))
+        said = pl.col("disputed_at_us").is_not_null() & (
+            pl.col("disputed_at_us") >= pl.col("obeyed_at_us").fill_null(0)
+        )
+        # A closed or suspended account has no volume, until usage after that shows that it lives.
+        gone = (pl.max_horizontal("closed_at_us", "suspended_at_us") >= pl.col("last_usage_us")).fill_null(value=False)
+        return (
+            self.profiles.accounts.rows()
+            .with_columns(opened_attributes())
+            .join(self.feedback.rows(), on="account", how="left", maintain_order="left")
+            .join(end_users, on="account", how="left", maintain_order="left")
+            .join(volume, on="account", how="left", maintain_order="left")
+            .with_columns(
+                said.fill_null(value=False).alias("disputed"),
+                pl.col("declined_at_us").is_not_null().alias("declined"),
+                pl.col("end_users").fill_null(0),
+                pl.when(gone).then(0.0).otherwise(pl.col("requests_per_day").fill_null(0.0)).alias("requests_per_day"),
+            )
+        )
+
+    def _requests_per_day(self, now_us: int) -> pl.DataFrame:
+        """Mean daily requests over the last `volume_days`, or the account's life when that is shorter (6 hours at least)."""
+        days = self.config.volume_days
+        recent = self.profiles.daily.rows().filter(pl.col("day") > now_us // US_PER_DAY - days)
+        lived = (pl.lit(now_us) - pl.col("first_usage_us")) / US_PER_DAY
+        return (
+            recent.group_by("account")
+            .agg(pl.col("requests").sum().alias("recent"))
+            .join(self.profiles.accounts.rows().select("account", "first_usage_us"), on="account")
+            .select("account", (pl.col("recent") / lived.clip(_VOLUME_DAYS_MIN, days)).alias("requests_per_day"))
+        )
+
+    def evaluate(self, now_us: int) -> Evaluation:
+        """Score every account and find the communities, as of now."""
+        return evaluate(self.accounts(now_us), self.links.rows(), now_us, self.config)
+
+    def expire(self, now_us: int, members: pl.Series) -> None:
+        """Forget links and profiles that are too old, but not those of `members` (account keys) within the tombstone's time."""
+        config, tables = self.config, self.profiles
+        tables.expire(now_us, config.profile_days, config.usage_days, members)
+        lifetime = (
+            pl.col("kind")
+            .cast(pl.Int64)
+            .replace_strict(config.link_days, default=config.link_days_default, return_dtype=pl.Float64)
+        )
+        lifetime = (
+            pl.when(pl.col("account").is_in(members.implode())).then(config.track.tombstone_days).otherwise(lifetime)
+        )
+        self.links.keep(pl.col("last_seen_us") >= now_us - lifetime * US_PER_DAY)
+
+    def _tables(self) -> dict[str, FoldedTable]:
+        return {**self.profiles.tables(), "links": self.links, "feedback": self.feedback, "refusals": self.refusals}
+
+    def to_frames(self) -> dict[str, pl.DataFrame]:
+        """The state as named frames."""
+        return {name: table.rows() for name, table in self._tables().items()}
+
+    def from_frames(self, frames_by_name: Mapping[str, pl.DataFrame]) -> None:
+        """Become what `to_frames` gave. Raises CheckpointError when a frame is missing."""
+        tables = self._tables()
+        if missing := tables.keys() - frames_by_name.keys():
+            raise CheckpointError(f"the snapshot of campaigns lacks {', '.join(sorted(missing))}")
+        for name, table in tables.items():
+            table.replace(frames_by_name[name])

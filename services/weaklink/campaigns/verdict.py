@@ -1,0 +1,163 @@
+"""The tests that decide: which accounts belong to a community, and which communities are campaigns."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from weaklink.campaigns.cluster import NONE, merge_fragments
+from weaklink.campaigns.config import ClusterConfig
+from weaklink.campaigns.graph import IS_HARD, Bools, Floats, Graph, Ints, counts, distinct, sums
+from weaklink.records.identifiers import IdentifierKind
+
+SHARING_KINDS: Final = (
+    IdentifierKind.DEVICE,
+    IdentifierKind.PHONE,
+    IdentifierKind.CARD,
+    IdentifierKind.BANK_ACCOUNT,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the tests know of each account: conduct, usage, verification, own evidence."""
+
+    b: Floats
+    used: Bools
+    organisation: Bools
+    evidenced: Bools
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """What ties each account to its community. `parties`: those whose evidenced members share an identifier with it."""
+
+    kinds: Ints
+    identifiers: Ints
+    hard: Bools
+    own_party: Bools
+    parties: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class _Inside:
+    """Links of members to nodes that another person of their community holds too: `part` is (node, community)."""
+
+    links: Ints
+    part: Ints
+    part_label: Ints
+    part_kind: Ints
+
+
+def _inside(graph: Graph, labels: Ints) -> _Inside:
+    links = np.flatnonzero(labels[graph.account] != NONE)
+    account = graph.account[links]
+    part, part_node, part_label = distinct(graph.node[links], labels[account])
+    _, part_of_person, _ = distinct(part, graph.person[account])
+    shared = counts(part_of_person, len(part_node))[part] > 1
+    return _Inside(links[shared], part[shared], part_label, graph.kind[part_node])
+
+
+def support(graph: Graph, labels: Ints, evidenced: Bools) -> Support:
+    """What ties each account to the others of its community, its own evidence left out."""
+    n, parties = graph.n_accounts, max(len(graph.parties), 1)
+    inside = _inside(graph, labels)
+    account, kind = graph.account[inside.links], inside.part_kind[inside.part]
+    _, kind_account, _ = distinct(account, kind)
+    proven = evidenced[account]
+    table = np.zeros((len(inside.part_label), parties), np.int64)
+    np.add.at(table, (inside.part[proven], graph.party[account[proven]]), 1)
+    seen = np.zeros((n, parties), bool)
+    rows = table[inside.part]
+    rows[np.flatnonzero(proven), graph.party[account[proven]]] -= 1
+    which, at = np.nonzero(rows > 0)
+    seen[account[which], at] = True
+    hard = np.zeros(n, bool)
+    hard[account[IS_HARD[kind]]] = True
+    own = seen[np.arange(n), graph.party] if graph.parties else np.zeros(n, bool)
+    return Support(counts(kind_account, n), counts(account, n), hard, own, seen.sum(axis=1))
+
+
+def member_test(graph: Graph, labels: Ints, standing: Standing, config: ClusterConfig) -> Ints:
+    """Labels without the accounts that hang on too little: fewer than two kinds and three identifiers shared, or nobody's evidence."""
+    for _ in range(config.member_rounds):
+        tie = support(graph, labels, standing.evidenced)
+        enough = (tie.kinds >= config.member_kinds) | (tie.identifiers >= config.member_identifiers)
+        vouched = tie.own_party | (tie.parties >= config.independent_parties) | (standing.b >= config.member_conduct)
+        kept = np.where((labels != NONE) & enough & vouched, labels, NONE)
+        if np.array_equal(kept, labels):
+            break
+        labels = kept
+    return labels
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Per cluster: size in persons, sharing E, and the score that is held against `pass_min`."""
+
+    persons: Ints
+    sharing: Floats
+    score: Floats
+
+
+def cluster_scores(
+    graph: Graph, labels: Ints, cluster: Ints, *, size: int, standing: Standing, config: ClusterConfig
+) -> Scores:
+    """Scores of `size` clusters, where `cluster` (of each account) refines `labels`: a community, or its part at one party.
+
+    E = sum over hard kinds of coverage x log2(effective number of shared identifiers): many small sharing groups mean
+    evasion, one card shared by all an organisation. Score = mean b + .6 E - 1.5 x share of verified organisations.
+    """
+    inside = _inside(graph, labels)
+    account = graph.account[inside.links]
+    members = np.maximum(counts(cluster[cluster != NONE], size), 1)
+    sharing = np.zeros(size)
+    for kind in SHARING_KINDS:
+        rows = np.flatnonzero((inside.part_kind[inside.part] == kind) & (cluster[account] != NONE))
+        _, covered, _ = distinct(cluster[account[rows]], account[rows])
+        row, row_cluster, _ = distinct(cluster[account[rows]], inside.part[rows])
+        held = counts(row, len(row_cluster)).astype(np.float64)
+        share = held / sums(row_cluster, held, size)[row_cluster]
+        entropy_bits = sums(row_cluster, -share * np.log2(share), size)
+        sharing += counts(covered, size) / members * entropy_bits
+    of = np.flatnonzero(cluster != NONE)
+    used = of[standing.used[of]]
+    used_many = counts(cluster[used], size)
+    mean_all = sums(cluster[of], standing.b[of], size) / members
+    mean_used = sums(cluster[used], standing.b[used], size) / np.maximum(used_many, 1)
+    mean_b = np.where(used_many >= config.conduct_accounts_min, mean_used, mean_all)
+    organisations = counts(cluster[of[standing.organisation[of]]], size) / members
+    _, person_cluster, _ = distinct(cluster[of], graph.person[of])
+    score = mean_b + config.sharing_weight * sharing - config.organisation_weight * organisations
+    return Scores(counts(person_cluster, size), np.round(sharing, 9), np.round(score, 9))
+
+
+def party_test(graph: Graph, labels: Ints, at_least: float, standing: Standing, config: ClusterConfig) -> Ints:
+    """Labels without those parts of a community, party by party, that score too low: this keeps framed customers out."""
+    some = np.flatnonzero(labels != NONE)
+    row, _, _ = distinct(labels[some], graph.party[some])
+    cluster = np.full(len(labels), NONE, np.int64)
+    cluster[some] = row
+    scores = cluster_scores(
+        graph, labels, cluster, size=int(row.max(initial=NONE)) + 1, standing=standing, config=config
+    )
+    kept = labels.copy()
+    kept[some[scores.score[row] < at_least]] = NONE
+    return kept
+
+
+def confirmed(graph: Graph, fragments: Ints, standing: Standing, config: ClusterConfig) -> tuple[Ints, Scores]:
+    """Fragments to confirmed communities (other accounts NONE), with the scores by label."""
+    labels = party_test(graph, fragments, config.fragment_party_min, standing, config)
+    labels = merge_fragments(graph, labels, standing.evidenced, config)
+    labels = member_test(graph, labels, standing, config)
+    labels = party_test(graph, labels, config.party_min, standing, config)
+    labels = member_test(graph, labels, standing, config)
+    size = int(labels.max(initial=NONE)) + 1
+    scores = cluster_scores(graph, labels, labels, size=size, standing=standing, config=config)
+    passed = (
+        (scores.persons >= config.accounts_min)
+        & (scores.sharing >= config.sharing_min)
+        & (scores.score >= config.pass_min)
+    )
+    return np.where((labels != NONE) & passed[labels] if size else np.zeros(len(labels), bool), labels, NONE), scores

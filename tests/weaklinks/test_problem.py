@@ -11,6 +11,8 @@ from scipy import sparse
 from weaklink.weaklinks.greedy import solve_greedy
 from weaklink.weaklinks.milp import solve_milp
 from weaklink.weaklinks.problem import CutProblem
+from weaklink.weaklinks.reduce import reduce
+from weaklink.weaklinks.solve import solve
 
 
 @st.composite
@@ -87,8 +89,8 @@ def test_greedy_takes_nothing_that_does_not_gain_at_its_turn(problem: CutProblem
 @settings(max_examples=80, deadline=None)
 @given(problems())
 def test_lazy_greedy_is_as_good_as_greedy_that_evaluates_every_measure_at_every_step(problem: CutProblem) -> None:
-    """Ties and forced measures may order the steps differently, so values are compared only where every step is strict."""
-    chosen = problem.forced()
+    """Ties may order the steps differently, so values are compared only where every step is strict."""
+    chosen = np.zeros(problem.measures, dtype=np.bool_)
     while True:
         now = problem.value(chosen)
         gains = []
@@ -105,14 +107,33 @@ def test_lazy_greedy_is_as_good_as_greedy_that_evaluates_every_measure_at_every_
     assert solve_greedy(problem, time_limit_seconds=10.0).value == pytest.approx(problem.value(chosen), abs=1e-6)
 
 
+@settings(max_examples=150, deadline=None)
+@given(problems())
+def test_reduction_loses_no_best_choice_and_its_values_add_up(problem: CutProblem) -> None:
+    reduced = reduce(problem)
+    best = 0.0 if not len(reduced.open) else best_by_enumeration(reduced.problem)
+    assert reduced.value_taken + best == pytest.approx(best_by_enumeration(problem))
+    for choice in itertools.product([False, True], repeat=len(reduced.open)):
+        of_open = np.array(choice, dtype=np.bool_)
+        whole = problem.value(reduced.chosen(of_open))
+        assert whole == pytest.approx(reduced.value_taken + reduced.problem.value(of_open))
+
+
 @settings(max_examples=80, deadline=None)
 @given(problems())
-def test_a_forced_measure_is_never_missed_by_the_best_choice(problem: CutProblem) -> None:
-    forced = problem.forced()
-    with_forced = [
-        problem.value(np.array(choice) | forced) for choice in itertools.product([False, True], repeat=problem.measures)
-    ]
-    assert max(with_forced) == pytest.approx(best_by_enumeration(problem))
+def test_solve_gives_the_best_choice_with_a_true_gap(problem: CutProblem) -> None:
+    solution = solve(problem, time_limit_seconds=10.0, gap_relative=0.0)
+    assert solution.value == pytest.approx(best_by_enumeration(problem), abs=1e-6)
+    assert solution.gap == pytest.approx(0.0, abs=1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(problems())
+def test_solve_without_time_still_bounds_the_best_choice(problem: CutProblem) -> None:
+    solution = solve(problem, time_limit_seconds=1e-9, gap_relative=0.0)
+    best = best_by_enumeration(problem)
+    assert solution.bound >= best - 1e-6
+    assert solution.value <= best + 1e-6
 
 
 def test_greedy_without_time_gives_a_sound_plan_with_an_honest_gap() -> None:

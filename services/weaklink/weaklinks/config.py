@@ -14,7 +14,7 @@ class WeakLinksConfig(BaseModel):
 
     time_limit_seconds: float = Field(default=2.0, gt=0)
     """Longest that one campaign's plan may take to solve."""
-    gap_relative: float = Field(default=0.001, ge=0)
+    gap_relative: float = Field(default=0.005, ge=0)
     """The solver stops when its plan is proven to be within this share of the best."""
 
     suspend_score_min: float = 0.9

@@ -1,6 +1,5 @@
 """The weak-link plan of a campaign: the measures that cut most of its volume with least harm, each to the party able to take it."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -13,10 +12,9 @@ from weaklink.weaklinks import measures as m
 from weaklink.weaklinks.assemble import Assembled, assemble
 from weaklink.weaklinks.candidates import SLICES, candidates
 from weaklink.weaklinks.config import WeakLinksConfig
-from weaklink.weaklinks.greedy import solve_greedy
 from weaklink.weaklinks.holdings import holdings
-from weaklink.weaklinks.milp import solve_milp
-from weaklink.weaklinks.problem import CutProblem, Solution
+from weaklink.weaklinks.problem import Solution
+from weaklink.weaklinks.solve import solve
 
 MEMBER_COLUMNS: Final = (
     "account",
@@ -83,19 +81,6 @@ def plan_campaign(
         gap=solution.gap,
         solver=solution.solver,
     )
-
-
-def solve(problem: CutProblem, time_limit_seconds: float, gap_relative: float) -> Solution:
-    """The mixed-integer program in the time limit; if it ends unproven, the better of it and lazy greedy, with its bound."""
-    began = time.monotonic()
-    exact = solve_milp(problem, time_limit_seconds, gap_relative)
-    if exact is not None and exact.gap <= gap_relative:
-        return exact
-    left = max(time_limit_seconds / 4, time_limit_seconds - (time.monotonic() - began))
-    greedy = solve_greedy(problem, left)
-    if exact is None:
-        return greedy
-    return exact if exact.value >= greedy.value else Solution(greedy.chosen, greedy.value, exact.bound, greedy.solver)
 
 
 def _cut_share(assembled: Assembled, solution: Solution) -> float:

@@ -18,9 +18,7 @@ def solve_greedy(problem: CutProblem, time_limit_seconds: float) -> Solution:
     """Take the measure of largest gain until none gains or the time is up; any prefix is a sound plan. Claims no guarantee."""
     deadline = time.monotonic() + time_limit_seconds
     state = _State(problem)
-    for measure in np.flatnonzero(problem.forced()).tolist():
-        state.take(measure)
-    heap = [(-key, measure) for measure, key in enumerate(state.keys.tolist()) if key > 0 and not state.chosen[measure]]
+    heap = [(-key, measure) for measure, key in enumerate(state.keys.tolist()) if key > 0]
     heapq.heapify(heap)
     while heap and time.monotonic() < deadline:
         negative_key, measure = heapq.heappop(heap)

@@ -35,7 +35,7 @@ def solve_milp(problem: CutProblem, time_limit_seconds: float, gap_relative: flo
     result: Any = milp(
         c=np.concatenate([problem.prices, -problem.volumes, problem.harms]),
         integrality=np.concatenate([np.ones(measures), np.zeros(groups + bystanders)]),
-        bounds=Bounds(np.concatenate([problem.forced().astype(np.float64), np.zeros(groups + bystanders)]), 1.0),
+        bounds=Bounds(0.0, 1.0),
         constraints=LinearConstraint(sparse.vstack([covered, counted], format="csr"), -np.inf, 0.0),
         options={"time_limit": time_limit_seconds, "mip_rel_gap": gap_relative},
     )

@@ -54,16 +54,6 @@ class CutProblem:
             self.volumes @ self.cut(chosen) - self.harms @ self.hurt(chosen) - self.prices @ chosen.astype(np.float64)
         )
 
-    def forced(self) -> Chosen:
-        """Measures that are in every best choice: they touch nobody, and gain even after all others are taken (measures,)."""
-        total = np.asarray(self.shares.sum(axis=1)).ravel()
-        rows = np.repeat(np.arange(len(self.volumes)), np.diff(self.shares.indptr))
-        others = np.minimum(1.0, np.maximum(0.0, total[rows] - self.shares.data))
-        least = self.volumes[rows] * np.minimum(self.shares.data, 1.0 - others)
-        gains = np.bincount(self.shares.indices, least, minlength=self.measures)
-        touching = np.bincount(self.touches.indices, minlength=self.measures) > 0
-        return (gains > self.prices) & ~touching
-
     def bound(self) -> float:
         """A bound on the objective that needs no solver: cut everything at no harm and no price."""
         reachable = np.minimum(1.0, np.asarray(self.shares.sum(axis=1)).ravel())

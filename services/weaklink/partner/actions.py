@@ -1,0 +1,222 @@
+"""A party's actions from `party.<id>.actions`, each handled once, with receipts.
+
+What is handled is remembered in a small SQLite file. The order for each action is: ACCEPTED is delivered, the caller handles it,
+its answer is delivered, it is remembered, the offset is committed. After a crash between any two of these the rest is done again:
+receipts carry an event id that follows from their content, so that a repeated one counts once, and an action comes again only
+if the crash came before it was remembered.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import structlog
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+from kafka.structs import OffsetAndMetadata
+
+from weaklink.errors import BrokerError, RecordError
+from weaklink.kafka_options import KafkaConfig
+from weaklink.partner.models import EnforcementAction
+from weaklink.partner.symbols import ReceiptStatus
+from weaklink.records.codec import decode
+
+if TYPE_CHECKING:
+    from weaklink.partner.client import WeaklinkClient
+
+_POLL_SECONDS: Final = 0.5
+_REMEMBER_DAYS: Final = 60
+"""Twice the retention of an actions topic: whatever can be read again is still remembered."""
+_log = structlog.get_logger()
+
+
+class HandledActions:
+    """The highest handled revision of every action: a SQLite file that outlives restarts."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._database = sqlite3.connect(path, isolation_level=None)
+        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.execute("PRAGMA synchronous=FULL")
+        self._database.execute(
+            "CREATE TABLE IF NOT EXISTS handled (action_id TEXT PRIMARY KEY, revision INTEGER NOT NULL, handled_at REAL NOT NULL) WITHOUT ROWID"
+        )
+        self._database.execute("DELETE FROM handled WHERE handled_at < ?", (time.time() - _REMEMBER_DAYS * 86_400,))
+
+    def covers(self, action_id: str, revision: int) -> bool:
+        """Whether this revision, or a later one that replaced it, has been handled."""
+        with closing(self._database.execute("SELECT revision FROM handled WHERE action_id = ?", (action_id,))) as rows:
+            row = rows.fetchone()
+        return row is not None and int(row[0]) >= revision
+
+    def remember(self, handled: list[tuple[str, int]]) -> None:
+        """Note (action id, revision) pairs, all or none of them."""
+        now = time.time()
+        self._database.execute("BEGIN IMMEDIATE")
+        self._database.executemany(
+            "INSERT INTO handled VALUES (?, ?, ?) ON CONFLICT (action_id) DO UPDATE SET "
+            "revision = max(revision, excluded.revision), handled_at = excluded.handled_at",
+            [(action_id, revision, now) for action_id, revision in handled],
+        )
+        self._database.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+
+@dataclass(slots=True)
+class ReceivedAction:
+    """An action and the means to answer it. Not answered by the time the next is asked for: ACCEPTED stands as the answer for now."""
+
+    action: EnforcementAction
+    source: TopicPartition
+    offset: int
+    _client: "WeaklinkClient"
+    settled: bool = field(default=False)
+
+    def answer(self, status: ReceiptStatus, reason: str | None = None, note: str | None = None) -> None:
+        """Queue the receipt. It is awaited before the action counts as handled."""
+        self._client.receipt(self.action.action_id, self.action.revision, status, reason, note)
+        self.settled = True
+
+    def done(self, note: str | None = None) -> None:
+        """It has been carried out."""
+        self.answer(ReceiptStatus.DONE, note=note)
+
+    def refuse(self, reason: str, note: str | None = None) -> None:
+        """It will not be carried out."""
+        self.answer(ReceiptStatus.REFUSED, reason, note)
+
+    def dispute(self, reason: str, note: str | None = None) -> None:
+        """The evidence must be wrong: this lowers it, and withdraws what rested on it."""
+        self.answer(ReceiptStatus.DISPUTED, reason, note)
+
+
+class ActionSubscription:
+    """Iterate over it, or `poll()` it. One thread; use it as a context manager so that what was answered is committed at the end."""
+
+    def __init__(
+        self,
+        client: "WeaklinkClient",
+        kafka: KafkaConfig,
+        state_file: Path,
+        *,
+        idle_seconds: float | None,
+        accept: bool,
+    ) -> None:
+        self._client = client
+        self._accept = accept
+        self._idle_seconds = idle_seconds
+        self._handed_out: list[ReceivedAction] = []
+        self._next_offsets: dict[TopicPartition, int] = {}
+        self._handled = HandledActions(state_file)
+        try:
+            self._consumer = KafkaConsumer(
+                client.actions_topic,
+                **kafka.client_options(),
+                group_id=client.actions_topic,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                isolation_level="read_committed",
+                session_timeout_ms=kafka.session_timeout_ms,
+            )
+        except KafkaError as error:
+            self._handled.close()
+            raise BrokerError(f"Kafka at {kafka.bootstrap_servers} cannot be reached: {error}") from error
+
+    def poll(self, timeout_seconds: float = _POLL_SECONDS) -> list[ReceivedAction]:
+        """New actions, after settling those handed out before: they count as handled now, answered or not.
+
+        Raises DeliveryError when a receipt could not be delivered; then nothing is committed and the actions will come again.
+        """
+        for received in self._handed_out:
+            received.settled = True
+        self._settle()
+        fetched = self._consumer.poll(timeout_ms=int(timeout_seconds * 1000))
+        for source, records in fetched.items():
+            for record in records:
+                new = self._receive(source, record)
+                if new is not None:
+                    self._handed_out.append(new)
+                self._next_offsets[source] = record.offset + 1
+        if self._accept and self._handed_out:
+            for received in self._handed_out:
+                self._client.receipt(received.action.action_id, received.action.revision, ReceiptStatus.ACCEPTED)
+            self._client.flush()
+        return list(self._handed_out)
+
+    def __iter__(self) -> Iterator[ReceivedAction]:
+        idle_since = time.monotonic()
+        while True:
+            batch = self.poll()
+            for received in batch:
+                yield received
+                received.settled = True
+                idle_since = time.monotonic()
+            if not batch and self._idle_seconds is not None and time.monotonic() - idle_since >= self._idle_seconds:
+                self._settle()
+                return
+
+    def close(self) -> None:
+        """Commit what was answered; the rest comes again to whoever subscribes next."""
+        try:
+            self._settle()
+        finally:
+            self._consumer.close()
+            self._handled.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _receive(self, source: TopicPartition, record: Any) -> ReceivedAction | None:
+        """The action in a message, or None when it is handled already or cannot be read (which is logged: the topic is Weaklink's own)."""
+        try:
+            name, values = decode(record.value)
+            if name != "EnforcementAction":
+                raise RecordError("UNKNOWN_SCHEMA", f"a {name} on an actions topic")
+            action = EnforcementAction.model_validate(values)
+        except ValueError as error:
+            _log.error("action cannot be read: upgrade weaklink", topic=source.topic, partition=source.partition,
+                       offset=record.offset, error=str(error))  # fmt: skip
+            return None
+        except RecordError as error:
+            _log.error("action cannot be read: upgrade weaklink", topic=source.topic, partition=source.partition,
+                       offset=record.offset, error=str(error))  # fmt: skip
+            return None
+        waiting = any(
+            other.action.action_id == action.action_id and other.action.revision >= action.revision
+            for other in self._handed_out
+        )
+        if waiting or self._handled.covers(action.action_id, action.revision):
+            return None
+        return ReceivedAction(action, source, record.offset, self._client)
+
+    def _settle(self) -> None:
+        """Remember the settled actions, then commit up to the first that is not settled."""
+        settled = [one for one in self._handed_out if one.settled]
+        if settled:
+            self._client.flush()
+            self._handled.remember([(one.action.action_id, one.action.revision) for one in settled])
+        self._handed_out = [one for one in self._handed_out if not one.settled]
+        offsets = dict(self._next_offsets)
+        for one in self._handed_out:
+            offsets[one.source] = min(offsets.get(one.source, one.offset), one.offset)
+        if not offsets:
+            return
+        try:
+            self._consumer.commit({source: OffsetAndMetadata(offset, "", -1) for source, offset in offsets.items()})
+        except KafkaError as error:
+            # Another process of this party has taken the partition over; what is remembered here will not be handed out here again.
+            _log.warning("offsets of actions were not committed", party=self._client.party, error=str(error))
+        self._next_offsets = {}

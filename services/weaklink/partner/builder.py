@@ -1,0 +1,89 @@
+"""Events from raw values: identifiers go in as they are at the party and come out as tokens."""
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from weaklink.errors import RecordError
+from weaklink.partner.models import Event
+from weaklink.partner.tokens import Tokeniser
+from weaklink.records import reasons
+from weaklink.records.identifiers import IdentifierKind
+
+E = TypeVar("E", bound=Event)
+
+_REASON_BY_FIELD = {
+    "event_id": reasons.BAD_EVENT_ID,
+    "account": reasons.BAD_ACCOUNT,
+    "identifiers": reasons.BAD_IDENTIFIER,
+    "end_user": reasons.BAD_IDENTIFIER,
+}
+_REASON_BY_TYPE = {
+    "too_long": reasons.TOO_MANY_IDENTIFIERS,
+    "greater_than_equal": reasons.NEGATIVE_COUNT,
+    "value_error": reasons.BAD_TEXT,
+    "string_too_short": reasons.BAD_TEXT,
+    "string_too_long": reasons.BAD_TEXT,
+}
+
+
+class EventBuilder:
+    """Builds validated events with the tokens of this tokeniser."""
+
+    def __init__(self, tokeniser: Tokeniser) -> None:
+        self._tokeniser = tokeniser
+
+    def build(
+        self,
+        model: type[E],
+        /,
+        *,
+        identifiers: Iterable[tuple[IdentifierKind | str, str]] | None = None,
+        end_user: str | None = None,
+        **fields: Any,
+    ) -> E:
+        """An event of that model. `identifiers` are (kind, raw value) pairs, `end_user` the reseller's own id of its customer.
+
+        Raises RecordError with the reason that ingest would give, naming the field.
+        """
+        if identifiers is not None:
+            fields["identifiers"] = self.tokens(identifiers)
+        if end_user is not None:
+            fields["end_user"] = self._tokeniser.newest(IdentifierKind.END_USER, end_user)
+        return validated(model, fields)
+
+    def tokens(self, identifiers: Iterable[tuple[IdentifierKind | str, str]]) -> tuple[bytes, ...]:
+        """The tokens of raw identifiers, each once, in their order."""
+        found = (token for kind, value in identifiers for token in self._tokeniser.tokens(kind_of(kind), value))
+        return tuple(dict.fromkeys(found))
+
+
+def kind_of(kind: IdentifierKind | str) -> IdentifierKind:
+    """The kind of that name. Raises RecordError with the known ones."""
+    if isinstance(kind, IdentifierKind):
+        return kind
+    try:
+        return IdentifierKind[kind.strip().upper()]
+    except KeyError as error:
+        known = ", ".join(one.name for one in IdentifierKind)
+        raise RecordError(
+            reasons.BAD_IDENTIFIER, f"{kind!r} is no kind of identifier; there are {known}", "identifiers"
+        ) from error
+
+
+def validated(model: type[E], fields: dict[str, Any]) -> E:
+    """The model with these fields. Raises RecordError (not pydantic's ValidationError) with reason and field."""
+    try:
+        return model(**fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else None
+        by_type = _REASON_BY_TYPE.get(first["type"])
+        if first["type"] == "too_long" and name == "identifiers":
+            reason = reasons.TOO_MANY_IDENTIFIERS
+        elif name is None:
+            reason = reasons.BAD_INTERVAL
+        else:
+            reason = _REASON_BY_FIELD.get(name) or by_type or reasons.MALFORMED
+        raise RecordError(reason, f"{model.__name__}: {first['msg']}", name) from error

@@ -1,0 +1,121 @@
+"""Raw identifiers to tokens: kind byte, epoch byte, and 15 bytes of HMAC-SHA-256 under the key of kind and epoch.
+
+Whoever holds the key of IP can enumerate all of IPv4. That is why tokenising is an interface: a key file on one's own disk serves tests and
+small consortia; in production parties call a rate-limited service that implements the same `Tokeniser`.
+"""
+
+import hmac
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Protocol, Self
+
+from weaklink.errors import ConfigurationError
+from weaklink.partner import normalise
+from weaklink.partner.config import PartnerConfig
+from weaklink.partner.keys import Key, KeyRing, load_keys, new_keys
+from weaklink.partner.prompts import prompt_bands
+from weaklink.records.identifiers import TOKEN_BYTES, IdentifierKind
+
+_DIGEST_BYTES: Final = TOKEN_BYTES - 2
+_FORMS: Final[dict[IdentifierKind, Callable[[str], str]]] = {
+    IdentifierKind.IP: normalise.ip,
+    IdentifierKind.EMAIL: normalise.email,
+    IdentifierKind.CARD: normalise.card,
+    IdentifierKind.BANK_ACCOUNT: normalise.bank_account,
+    IdentifierKind.DEVICE: normalise.device,
+    IdentifierKind.ORGANISATION: normalise.organisation,
+}
+"""Kinds with a rule of their own (PHONE has settings, too, and PROMPT has many forms)."""
+
+
+class Tokeniser(Protocol):
+    """Turns raw identifiers into tokens. Raw values must not leave the party, in messages and logs neither."""
+
+    def tokens(self, kind: IdentifierKind, value: str) -> tuple[bytes, ...]:
+        """The tokens of a raw value: one an epoch in use, and for PROMPT one a band. Raises RecordError (BAD_IDENTIFIER)."""
+        ...
+
+    def newest(self, kind: IdentifierKind, value: str) -> bytes:
+        """The one token of the newest epoch, for fields that take one (`end_user`). Raises RecordError (BAD_IDENTIFIER)."""
+        ...
+
+
+class LocalTokeniser:
+    """Tokens from keys in memory. `clock` gives seconds since 1970 and decides which epochs are in use. Thread-safe."""
+
+    def __init__(
+        self,
+        keys: Sequence[Key],
+        config: PartnerConfig | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._ring = KeyRing(keys)
+        self._config = config or PartnerConfig()
+        self._clock = clock
+        self._active: dict[IdentifierKind, tuple[Key, ...]] = {}
+        self._active_until = float("-inf")
+        self._cache: OrderedDict[tuple[IdentifierKind, str], tuple[bytes, ...]] = OrderedDict()
+
+    @classmethod
+    def load(cls, path: Path, config: PartnerConfig | None = None) -> Self:
+        """From a key file. Raises ConfigurationError when it is missing, damaged, or readable by others."""
+        return cls(load_keys(path), config)
+
+    @classmethod
+    def throwaway(cls, config: PartnerConfig | None = None) -> Self:
+        """With fresh random keys that nobody keeps: for backtests and simulations, whose tokens meet nobody else's."""
+        return cls(new_keys(datetime(1970, 1, 1, tzinfo=UTC)), config)
+
+    def tokens(self, kind: IdentifierKind, value: str) -> tuple[bytes, ...]:
+        """See `Tokeniser.tokens`."""
+        keys = self._keys(kind)
+        cached = self._cache.get((kind, value))
+        if cached is not None:
+            return cached
+        forms = self._forms(kind, value)
+        made = tuple(_token(key, form) for key in keys for form in forms)
+        if self._config.token_cache_entries and kind is not IdentifierKind.PROMPT:
+            self._cache[kind, value] = made
+            if len(self._cache) > self._config.token_cache_entries:
+                self._cache.popitem(last=False)
+        return made
+
+    def newest(self, kind: IdentifierKind, value: str) -> bytes:
+        """See `Tokeniser.newest`."""
+        return _token(self._keys(kind)[-1], self._forms(kind, value)[0])
+
+    def _keys(self, kind: IdentifierKind) -> tuple[Key, ...]:
+        """The keys in use for a kind, oldest epoch first."""
+        now = self._clock()
+        if now >= self._active_until:
+            self._active, self._active_until = self._ring.active(now)
+            self._cache = OrderedDict()
+        keys = self._active.get(kind)
+        if not keys:
+            raise ConfigurationError(
+                f"the key file has no key for {kind.name} that is in use now: weaklink partner key rotate"
+            )
+        return keys
+
+    def _forms(self, kind: IdentifierKind, value: str) -> tuple[str, ...]:
+        """The normalised form of a value; for PROMPT one form a band."""
+        if kind is IdentifierKind.PROMPT:
+            return prompt_bands(value)
+        return (self._form(kind, value),)
+
+    def _form(self, kind: IdentifierKind, value: str) -> str:
+        if kind is IdentifierKind.PHONE:
+            return normalise.phone(value, self._config.phone_country_code, self._config.phone_trunk_prefix)
+        own = _FORMS.get(kind)
+        if own is not None:
+            return own(value)
+        if kind in (IdentifierKind.TLS, IdentifierKind.REFERRAL):
+            return normalise.caseless(kind, value)
+        return normalise.exact(kind, value)
+
+
+def _token(key: Key, form: str) -> bytes:
+    return bytes((key.kind, key.epoch)) + hmac.digest(key.secret, form.encode(), "sha256")[:_DIGEST_BYTES]

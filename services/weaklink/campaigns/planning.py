@@ -1,0 +1,106 @@
+"""From a campaign to its weak-link plan: the frames that the plan takes, and what each campaign looked like when it was last planned."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from weaklink.campaigns.evaluate import Evaluation
+from weaklink.campaigns.graph import UNLINKED_KINDS
+from weaklink.parties import PartyKind
+from weaklink.weaklinks.candidates import SLICES
+from weaklink.weaklinks.config import WeakLinksConfig
+from weaklink.weaklinks.cuts import MEMBER_COLUMNS, Plan, plan_campaign
+
+_HOLDER: Final = ("account", "party", "account_name", "score", "requests_per_day")
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a plan depends on besides the links: when it changes enough, the campaign is planned again."""
+
+    accounts: int
+    grounds: tuple[int, ...]
+    requests_per_day: float
+
+    def differs(self, other: "Situation", volume_share: float) -> bool:
+        """Whether members or grounds differ, or the volume by more than this share."""
+        if (self.accounts, self.grounds) != (other.accounts, other.grounds):
+            return True
+        larger = max(self.requests_per_day, other.requests_per_day)
+        return abs(self.requests_per_day - other.requests_per_day) > volume_share * larger
+
+
+def plan_members(members: pl.DataFrame, evaluation: Evaluation) -> pl.DataFrame:
+    """`MEMBER_COLUMNS` of the accounts in `members` (track.MEMBERS rows of one or several campaigns), with campaign_id and totals."""
+    facts = evaluation.accounts.drop("party", "account_name", "flagged")
+    joined = members.select("account", "campaign_id", "party", "account_name", "flagged").join(facts, on="account")
+    # A reseller is in the campaign's way, not in the campaign: only its slice is known to serve it.
+    return joined.with_columns((pl.col("reseller") | ~pl.col("flagged")).alias("reseller"))
+
+
+def situations(members: pl.DataFrame) -> dict[str, Situation]:
+    """Situation of each campaign; `members` as `plan_members` gives them."""
+    grouped = members.group_by("campaign_id").agg(
+        pl.len(),
+        pl.col("own_finding").sum().alias("own"),
+        (pl.col("supporting_parties") > 1).sum().alias("supported"),
+        pl.col("hard_identifier").sum().alias("hard"),
+        pl.col("established").sum().alias("old"),
+        (pl.col("score") > 0.9).sum().alias("sure"),
+        pl.col("requests_per_day").sum(),
+    )
+    return {
+        row["campaign_id"]: Situation(
+            row["len"], (row["own"], row["supported"], row["hard"], row["old"], row["sure"]), row["requests_per_day"]
+        )
+        for row in grouped.iter_rows(named=True)
+    }
+
+
+def shared_links(members: pl.DataFrame, links: pl.DataFrame, evaluation: Evaluation) -> pl.DataFrame:
+    """Links of every node that two or more of these members hold, with all its holders as `plan_campaign` takes them."""
+    linking = links.filter(~pl.col("kind").is_in([int(kind) for kind in UNLINKED_KINDS]))
+    held = linking.join(members.select("account"), on="account", how="semi")
+    nodes = held.group_by("identifier", "slot").len().filter(pl.col("len") > 1).select("identifier", "slot")
+    holders = linking.join(nodes, on=["identifier", "slot"], how="semi")
+    return holders.join(evaluation.accounts.select(_HOLDER), on="account").sort("identifier", "slot", "account")
+
+
+def reseller_slices(members: pl.DataFrame, models: pl.DataFrame) -> pl.DataFrame:
+    """The campaign's part of its resellers' traffic, by model: usage of the models that its own members extract (`profiles.MODELS`)."""
+    own = models.join(members.filter(~pl.col("reseller")).select("account"), on="account", how="semi")
+    targets = (
+        own.group_by("model").agg(pl.col("requests").sum()).sort("requests", "model", descending=[True, False]).head(3)
+    )
+    resellers = members.filter("reseller").select("account", "requests_per_day")
+    used = models.join(resellers, on="account").with_columns(
+        (pl.col("requests") / pl.col("requests").sum().over("account")).alias("share")
+    )
+    return used.join(targets.select("model"), on="model", how="semi").select(
+        pl.col("account"),
+        pl.col("model").alias("slice_model"),
+        pl.lit(None, pl.Binary).alias("slice_end_user"),
+        (pl.col("share") * pl.col("requests_per_day")).alias("requests_per_day"),
+    ).match_to_schema(SLICES)  # fmt: skip
+
+
+def make_plan(
+    members: pl.DataFrame,
+    links: pl.DataFrame,
+    models: pl.DataFrame,
+    parties: Mapping[str, PartyKind],
+    config: WeakLinksConfig,
+    *,
+    time_limit_seconds: float,
+) -> Plan:
+    """The plan of one campaign. `members` from `plan_members`, `links` from `shared_links`, `models` profiles.MODELS."""
+    return plan_campaign(
+        members.select(MEMBER_COLUMNS),
+        links,
+        parties,
+        config,
+        time_limit_seconds,
+        slices=reseller_slices(members, models),
+    )

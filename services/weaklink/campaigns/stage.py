@@ -1,0 +1,145 @@
+"""The stage: activity, shared identifiers and feedback in; campaigns and decisions out. One owner of everything."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+import polars as pl
+import structlog
+from kafka import TopicPartition
+
+from weaklink import frames, topology
+from weaklink.campaigns import messages
+from weaklink.campaigns.engine import Engine
+from weaklink.errors import BrokerError
+from weaklink.parties import PartyKind
+from weaklink.party_registry import PartyRegistry
+from weaklink.records.codec import decode
+from weaklink.settings import Settings
+from weaklink.stream.stage import Chunk, Message, Stage, Traits
+
+UNIT: Final = "all"
+_PARTIES_SECONDS: Final = 5.0
+_log = structlog.get_logger()
+
+
+class CampaignsStage:
+    """See `stream.stage.Stage`. `parties` gives the kinds of all parties by id."""
+
+    name = "campaigns"
+    recalls: tuple[str, ...] = (topology.CAMPAIGNS,)
+    traits = Traits(single_owner=True)
+
+    def __init__(self, settings: Settings, parties: Callable[[], Mapping[str, PartyKind]]) -> None:
+        self._settings: Final = settings
+        self._parties: Final = parties
+        self._reset()
+
+    def _reset(self) -> None:
+        self.engine = Engine(self._settings.campaigns, self._settings.weaklinks)
+        self._now_us = 0
+        self._dirty = True
+        self._rest_until = 0.0
+
+    def unit(self, source: TopicPartition) -> str:
+        """Everything is one unit."""
+        return UNIT
+
+    def replay_from(self, source: TopicPartition, committed_offset: int) -> int:
+        """All that the log still holds."""
+        return 0
+
+    def restore(self, unit: str, frames_by_name: Mapping[str, pl.DataFrame] | None) -> None:
+        """Begin from a snapshot, or empty."""
+        self._reset()
+        if frames_by_name:
+            self.engine.state.from_frames(frames_by_name)
+            clock = "appended_at_us" if self._settings.clock == "append" else "last_seen_us"
+            self._now_us = int(frames_by_name["accounts"][clock].max() or 0)  # type: ignore[arg-type]
+
+    def recall(self, unit: str, recalled: Iterable[Message]) -> None:
+        """Take back identities, members and standing measures as they were last published: no restart issues other ids."""
+        self.engine.tracker.restore(*messages.read_campaigns(recalled))
+
+    def release(self, unit: str) -> None:
+        """Forget everything."""
+        self._reset()
+
+    def snapshot(self, unit: str) -> Mapping[str, pl.DataFrame]:
+        """Everything folded. Campaigns themselves are on their own topic."""
+        return self.engine.state.to_frames()
+
+    def process(self, batches: Sequence[Chunk], *, replaying: bool) -> list[Message]:
+        """Fold chunks; nothing is said before the next tick."""
+        activity = [frames.from_chunk(c.value, frames.ACTIVITY) for c in batches if c.source.topic == topology.ACTIVITY]
+        shared = [frames.from_chunk(c.value, frames.SHARED) for c in batches if c.source.topic == topology.SHARED]
+        feedback = [decode(c.value)[1] for c in batches if c.source.topic == topology.FEEDBACK]
+        state = self.engine.state
+        if activity:
+            rows = pl.concat(activity)
+            state.fold_activity(rows)
+            self._note(rows)
+        if shared:
+            rows = pl.concat(shared)
+            state.fold_shared(rows)
+            self._note(rows)
+        if feedback:
+            state.fold_feedback(feedback)
+            self._dirty = True
+        return []
+
+    def _note(self, rows: pl.DataFrame) -> None:
+        """Advance the stage's clock, which never goes back, and remember that there is something to evaluate."""
+        if rows.height:
+            clock = "appended_at_us" if self._settings.clock == "append" else "last_seen_us"
+            self._now_us = max(self._now_us, int(rows[clock].max() or 0))  # type: ignore[arg-type]
+            self._dirty = True
+
+    def tick(self, now_us: int) -> list[Message]:
+        """Evaluate when something was folded since the last time; rests between evaluations for as long as the last one took."""
+        if not (self._dirty or self.engine.waiting) or time.monotonic() < self._rest_until:
+            return []
+        started = time.monotonic()
+        now_us = self._now_us or now_us
+        out: list[Message] = []
+        for update in self.engine.tick(now_us, self._parties()):
+            out.append(messages.campaign_message(update.campaign, update.members, update.facts))
+            out += messages.decision_messages(
+                update.campaign,
+                update.changes,
+                now_us=now_us,
+                accounts=update.members.height,
+                requests_per_day=update.facts["requests_per_day"],
+            )
+        self._dirty = False
+        seconds = time.monotonic() - started
+        self._rest_until = time.monotonic() + seconds
+        if out:
+            _log.info("campaigns_changed", messages=len(out), seconds=round(seconds, 3))
+        return out
+
+
+class _Kinds:
+    """Kinds of the registered parties, read again when they may have changed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._kafka = settings.kafka
+        self._registry: PartyRegistry | None = None
+        self._kinds: dict[str, PartyKind] = {}
+        self._next = 0.0
+
+    def __call__(self) -> Mapping[str, PartyKind]:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + _PARTIES_SECONDS
+            try:
+                self._registry = self._registry or PartyRegistry(self._kafka)
+                self._kinds = {party.id: party.kind for party in self._registry.refresh().values()}
+            except BrokerError as error:
+                # Plans go on with the parties known so far; an unknown party's accounts are only observed.
+                _log.warning("parties_unknown", error=str(error))
+        return self._kinds
+
+
+def make_stage(settings: Settings) -> Stage[Chunk]:
+    """The stage as `weaklink run campaigns` starts it."""
+    return CampaignsStage(settings, _Kinds(settings))

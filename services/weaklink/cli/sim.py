@@ -1,0 +1,31 @@
+"""Commands of the group sim: simulated worlds as files."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    group = typer.Typer(no_args_is_help=True, help="Simulated worlds, with the truth about who is who.")
+    group.command("world")(world)
+    app.add_typer(group, name="sim")
+
+
+def world(
+    out: Annotated[Path, typer.Option(help="Folder for events.parquet and truth.parquet.")],
+    preset: Annotated[str, typer.Option(help="Which world; an unknown name lists them.")] = "base",
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal worlds.")] = 1,
+    size: Annotated[float, typer.Option(min=0.01, help="Times as many people and accounts.")] = 1.0,
+) -> None:
+    """Write a world without enforcement: events in the form that `weaklink backtest` reads, and the truth."""
+    from weaklink.sim.presets import preset as spec_of
+    from weaklink.sim.worlds import generate
+
+    made = generate(spec_of(preset, size), seed)
+    made.write(out)
+    campaigns = made.truth.drop_nulls("operator")
+    print(
+        f"{out}: {made.events.height:,} events, {made.truth.height:,} accounts, {campaigns.height:,} of them in {campaigns['operator'].n_unique()} campaigns"
+    )

@@ -1,0 +1,95 @@
+"""A whole world: benign life and campaigns, from a spec and a seed, with the truth about who is who.
+
+`generate` gives the world as it is when nobody enforces anything; the closed loop takes the same `World` and advances its
+operators step by step, under restrictions.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from weaklink.sim import tables
+from weaklink.sim.adversary import Operator
+from weaklink.sim.bad_members import flood_events, framing_events
+from weaklink.sim.benign import BenignLife
+from weaklink.sim.restrictions import Restrictions
+from weaklink.sim.scene import Scene
+from weaklink.sim.spec import DAY_US, HOUR_US, WorldSpec
+from weaklink.sim.tenants import tenant_events
+
+
+class World:
+    """Benign events ready, operators at their start. Equal spec and seed: equal world."""
+
+    def __init__(self, spec: WorldSpec, seed: int) -> None:
+        self.spec, self.seed = spec, seed
+        self.scene = scene = Scene(spec, seed)
+        self.vocabulary, self.accounts = scene.vocabulary, scene.accounts
+        life = BenignLife(scene)
+        parts = [life.events(), tenant_events(scene, life), _releases(spec)]
+        self.operators = [Operator(i, scene, life) for i in range(len(spec.operators))]
+        if spec.framing:
+            parts.append(framing_events(scene, spec.framing, life))
+        if spec.flood:
+            cards = np.concatenate([operator.reveal_cards(spec.flood.cards) for operator in self.operators])
+            parts.append(flood_events(scene, spec.flood, cards))
+        self.benign = pl.concat(parts).sort("occurred_at_us", maintain_order=True)
+
+    def steps(self) -> Iterator[tuple[int, int]]:
+        """[start, end) of every step of the operators, microseconds."""
+        length = int(self.spec.step_hours * HOUR_US)
+        for start in range(self.spec.start_us, self.spec.end_us, length):
+            yield start, min(start + length, self.spec.end_us)
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedWorld:
+    """`events` in the input form of `weaklink backtest`, in order of occurred_at; `truth` as `tables.truth_frame` says."""
+
+    events: pl.DataFrame
+    truth: pl.DataFrame
+
+    def write(self, folder: Path) -> None:
+        """`events.parquet` and `truth.parquet` below the folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.events.write_parquet(folder / "events.parquet")
+        self.truth.write_parquet(folder / "truth.parquet")
+
+
+def generate(spec: WorldSpec, seed: int) -> GeneratedWorld:
+    """The world without any enforcement."""
+    world = World(spec, seed)
+    parts = [world.benign]
+    for start, end in world.steps():
+        parts += [operator.step(start, end, Restrictions()) for operator in world.operators]
+    table = pl.concat(parts).filter(pl.col("occurred_at_us") < spec.end_us)
+    return GeneratedWorld(
+        tables.backtest_frame(table, spec, world.accounts, world.vocabulary), tables.truth_frame(spec, world.accounts)
+    )
+
+
+def exchanges_without_enforcement(spec: WorldSpec, seed: int) -> dict[str, int]:
+    """Requests that each operator of this world makes when nothing is ever taken from it."""
+    world, empty = World(spec, seed), Restrictions()
+    totals = dict.fromkeys((operator.spec.name for operator in world.operators), 0)
+    for start, end in world.steps():
+        for operator in world.operators:
+            totals[operator.spec.name] += int(operator.step(start, end, empty)["requests"].sum())
+    return totals
+
+
+def _releases(spec: WorldSpec) -> pl.DataFrame:
+    parties = [party.id for party in spec.parties]
+    at = np.array([spec.start_us + int(release.day * DAY_US) for release in spec.releases], dtype=np.int64)
+    return tables.events(
+        "ModelReleased",
+        at,
+        None,
+        party=[parties.index(release.party) for release in spec.releases],
+        account=-1,
+        model=[release.model for release in spec.releases],
+        released_at_us=at,
+    )

@@ -1,0 +1,157 @@
+"""Worlds: reproducible, in order, true to their parameters."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import polars as pl
+import pytest
+
+from weaklink.errors import ConfigurationError
+from weaklink.parties import MAY_PUBLISH, PartyKind
+from weaklink.partner.builder import EventBuilder
+from weaklink.partner.tokens import LocalTokeniser
+from weaklink.records.identifiers import IDENTIFIERS_MAX
+from weaklink.sim.presets import BASE, PRESETS, preset
+from weaklink.sim.restrictions import Restrictions
+from weaklink.sim.worlds import GeneratedWorld, World, exchanges_without_enforcement, generate
+
+SIZE = 0.1
+
+
+@pytest.fixture(scope="module")
+def worlds() -> Mapping[str, GeneratedWorld]:
+    """Every preset, small."""
+    return {name: generate(preset(name, SIZE), seed=3) for name in PRESETS}
+
+
+def members(world: GeneratedWorld) -> pl.DataFrame:
+    """Events of campaign accounts, with operator and role."""
+    return world.events.join(world.truth.drop_nulls("operator"), on=["party", "account"])
+
+
+def holders(events: pl.DataFrame, kind: str) -> pl.DataFrame:
+    """value, accounts: how many accounts show each identifier of a kind."""
+    pairs = events.select("party", "account", "identifiers").explode("identifiers").unnest("identifiers")
+    return pairs.filter(kind=kind).unique().group_by("value").len("accounts")
+
+
+def test_equal_seeds_give_equal_worlds_and_others_differ() -> None:
+    """A world is a function of its parameters and its seed."""
+    first, again, other = (generate(preset("base", SIZE), seed) for seed in (5, 5, 6))
+    assert first.events.equals(again.events)
+    assert first.truth.equals(again.truth)
+    assert not first.events.equals(other.events)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_world_is_ordered_and_may_be_published(worlds: Mapping[str, GeneratedWorld], name: str) -> None:
+    """Events come in event time, from parties whose kind may send them, with accounts that the truth knows."""
+    events, truth = worlds[name].events, worlds[name].truth
+    assert events["occurred_at"].is_sorted()
+    assert events.filter(pl.col("occurred_at") >= BASE.start + timedelta(days=BASE.days)).is_empty()
+    for kind, record in events.select("party_kind", "event_type").unique().rows():
+        assert PartyKind(kind) in MAY_PUBLISH[record]
+    assert (events["identifiers"].list.len() <= IDENTIFIERS_MAX).all()
+    assert truth.select("party", "account").is_unique().all()
+    named = events.drop_nulls("account")
+    assert named.join(truth, on=["party", "account"], how="anti").is_empty()
+
+
+def test_raw_identifiers_pass_the_partner_sdk(worlds: Mapping[str, GeneratedWorld]) -> None:
+    """Every kind of raw value in a world is one that a party could tokenise."""
+    builder = EventBuilder(LocalTokeniser.throwaway())
+    values = (
+        worlds["base"].events.select("identifiers").explode("identifiers").unnest("identifiers").drop_nulls().unique()
+    )
+    sample = pl.concat(part.head(50) for part in values.partition_by("kind"))
+    tokens = [builder.tokens([(kind, value)]) for kind, value in sample.rows()]
+    assert all(tokens)
+    assert set(sample["kind"]) >= {"IP", "DEVICE", "TLS", "CARD", "EMAIL", "PHONE", "API_KEY", "PROMPT", "ORGANISATION"}
+
+
+def test_campaigns_share_what_costs_money_and_chains_share_little_of_it(worlds: Mapping[str, GeneratedWorld]) -> None:
+    """A pool's cards serve many accounts; in a chain no identifier that is bought serves more than three."""
+    pooled = holders(members(worlds["base"]), "CARD")["accounts"]
+    assert pooled.sum() > 3 * len(pooled)
+    chain = members(worlds["chain"]).filter(role="CONSUMER")
+    for kind in ("CARD", "DEVICE", "PHONE"):
+        shared = holders(chain, kind)["accounts"]
+        assert (shared <= 3).all()
+        assert (shared >= 2).any()
+
+
+def test_honest_people_share_too(worlds: Mapping[str, GeneratedWorld]) -> None:
+    """Benign life has shared cards, shared devices, crowded addresses and popular templates."""
+    honest = worlds["no_campaign"].events
+    assert worlds["no_campaign"].truth["operator"].null_count() == worlds["no_campaign"].truth.height
+    for kind, crowd in (("CARD", 8), ("DEVICE", 8), ("IP", 40), ("PROMPT", 30)):
+        assert (holders(honest, kind)["accounts"] >= crowd).any()
+
+
+def test_short_lived_accounts_are_many(worlds: Mapping[str, GeneratedWorld]) -> None:
+    """Churn replaces every account about daily, so that it uses up several times as many."""
+    counts = {name: worlds[name].truth.filter(operator="heron", role="CONSUMER").height for name in ("base", "churn")}
+    assert counts["churn"] > 5 * counts["base"]
+
+
+def test_a_release_draws_the_campaign_within_a_day(worlds: Mapping[str, GeneratedWorld]) -> None:
+    """Before the release nobody uses the new model; a day later the pivoting campaign does, where it is served."""
+    release = BASE.releases[0]
+    usage = members(worlds["pivot"]).filter(event_type="ApiUsage", party=release.party)
+    day = (pl.col("occurred_at") - BASE.start).dt.total_microseconds() / 86_400e6
+    before, after = usage.filter(day < release.day), usage.filter(day > release.day + 1)
+    assert not (before["model"] == release.model).any()
+    assert (after["model"] == release.model).all()
+
+
+def test_framing_and_flooding_leave_their_marks(worlds: Mapping[str, GeneratedWorld]) -> None:
+    """Liars and victims are marked in the truth and are nobody's campaign; a flooded card has many strangers."""
+    truth = worlds["framing_two"].truth
+    assert truth.filter(role="FRAMER")["party"].n_unique() == 2
+    assert truth.filter(role="FRAMER")["operator"].null_count() == truth.filter(role="FRAMER").height
+    assert truth["victim"].sum() > 0
+    assert (holders(worlds["card_flood"].events, "CARD")["accounts"] > 100).any()
+
+
+def test_an_operator_that_loses_accounts_replaces_them_and_one_that_cannot_pay_does_not() -> None:
+    """Bans alone are answered by new accounts; blocked cards and no money for others end the growth."""
+    spec = preset("small")
+    poor = spec.model_copy(update={"operators": (spec.operators[0].model_copy(update={"fresh_cards_per_day": 0.0}),)})
+    opened = {}
+    for name, chosen, block in (("rich", spec, False), ("poor", poor, True)):
+        world, taken = World(chosen, 1), Restrictions()
+        operator = world.operators[0]
+        for number, (start, end) in enumerate(world.steps()):
+            operator.step(start, end, taken)
+            if number == 40:  # day 10: everything it has is taken
+                taken.dead |= set(operator.fleet["account"].tolist())
+                taken.cards |= set(operator.fleet["card"].tolist()) if block else set()
+                had = len(operator.fleet)
+        opened[name] = len(operator.fleet) - had
+    assert opened["rich"] >= 30
+    assert opened["poor"] < 12
+
+
+def test_restrictions_cut_what_they_are_placed_on() -> None:
+    """Dead accounts make no more requests, throttled ones fewer, and nothing of it happens in the counterfactual."""
+    spec = preset("small")
+    free = exchanges_without_enforcement(spec, 2)["heron"]
+    totals = {}
+    for name in ("dead", "throttled"):
+        world, taken, total = World(spec, 2), Restrictions(), 0
+        operator = world.operators[0]
+        for start, end in world.steps():
+            total += int(operator.step(start, end, taken)["requests"].sum())
+            if name == "dead":
+                taken.dead |= set(operator.fleet["account"].tolist())
+            else:
+                taken.throttled |= dict.fromkeys(operator.fleet["account"].tolist(), 0.2)
+        totals[name] = total
+    assert totals["dead"] < 0.5 * free
+    assert totals["throttled"] < 0.35 * free
+
+
+def test_unknown_worlds_are_named() -> None:
+    """A wrong name answers with the right ones."""
+    with pytest.raises(ConfigurationError, match="carrier_nat"):
+        preset("atlantis")

@@ -5,6 +5,7 @@ Faust serves here as consumer group, supervisor and timers. It keeps no tables, 
 
 import asyncio
 import logging
+import uuid
 from collections.abc import AsyncIterable, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,11 @@ log = structlog.get_logger()
 _PRUNE_SECONDS = 3600
 
 
-def run_enforce(settings: Settings, slot: str = "0") -> None:
-    """Run one worker until SIGTERM or SIGINT. `slot` names the worker lastingly: its restart takes its own claims back at once.
+def run_enforce(settings: Settings, slot: str | None = None) -> None:
+    """Run one worker until SIGTERM or SIGINT.
+
+    `slot` names the worker lastingly: after a kill, its restart takes its partitions and its outbox claims back at once. Two live
+    workers must never share one. Without one the group waits for the session timeout, and claims for their lease.
 
     Raises LedgerError when the database cannot be opened; exits with status 0 after a signal.
     """
@@ -48,13 +52,14 @@ def run_enforce(settings: Settings, slot: str = "0") -> None:
     worker.execute_from_commandline()
 
 
-def build_app(settings: Settings, slot: str = "0") -> Any:
+def build_app(settings: Settings, slot: str | None = None) -> Any:
     """The Faust app (faust.App), not started."""
     config = settings.enforce
     database = Database(ledger_url(settings))
     ledger = Ledger(database, config, Clock(settings.clock, config.clock_lead_hours_max))
-    box = Outbox(database, config, f"enforce-{slot}")
-    app = _faust_app(settings, slot)
+    name = f"enforce-{slot or uuid.uuid4().hex[:12]}"
+    box = Outbox(database, config, name)
+    app = _faust_app(settings, name, lasting=slot is not None)
 
     relay = Relay(box, settings.kafka, config)
 
@@ -93,18 +98,19 @@ def build_app(settings: Settings, slot: str = "0") -> Any:
     return app
 
 
-def _faust_app(settings: Settings, slot: str) -> Any:
+def _faust_app(settings: Settings, name: str, *, lasting: bool) -> Any:
     kafka = settings.kafka
     return faust.App(
         topology.stage("enforce").group,
         broker=broker_urls(kafka),
         broker_credentials=faust_credentials(kafka),
-        broker_client_id=f"weaklink-enforce-{slot}",
+        broker_client_id=f"weaklink-{name}",
+        consumer_group_instance_id=name if lasting else None,
         broker_session_timeout=kafka.session_timeout_ms / 1000,
         broker_heartbeat_interval=min(3.0, kafka.session_timeout_ms / 3000),
         broker_commit_interval=1.0,
         consumer_auto_offset_reset="earliest",
-        datadir=_data_folder(settings.data_folder, slot),
+        datadir=_data_folder(settings.data_folder, name),
         topic_allow_declare=False,
         topic_disable_leader=True,
         web_enabled=False,
@@ -113,8 +119,8 @@ def _faust_app(settings: Settings, slot: str) -> Any:
     )
 
 
-def _data_folder(data_folder: Path, slot: str) -> Path:
-    folder = (data_folder / "enforce" / f"faust-{slot}").absolute()
+def _data_folder(data_folder: Path, name: str) -> Path:
+    folder = (data_folder / "enforce" / "faust" / name).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -67,7 +67,7 @@ class EnforceConfig(BaseModel):
     """How often the relay looks for rows of other processes (CLI, killed workers); its own wake it at once."""
     outbox_batch_rows: int = Field(default=500, ge=1)
     """Rows that the relay claims at a time."""
-    outbox_lease_seconds: float = Field(default=30, gt=0)
+    outbox_lease_seconds: float = Field(default=15, gt=0)
     """After so long another worker takes over rows that a worker claimed and did not publish."""
     outbox_keep_days: int = Field(default=14, ge=1)
     """Published rows are kept for so long, by the wall clock."""

@@ -1,0 +1,94 @@
+"""What people ask the ledger: lists of actions, one action with its history and receipts, what waits. Reads only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from weaklink.enforce.rows import action_json, action_of
+from weaklink.enforce.tables import action_history, actions, approvals, dead_letters, receipts
+from weaklink.errors import LedgerError
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which actions; None does not narrow."""
+
+    states: tuple[str, ...] = ()
+    party: str | None = None
+    campaign_id: str | None = None
+    measure: str | None = None
+    limit: int | None = 100
+
+    def conditions(self) -> list[sa.ColumnElement[bool]]:
+        """As SQL."""
+        found: list[sa.ColumnElement[bool]] = []
+        if self.states:
+            found.append(actions.c.state.in_(self.states))
+        for column, value in (
+            (actions.c.party, self.party),
+            (actions.c.campaign_id, self.campaign_id),
+            (actions.c.measure, self.measure),
+        ):
+            if value is not None:
+                found.append(column == value)
+        return found
+
+
+async def list_actions(connection: AsyncConnection, which: Filter) -> list[dict[str, Any]]:
+    """Actions, newest first, as JSON-ready dicts, with `waits_because` for those that wait for a person."""
+    open_question = sa.and_(approvals.c.action_id == actions.c.action_id, approvals.c.verdict.is_(None))
+    query = (
+        sa.select(actions, approvals.c.why.label("waits_because"))
+        .select_from(actions.outerjoin(approvals, open_question))
+        .where(*which.conditions())
+        .order_by(actions.c.issued_at_us.desc(), actions.c.action_id)
+        .limit(which.limit)
+    )
+    rows = (await connection.execute(query)).mappings()
+    return [action_json(action_of(row)) | {"waits_because": row["waits_because"]} for row in rows]
+
+
+async def find_ids(connection: AsyncConnection, prefixes: Sequence[str]) -> list[str]:
+    """Full ids for ids or unmistakable beginnings of them. Raises LedgerError for none or several."""
+    found = []
+    for prefix in prefixes:
+        query = sa.select(actions.c.action_id).where(actions.c.action_id.startswith(prefix, autoescape=True)).limit(2)
+        idents = (await connection.scalars(query)).all() if prefix else []
+        if len(idents) != 1:
+            what = "several actions begin with" if idents else "no action has the id"
+            raise LedgerError(f"{what} {prefix!r}: see `weaklink actions list`")
+        found.append(idents[0])
+    return found
+
+
+async def show_action(connection: AsyncConnection, ident: str) -> dict[str, Any]:
+    """One action with its history, receipts and questions to people."""
+    row = (await connection.execute(sa.select(actions).where(actions.c.action_id == ident))).mappings().one()
+    return action_json(action_of(row)) | {
+        "history": await history(connection, ident),
+        "receipts": await _rows(
+            connection, sa.select(receipts).where(receipts.c.action_id == ident).order_by(receipts.c.appended_at_us)
+        ),
+        "approvals": await _rows(
+            connection, sa.select(approvals).where(approvals.c.action_id == ident).order_by(approvals.c.change)
+        ),
+    }
+
+
+async def history(connection: AsyncConnection, ident: str) -> list[dict[str, Any]]:
+    """Every change of an action, oldest first."""
+    query = sa.select(action_history).where(action_history.c.action_id == ident).order_by(action_history.c.change)
+    return [{name: value for name, value in row.items() if name != "action"} for row in await _rows(connection, query)]
+
+
+async def list_dead_letters(connection: AsyncConnection) -> list[dict[str, Any]]:
+    """Messages that could not be handled, newest first, with their bytes in hex."""
+    return await _rows(connection, sa.select(dead_letters).order_by(dead_letters.c.recorded_wall_us.desc()).limit(1000))
+
+
+async def _rows(connection: AsyncConnection, query: sa.Select[Any]) -> list[dict[str, Any]]:
+    rows = (await connection.execute(query)).mappings()
+    return [{name: value.hex() if isinstance(value, bytes) else value for name, value in row.items()} for row in rows]

@@ -1,7 +1,175 @@
-"""Commands of the group partner."""
+"""`weaklink partner publish|actions|receipt|rejects|key`: what a party does by hand or from a script."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from weaklink.partner.symbols import ReceiptStatus
+
+if TYPE_CHECKING:
+    from weaklink.settings import Settings
+
+_BAD_ROWS_EXIT_CODE = 3
+_BAD_ROWS_SHOWN = 20
+
+PartyOption = Annotated[str, typer.Option("--party", help="The party's id.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Wait for more.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
+    group = typer.Typer(no_args_is_help=True, help="Publish events, read actions and rejects, answer, keep keys.")
+    group.command("publish")(publish)
+    group.command("actions")(actions)
+    group.command("receipt")(receipt)
+    group.command("rejects")(rejects)
+    keys = typer.Typer(no_args_is_help=True, help="Keys that raw identifiers are hashed with.")
+    keys.command("new")(key_new)
+    keys.command("rotate")(key_rotate)
+    group.add_typer(keys, name="key")
+    app.add_typer(group, name="partner")
+
+
+def publish(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="NDJSON, CSV or Parquet; - is standard input.")],
+    party: Annotated[
+        str | None,
+        typer.Option("--party", help="Publish as this party; rows whose column `party` names another are skipped."),
+    ] = None,
+    party_column: Annotated[
+        str | None, typer.Option("--party-column", help="Publish each row as the party that this column names.")
+    ] = None,
+    file_format: Annotated[
+        str | None, typer.Option("--format", help="ndjson, csv or parquet; by default the file's suffix tells.")
+    ] = None,
+    key_file: Annotated[
+        Path | None,
+        typer.Option("--key-file", help="Keys for raw identifiers (default: WEAKLINK_PARTNER__KEY_FILE)."),
+    ] = None,
+) -> None:
+    """Publish events from files. Bad rows are told with their line, kept in FILE.bad, and make the exit code 3; the others go out."""
+    from weaklink.cli.partner_publish import publish_files
+    from weaklink.errors import ConfigurationError
+
+    if (party is None) == (party_column is None):
+        raise ConfigurationError("say either --party ID or --party-column NAME")
+    if file_format not in (None, "ndjson", "csv", "parquet"):
+        raise ConfigurationError(f"--format {file_format}: there are ndjson, csv and parquet")
+    result = publish_files(
+        _settings(),
+        files,
+        party=party,
+        party_column=party_column,
+        file_format=file_format,
+        key_file=key_file,
+        bad_shown=_BAD_ROWS_SHOWN,
+    )
+    if result.bad:
+        raise typer.Exit(_BAD_ROWS_EXIT_CODE)
+
+
+def actions(party: PartyOption, follow: FollowOption = False, as_json: JsonOption = False) -> None:
+    """Show the party's actions, every revision of each. Looks only: the SDK's subscription is what handles and answers them."""
+    from weaklink.partner.models import EnforcementAction
+    from weaklink.partner.reading import read_actions
+
+    def target(action: EnforcementAction) -> str:
+        return action.target_account or (action.target_token.hex() if action.target_token else "-")
+
+    for action in read_actions(_settings().kafka, party, follow=follow):
+        if as_json:
+            typer.echo(action.model_dump_json(), nl=True)
+            continue
+        typer.echo(
+            f"{action.issued_at:%Y-%m-%d %H:%M:%S}  {action.state:<9}  {action.measure:<20}  {target(action)}  "
+            f"confidence {action.confidence:.2f}  campaign {action.campaign_id}  action {action.action_id} revision {action.revision}"
+        )
+
+
+def receipt(
+    *,
+    party: PartyOption,
+    action_id: Annotated[str, typer.Option("--action", help="The action's id.")],
+    status: Annotated[ReceiptStatus, typer.Option("--status", help="The answer.", case_sensitive=False)],
+    revision: Annotated[int, typer.Option("--revision", min=1, help="Its revision.")] = 1,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="Why; wanted for REFUSED, DISPUTED and NOT_OURS.")
+    ] = None,
+    note: Annotated[str | None, typer.Option("--note", help="Free text for a person.")] = None,
+) -> None:
+    """Answer one action by hand."""
+    from weaklink.partner.client import WeaklinkClient
+
+    settings = _settings()
+    with WeaklinkClient(party, settings.kafka, settings.partner) as client:
+        client.receipt(action_id, revision, status, reason, note)
+    typer.echo(f"{status} for action {action_id} revision {revision} is delivered to {client.events_topic}")
+
+
+def rejects(party: PartyOption, follow: FollowOption = False, as_json: JsonOption = False) -> None:
+    """Show the party's rejected events and why."""
+    import json
+
+    from weaklink.partner.reading import read_rejects
+
+    for reject in read_rejects(_settings().kafka, party, follow=follow):
+        if as_json:
+            typer.echo(
+                json.dumps(
+                    {
+                        "reason": reject.reason,
+                        "field": reject.field,
+                        "detail": reject.detail,
+                        "explanation": reject.explanation,
+                        "topic": reject.topic,
+                        "partition": reject.partition,
+                        "offset": reject.offset,
+                        "value": reject.value.hex(),
+                    }
+                )
+            )
+            continue
+        where = f"{reject.topic} partition {reject.partition} offset {reject.offset}"
+        typer.echo(f"{where}: {reject.reason}{f' ({reject.field})' if reject.field else ''}: {reject.detail}")
+
+
+def key_new(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the keys; must not exist.")],
+) -> None:
+    """Make a key file (mode 0600). Every party of a consortium needs the same one, or their tokens never meet."""
+    from datetime import UTC, datetime
+
+    from weaklink.partner.keys import new_keys, save_keys
+
+    # From the beginning of time: an epoch's start says when it joins an older one, and the first has none.
+    save_keys(file, new_keys(datetime(1970, 1, 1, tzinfo=UTC)))
+    typer.echo(
+        f"{file}: keys of epoch 1. Pass it on only over a secure channel; export WEAKLINK_PARTNER__KEY_FILE={file}"
+    )
+
+
+def key_rotate(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The key file.")],
+    overlap_days: Annotated[
+        int, typer.Option("--overlap-days", min=1, max=365, help="How long the old epoch stays in use beside the new.")
+    ] = 90,
+) -> None:
+    """Add a new epoch of keys; the old one ends after the overlap."""
+    from datetime import UTC, datetime, timedelta
+
+    from weaklink.partner.keys import load_keys, rotated, save_keys
+
+    keys = rotated(load_keys(file), datetime.now(UTC), timedelta(days=overlap_days))
+    save_keys(file, keys, replace=True)
+    epoch = max(key.epoch for key in keys)
+    typer.echo(
+        f"{file}: epoch {epoch} is in use beside the old one for {overlap_days} days; every party needs this file now"
+    )
+
+
+def _settings() -> "Settings":
+    from weaklink.settings import load_settings
+
+    return load_settings()

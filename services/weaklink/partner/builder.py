@@ -50,8 +50,12 @@ class EventBuilder:
         if identifiers is not None:
             fields["identifiers"] = self.tokens(identifiers)
         if end_user is not None:
-            fields["end_user"] = self._tokeniser.newest(IdentifierKind.END_USER, end_user)
+            fields["end_user"] = self.end_user(end_user)
         return validated(model, fields)
+
+    def end_user(self, value: str) -> bytes:
+        """The END_USER token of a reseller's own id of its customer."""
+        return self._tokeniser.newest(IdentifierKind.END_USER, value)
 
     def tokens(self, identifiers: Iterable[tuple[IdentifierKind | str, str]]) -> tuple[bytes, ...]:
         """The tokens of raw identifiers, each once, in their order."""

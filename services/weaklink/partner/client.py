@@ -99,11 +99,15 @@ class WeaklinkClient:
             raise DeliveryError(self.events_topic, [error]) from error
         return Delivered(metadata.topic, metadata.partition, metadata.offset)
 
+    def send(self, event: Event) -> None:
+        """Queue one event; waits while too much is in flight. `flush` waits for delivery and tells of failures."""
+        self._send(event.record, event.values(), self._failures)
+
     def publish_many(self, events: Iterable[Event]) -> int:
         """Publish a stream in bounded memory and wait until all of it is delivered. Returns how many. Raises DeliveryError."""
         count = 0
         for event in events:
-            self._send(event.record, event.values(), self._failures)
+            self.send(event)
             count += 1
         self.flush()
         return count
@@ -135,7 +139,7 @@ class WeaklinkClient:
             reason=reason,
             note=note,
         )
-        self._send(event.record, event.values(), self._failures)
+        self.send(event)
 
     def actions(self, *, idle_seconds: float | None = None, accept: bool = True) -> ActionSubscription:
         """The party's actions, each once, with automatic receipts: see `ActionSubscription`.

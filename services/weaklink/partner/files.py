@@ -1,0 +1,171 @@
+"""Files of events as rows with their line numbers: NDJSON, CSV and Parquet. What cannot be read is a row with an error, not an exception."""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from weaklink.errors import ConfigurationError
+
+FileFormat = Literal["ndjson", "csv", "parquet"]
+STDIN: Final = "-"
+_PARQUET_ROWS: Final = 20_000
+_LINE_BYTES_MAX: Final = 4 << 20
+_BY_SUFFIX: Final[dict[str, FileFormat]] = {
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".json": "ndjson",
+    ".csv": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row. `line` counts from 1 (in Parquet: the row); `consumed` is how far the file has been read (bytes, or rows)."""
+
+    line: int
+    values: dict[str, Any] | None
+    error: str | None
+    text: str | None
+    consumed: int
+
+    @property
+    def raw(self) -> str:
+        """The row as it stands in its file; a row of Parquet as JSON."""
+        return json.dumps(self.values, default=_as_text) if self.text is None else self.text
+
+
+def format_of(name: str) -> FileFormat:
+    """By the file's suffix; standard input is NDJSON. Raises ConfigurationError for an unknown one."""
+    if name == STDIN:
+        return "ndjson"
+    try:
+        return _BY_SUFFIX[Path(name).suffix.lower()]
+    except KeyError as error:
+        raise ConfigurationError(
+            f"{name}: the suffix says nothing known ({', '.join(_BY_SUFFIX)}); say --format"
+        ) from error
+
+
+def size_of(name: str, file_format: FileFormat) -> int | None:
+    """What `consumed` will be at the end: bytes, or rows in Parquet. None for standard input. Raises ConfigurationError when it cannot be read."""
+    if name == STDIN:
+        return None
+    try:
+        if file_format == "parquet":
+            import polars as pl
+
+            return int(pl.scan_parquet(name).select(pl.len()).collect().item())
+        return Path(name).stat().st_size
+    except OSError as error:
+        raise ConfigurationError(f"{name} cannot be read: {error.strerror or error}") from error
+
+
+def read_rows(name: str, file_format: FileFormat) -> Iterator[Row]:
+    """Every row in order, in bounded memory. Raises ConfigurationError when the file cannot be read at all."""
+    if file_format == "parquet":
+        yield from _parquet(name)
+        return
+    with _lines(name) as lines:
+        yield from _ndjson(lines) if file_format == "ndjson" else _csv(lines)
+
+
+@contextmanager
+def _lines(name: str) -> Iterator[Iterable[bytes]]:
+    if name == STDIN:
+        yield _bounded(sys.stdin.buffer)
+        return
+    try:
+        with Path(name).open("rb") as file:
+            yield _bounded(file)
+    except OSError as error:
+        raise ConfigurationError(f"{name} cannot be read: {error.strerror}") from error
+
+
+def _bounded(file: Any) -> Iterator[bytes]:
+    """Lines of at most 4 MiB: a file without line ends must not fill the memory. A longer one comes in pieces, each of which is then bad."""
+    return iter(lambda: file.readline(_LINE_BYTES_MAX), b"")
+
+
+def _ndjson(lines: Iterable[bytes]) -> Iterator[Row]:
+    consumed = 0
+    for number, line in enumerate(lines, 1):
+        consumed += len(line)
+        if not line.strip():
+            continue
+        raw = line.decode(errors="replace").rstrip("\r\n")
+        try:
+            values = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            yield Row(number, None, f"not JSON: {error}", raw, consumed)
+            continue
+        if isinstance(values, dict):
+            yield Row(number, values, None, raw, consumed)
+        else:
+            yield Row(number, None, "not a JSON object", raw, consumed)
+
+
+def _csv(lines: Iterable[bytes]) -> Iterator[Row]:
+    consumed = 0
+
+    def decoded() -> Iterator[str]:
+        nonlocal consumed
+        for line in lines:
+            consumed += len(line)
+            yield line.decode("utf-8-sig" if consumed == len(line) else "utf-8", errors="surrogateescape")
+
+    reader = csv.reader(decoded(), strict=True)
+    header = next(reader, None)
+    while header is not None:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield Row(reader.line_num, None, f"not CSV: {error}", "", consumed)
+            continue
+        if not cells:
+            continue
+        text = io.StringIO()
+        csv.writer(text, lineterminator="").writerow(cells)
+        raw = text.getvalue().encode(errors="surrogateescape").decode(errors="replace")
+        if len(cells) != len(header):
+            yield Row(reader.line_num, None, f"{len(cells)} cells under {len(header)} columns", raw, consumed)
+        elif any("\udc80" <= character <= "\udcff" for cell in cells for character in cell):
+            yield Row(reader.line_num, None, "not UTF-8", raw, consumed)
+        else:
+            # An empty cell is CSV's way to say null.
+            values = {name: cell or None for name, cell in zip(header, cells, strict=True)}
+            yield Row(reader.line_num, values, None, raw, consumed)
+
+
+def _parquet(name: str) -> Iterator[Row]:
+    import polars as pl
+
+    try:
+        frame = pl.scan_parquet(name)
+        total = size_of(name, "parquet") or 0
+        for start in range(0, total, _PARQUET_ROWS):
+            piece = frame.slice(start, _PARQUET_ROWS).collect()
+            for number, values in enumerate(piece.iter_rows(named=True), start + 1):
+                zoned = {key: _zoned(value) for key, value in values.items()}
+                yield Row(number, zoned, None, None, number)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise ConfigurationError(f"{name} cannot be read as Parquet: {error}") from error
+
+
+def _zoned(value: Any) -> Any:
+    """Parquet times without a zone are UTC."""
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
+
+
+def _as_text(value: Any) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)

@@ -44,8 +44,8 @@ class Operator:
         self._tls = random.choice(np.unique(life.people.tls), 2)
         self._templates = [vocabulary.template() for _ in range(own.templates)]
         self._plain = vocabulary.mint_prompts([vocabulary.paraphrase(t, 0.0) for t in self._templates])
-        self._start_us = spec.start_us + int(own.start_day * DAY_US)
-        self._end_us = spec.start_us + int(min(own.end_day, spec.days) * DAY_US)
+        self.start_us = spec.start_us + int(own.start_day * DAY_US)
+        self.end_us = spec.start_us + int(min(own.end_day, spec.days) * DAY_US)
         self._parties = [
             i
             for i in parties_of(spec, PartyKind.LAB, PartyKind.ROUTER)
@@ -63,15 +63,15 @@ class Operator:
         """Its events in [start_us, end_us), unordered, given what has been taken from it until `start_us`."""
         self._random = np.random.default_rng([self._seed, 3, self._index, self._step])
         self._step += 1
-        if end_us <= self._start_us or start_us >= self._end_us:
+        if end_us <= self.start_us or start_us >= self.end_us:
             return tables.events("ApiUsage", np.zeros(0, dtype=np.int64))
         self._notice(start_us, taken)
-        until, random = min(end_us, self._end_us), self._random
+        until, random = min(end_us, self.end_us), self._random
         parts = [
             *self._book.renew(start_us, until, taken),
-            *self._open(max(start_us, self._start_us), until, taken),
+            *self._open(max(start_us, self.start_us), until, taken),
             self._extraction.use(self.fleet, until, taken, random),
-            self._extraction.resell(max(start_us, self._start_us), until, taken, random),
+            self._extraction.resell(max(start_us, self.start_us), until, taken, random),
             self._pay_again(start_us, until, taken),
             self._leave(end_us),
         ]
@@ -90,8 +90,8 @@ class Operator:
         self._waiting += (now_us + delays).astype(np.int64).tolist()
 
     def _target(self, at_us: int) -> int:
-        ramp = (at_us - self._start_us) / max(1.0, self.spec.ramp_days * DAY_US)
-        return 0 if at_us >= self._end_us else int(self.spec.accounts * min(1.0, max(0.0, ramp)))
+        ramp = (at_us - self.start_us) / max(1.0, self.spec.ramp_days * DAY_US)
+        return 0 if at_us >= self.end_us else int(self.spec.accounts * min(1.0, max(0.0, ramp)))
 
     def _open(self, start_us: int, end_us: int, taken: Restrictions) -> list[pl.DataFrame]:
         own, random = self.spec, self._random

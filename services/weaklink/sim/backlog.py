@@ -1,0 +1,67 @@
+"""How far the pipeline is behind what was published: the loop waits for it instead of running ahead."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.admin import KafkaAdminClient
+
+from weaklink import topology
+from weaklink.kafka_options import KafkaConfig
+from weaklink.parties import Party
+
+_MARKERS_MAX: Final = 2
+"""A transaction's end marker occupies an offset that no commit may count: so much per partition is no backlog."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Messages not yet consumed, by stage."""
+
+    messages: dict[str, int]
+
+    @property
+    def events(self) -> int:
+        """Events that ingest has not yet taken."""
+        return self.messages["ingest"]
+
+    @property
+    def downstream(self) -> int:
+        """Messages that any later stage has not yet taken."""
+        return sum(count for stage, count in self.messages.items() if stage != "ingest")
+
+
+class BacklogReader:
+    """Reads committed offsets and ends of topics. One thread."""
+
+    def __init__(self, kafka: KafkaConfig, parties: list[Party]) -> None:
+        self._admin = KafkaAdminClient(**kafka.client_options())
+        self._consumer = KafkaConsumer(**kafka.client_options(), group_id=None, enable_auto_commit=False)
+        self._parties = parties
+
+    def read(self) -> Backlog:
+        """The backlog now."""
+        messages: dict[str, int] = {}
+        for stage in topology.STAGES:
+            topics = [name for name in stage.reads if name != topology.PARTY_EVENTS]
+            if topology.PARTY_EVENTS in stage.reads:
+                topics += [party.events_topic for party in self._parties]
+            partitions = [
+                TopicPartition(topic, number)
+                for topic in topics
+                for number in self._consumer.partitions_for_topic(topic) or ()
+            ]
+            ends = self._consumer.end_offsets(partitions)
+            committed = self._committed(stage.group)
+            behind = (ends[one] - committed.get(one, 0) for one in partitions)
+            messages[stage.name] = sum(count for count in behind if count > _MARKERS_MAX)
+        return Backlog(messages)
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._admin.close()
+        self._consumer.close()
+
+    def _committed(self, group: str) -> dict[TopicPartition, int]:
+        found = self._admin.list_group_offsets(group).get(group, {})
+        return {partition: entry.offset for partition, entry in found.items() if entry.offset >= 0}

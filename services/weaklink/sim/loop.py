@@ -1,0 +1,165 @@
+"""The closed loop: parties publish the world's events in event time, act on what Weaklink tells them, and the operators react.
+
+Event time advances no faster than the pipeline follows, so that the time to detect something is the pipeline's own and not that
+of a queue before it.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from weaklink.partner.publisher import Publisher
+from weaklink.sim.backlog import Backlog, BacklogReader
+from weaklink.sim.faults import Faults
+from weaklink.sim.parties import Ground, SimulatedParty, check
+from weaklink.sim.publishing import EventWriter
+from weaklink.sim.spec import DAY_US, HOUR_US
+from weaklink.sim.tables import EVENTS
+from weaklink.sim.worlds import World
+
+_SLICE_US: Final = HOUR_US // 2
+_BACKLOG_LOOK_SECONDS: Final = 0.5
+_EVENTS_BEHIND_MAX: Final = 4_000
+_MESSAGES_BEHIND_MAX: Final = 400
+_DRAINED_LOOKS: Final = 4
+_HISTORY_SLICES: Final = 60
+_NEED_AN_ACCOUNT: Final = ("ApiUsage", "PaymentAttempt", "AddressLease")
+"""What an account that was taken away can no longer do."""
+
+
+@dataclass
+class LoopState:
+    """How far the loop has come, for whoever shows it."""
+
+    now_us: int
+    published: int = 0
+    exchanges: dict[str, int] = field(default_factory=dict)
+    """Requests that each operator made in spite of enforcement."""
+    backlog: Backlog | None = None
+    phase: str = "history"
+
+
+class ClosedLoop:
+    """Runs a world to its end. `seconds` is the wall time to take at least; a slower pipeline takes longer."""
+
+    def __init__(
+        self,
+        world: World,
+        parties: Sequence[SimulatedParty],
+        ground: Ground,
+        backlog: BacklogReader,
+        publisher: Publisher,
+    ) -> None:
+        self.world, self.ground, self._parties = world, ground, parties
+        self._backlog, self._publisher = backlog, publisher
+        self._writer = EventWriter(
+            world.accounts, ground.tokens, bytes(np.random.default_rng([world.seed, 10]).bytes(8))
+        )
+        self._faults = Faults(world.seed)
+        self._looked = 0.0
+        self.state = LoopState(world.spec.start_us, exchanges=dict.fromkeys((o.spec.name for o in world.operators), 0))
+
+    def run(self, seconds: float, each_slice: Callable[[], None]) -> None:
+        """History first, then the world in slices of event time; `each_slice` is called often, and may raise to stop it."""
+        spec, benign = self.world.spec, self.world.benign
+        history = benign.filter(pl.col("occurred_at_us") < spec.start_us)
+        for part in history.iter_slices(max(1, len(history) // _HISTORY_SLICES)):
+            self._publish(part)
+            self._keep_pace(each_slice)
+        self.state.phase = "world"
+        began = time.monotonic()
+        per_us = seconds / (spec.end_us - spec.start_us)
+        for start, end in self.world.steps():
+            moves = [operator.step(start, end, self.ground.taken) for operator in self.world.operators]
+            step = self._due(benign, moves, start, end)
+            for now in range(start, end, _SLICE_US):
+                self._slice(step, now, min(now + _SLICE_US, end))
+                self._keep_pace(each_slice)
+                self._sleep_until(began + (self.state.now_us - spec.start_us) * per_us, each_slice)
+        self._drain(each_slice)
+
+    def _due(self, benign: pl.DataFrame, moves: list[pl.DataFrame], start_us: int, end_us: int) -> pl.DataFrame:
+        """A step's events, with the operator and the time at which each is told.
+
+        Accounts that were bought opened long before the step that shows them: that is told late, at its beginning.
+        """
+        ordinary = benign.filter(pl.col("occurred_at_us").is_between(start_us, end_us, closed="left"))
+        parts = [ordinary.with_columns(_operator=pl.lit(None, pl.Int32))]
+        parts += [move.with_columns(_operator=pl.lit(index, pl.Int32)) for index, move in enumerate(moves)]
+        return pl.concat(parts).with_columns(_due_us=pl.max_horizontal("occurred_at_us", pl.lit(start_us)))
+
+    def _slice(self, step: pl.DataFrame, start_us: int, end_us: int) -> None:
+        for party in self._parties:
+            party.act(start_us, self.ground)
+        part = step.filter(pl.col("_due_us").is_between(start_us, end_us, closed="left"))
+        part = self._enforced(part)
+        self._count(part)
+        self._publish(part)
+        self.state.now_us = end_us
+
+    def _enforced(self, events: pl.DataFrame) -> pl.DataFrame:
+        """What still happens: a dead account uses, pays and leases nothing; a throttled honest one uses less."""
+        taken = self.ground.taken
+        alive = ~(pl.col("account").is_in(list(taken.dead)) & pl.col("record").cast(pl.String).is_in(_NEED_AN_ACCOUNT))
+        slow = pl.Series(list(taken.throttled), dtype=pl.Int32)
+        left = pl.col("account").replace_strict(
+            slow, pl.Series(list(taken.throttled.values()), dtype=pl.Float64), default=1.0
+        )
+        honest = pl.col("_operator").is_null()
+        less = [
+            pl.when(honest).then((pl.col(name) * left).floor().cast(EVENTS[name])).otherwise(pl.col(name)).alias(name)
+            for name in ("requests", "input_tokens", "output_tokens")
+        ]
+        return events.filter(alive).with_columns(less)
+
+    def _count(self, events: pl.DataFrame) -> None:
+        totals = events.drop_nulls("_operator").group_by("_operator").agg(pl.col("requests").sum())
+        for index, requests in totals.iter_rows():
+            self.state.exchanges[self.world.operators[index].spec.name] += int(requests or 0)
+
+    def _publish(self, events: pl.DataFrame) -> None:
+        for party, record, values in self._writer.records(events):
+            for sent_party, sent_record, sent in self._faults.around(party, record, values):
+                self._parties[sent_party].client.publish_record(sent_record, sent)
+                self.state.published += 1
+
+    def _keep_pace(self, each_slice: Callable[[], None]) -> None:
+        """Wait while the pipeline is too far behind."""
+        each_slice()
+        if time.monotonic() - self._looked < _BACKLOG_LOOK_SECONDS:
+            return
+        while True:
+            check(self._parties)
+            self.state.backlog = behind = self._backlog.read()
+            self._looked = time.monotonic()
+            if behind.events <= _EVENTS_BEHIND_MAX and behind.downstream <= _MESSAGES_BEHIND_MAX:
+                return
+            each_slice()
+            time.sleep(0.1)
+
+    def _sleep_until(self, moment: float, each_slice: Callable[[], None]) -> None:
+        while (left := moment - time.monotonic()) > 0:
+            time.sleep(min(left, 0.2))
+            each_slice()
+
+    def _drain(self, each_slice: Callable[[], None]) -> None:
+        """Event time stands still: wait until everything published is handled and every action is answered."""
+        self.state.phase = "drain"
+        quiet = 0
+        while quiet < _DRAINED_LOOKS:
+            for party in self._parties:
+                party.act(
+                    self.state.now_us + 2 * DAY_US, self.ground
+                )  # nothing new happens: what is due later is answered now
+            self._publisher.flush()
+            check(self._parties)
+            self.state.backlog = self._backlog.read()
+            idle = not any(self.state.backlog.messages.values()) and not any(party.waiting for party in self._parties)
+            quiet = quiet + 1 if idle else 0
+            each_slice()
+            time.sleep(0.5)
+        self.state.phase = "done"

@@ -24,9 +24,7 @@ PARTITIONS = 2
 
 
 def settings_for(kafka: KafkaConfig, folder: Path) -> Settings:
-    return Settings(
-        kafka=kafka, data_folder=folder, stream=StreamConfig(snapshot_seconds=0.2, linger_ms=5)
-    )
+    return Settings(kafka=kafka, data_folder=folder, stream=StreamConfig(snapshot_seconds=0.2, linger_ms=5))
 
 
 @contextmanager
@@ -181,7 +179,7 @@ def test_idle_workers_settle_behind_transaction_markers(
     producer.send(source, b"4", partition=0)
     producer.commit_transaction()
     producer.begin_transaction()
-    producer.send(source, b"6", partition=0)
+    producer.send(source, b"6", partition=0).get(30)  # on the log before it is aborted
     producer.abort_transaction()
     producer.close()
     runner = Runner(Counting(source, output), spec(source, source), settings_for(kafka, tmp_path))

@@ -1,7 +1,82 @@
-"""Commands of the group run."""
+"""`weaklink run STAGE`: one service in the foreground, until SIGTERM or Ctrl-C."""
+
+import signal
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+
+from weaklink import topology
+from weaklink.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from weaklink.settings import Settings
+
+COLUMNAR: Final = {
+    "ingest": "weaklink.ingest.stage:make_stage",
+    "correlate": "weaklink.correlate.stage:make_stage",
+    "campaigns": "weaklink.campaigns.stage:make_stage",
+}
+"""Stage -> `make_stage(settings) -> Stage`, imported when it is run."""
+
+FAUST: Final = {"enforce": "weaklink.enforce.app:run_enforce"}
+"""Stage -> `run_enforce(settings)`, which returns when it was stopped."""
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
+    app.command("run")(run)
+
+
+def run(
+    stage: Annotated[str, typer.Argument(help="One of ingest, correlate, campaigns, enforce.")],
+    slot: Annotated[
+        str | None,
+        typer.Option(
+            help="Stable name of this worker (a StatefulSet's ordinal): its restart aborts at once what it left open. Never two at a time."
+        ),
+    ] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Serve Prometheus metrics here; by default WEAKLINK_STREAM__METRICS_PORT.")
+    ] = None,
+) -> None:
+    """Run one stage until it is stopped (SIGTERM, Ctrl-C). Start more of the same for more throughput."""
+    if stage not in COLUMNAR and stage not in FAUST:
+        raise ConfigurationError(f"no stage {stage!r}; there are {', '.join((*COLUMNAR, *FAUST))}")
+    from weaklink import metrics
+    from weaklink.logs import configure_logging
+    from weaklink.settings import load_settings
+
+    settings = load_settings()
+    configure_logging(stage, json=settings.log_json, level=settings.log_level)
+    port = metrics_port if metrics_port is not None else settings.stream.metrics_port
+    if port is not None:
+        metrics.serve(settings.stream.metrics_host, port)
+    if stage in FAUST:
+        _load(FAUST[stage])(settings)
+    else:
+        _run_columnar(stage, slot, settings)
+
+
+def _run_columnar(stage: str, slot: str | None, settings: "Settings") -> None:
+    import structlog
+
+    from weaklink.stream.runner import Runner
+
+    log = structlog.get_logger()
+    runner = Runner(_load(COLUMNAR[stage])(settings), topology.stage(stage), settings, slot)
+
+    def stop(number: int, _frame: object) -> None:
+        log.info("stopping", signal=signal.Signals(number).name)
+        runner.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    log.info("started", stage=stage, slot=slot, brokers=settings.kafka.bootstrap_servers)
+    runner.run()
+    log.info("stopped", stage=stage)
+
+
+def _load(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)

@@ -48,6 +48,7 @@ class Runner:
         self._recovery = Recovery(stage, self._source, self._store, settings)
         self._stopping = False
         self._recovered = False
+        self._ahead = False  # the state holds more than is committed
         self._commit_seconds = 0.0
         self._committed_at = time.monotonic()
         self._next_tick = self._next_gate = 0.0
@@ -76,7 +77,8 @@ class Runner:
                     _log.warning(
                         "broker_trouble", stage=self._stage.name, error=f"{type(error).__name__}: {error}", next="retry"
                     )
-                    self._recovery.forget()
+                    if self._ahead:
+                        self._recovery.forget()
                     self._recovered = False
                     time.sleep(_BACKOFF_SECONDS)
             if self._recovered:
@@ -119,6 +121,7 @@ class Runner:
 
     def _advance(self, inputs: Sequence[Input]) -> None:
         messages: list[Message] = []
+        self._ahead = True
         if inputs:
             with metrics.PROCESS_SECONDS.labels(self._stage.name).time():
                 messages += self._stage.process(inputs, replaying=False)
@@ -127,10 +130,12 @@ class Runner:
             messages += self._stage.tick(time.time_ns() // 1000)
         ranges = self._ranges({one.source for one in inputs}, idle=not inputs)
         if not ranges and not messages:
+            self._ahead = False
             return
         if isinstance(self._stage, Sealing):
             messages = self._stage.seal(messages, ranges)
         self._commit(messages, ranges)
+        self._ahead = False
         metrics.RECORDS.labels(self._stage.name).inc(
             sum(one.records_count if not isinstance(one, Chunk) else 1 for one in inputs)
         )

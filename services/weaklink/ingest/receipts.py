@@ -1,0 +1,25 @@
+"""Receipts of parties as records on `weaklink.receipts`, with the party taken from the source topic, never from the payload."""
+
+import polars as pl
+
+from weaklink import topology
+from weaklink.records.codec import encode
+from weaklink.stream.stage import Message
+
+
+def to_messages(events: pl.DataFrame, party: str) -> list[Message]:
+    """Accepted ActionReceipt events (with `partition`, `offset`, `appended_at_us`) -> one Receipt each, keyed by action id."""
+    messages: list[Message] = []
+    for row in events.with_columns(pl.col("occurred_at").cast(pl.Int64)).iter_rows(named=True):
+        receipt = {
+            "party": party,
+            "appended_at": row["appended_at_us"],
+            "source_partition": row["partition"],
+            "source_offset": row["offset"],
+            **{
+                name: row[name]
+                for name in ("event_id", "occurred_at", "action_id", "revision", "status", "reason", "note")
+            },
+        }
+        messages.append(Message(topology.RECEIPTS, encode("Receipt", receipt), row["action_id"].encode()))
+    return messages

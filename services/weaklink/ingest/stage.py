@@ -1,0 +1,202 @@
+"""The stage: batches of many parties to links, activity, receipts and rejects, with the audit of each transaction."""
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import structlog
+from kafka import TopicPartition
+from kafka.errors import KafkaError
+
+from weaklink import frames, metrics, topology
+from weaklink.frames import ACTIVITY
+from weaklink.ingest import receipts, rejects
+from weaklink.ingest.dedupe import IdWindow, Memory
+from weaklink.ingest.fold import fold_activity, fold_links, merge_activity, merge_links
+from weaklink.ingest.framing import Frames
+from weaklink.ingest.pipeline import Outcome, Pipeline, Rows, Tally
+from weaklink.parties import Party, party_of_topic
+from weaklink.party_registry import PartyRegistry
+from weaklink.settings import Settings
+from weaklink.stream.stage import Message, Range, Traits
+from weaklink.stream.whole_batches import RecordBatch
+
+AUDIT_HEADER: Final = "weaklink-audit"
+_ROWS_IN_CHUNK: Final = 100_000  # lz4 leaves of 100,000 link rows about 4 MiB, half of the largest message
+_log = structlog.get_logger()
+
+
+class Registry(Protocol):
+    """Where the parties come from."""
+
+    def refresh(self) -> dict[str, Party]:
+        """Every registered party by id."""
+
+
+class IngestStage:
+    """Unit: a source partition. Its state is the window of event ids, rebuilt by reading those offsets again; no snapshots."""
+
+    name: str = "ingest"
+    recalls: tuple[str, ...] = ()
+    traits = Traits(whole_batches=True)
+
+    def __init__(self, settings: Settings, registry: Registry) -> None:
+        self._settings = settings
+        self._config = settings.ingest
+        self._registry = registry
+        self._parties: dict[str, Party] = {}
+        self._known: dict[str, Party] = {}  # also those removed since: what was polled before is still processed
+        self._refreshed_at = float("-inf")
+        self._warned: set[str] = set()
+        self._pipeline = Pipeline(
+            self._config, Frames(self._config.schema_registry), age_limits=settings.clock == "append"
+        )
+        self._memory = Memory(self._config.duplicate_memory_bytes_max, Path(settings.data_folder) / "spill")
+        self._windows: dict[str, IdWindow] = {}
+        self._tallies: dict[TopicPartition, Tally] = {}
+        self._refresh()
+
+    def admits(self, source: TopicPartition) -> bool:
+        """Only partitions of registered parties are read; of others a warning is given once."""
+        now = time.monotonic()
+        if now - self._refreshed_at >= self._config.registry_refresh_seconds:
+            self._refresh()
+            self._refreshed_at = now
+        party_id = party_of_topic(source.topic)
+        if party_id in self._parties:
+            return True
+        if party_id not in self._warned:
+            self._warned.add(party_id)
+            _log.warning(
+                "party_not_registered", topic=source.topic, meaning=f"not read until `weaklink party add {party_id}`"
+            )
+        return False
+
+    def unit(self, source: TopicPartition) -> str:
+        """One for each source partition."""
+        return f"{source.topic}-{source.partition}"
+
+    def replay_from(self, source: TopicPartition, committed_offset: int) -> int:
+        """As far back as an event id counts."""
+        return max(0, committed_offset - self._config.duplicate_window_offsets)
+
+    def restore(self, unit: str, frames: Mapping[str, pl.DataFrame] | None) -> None:
+        """Begin with an empty window."""
+        self._windows[unit] = IdWindow(self._config.duplicate_window_offsets, self._memory)
+
+    def recall(self, unit: str, messages: Iterable[Message]) -> None:
+        """Nothing to take back."""
+
+    def release(self, unit: str) -> None:
+        """Forget the window, and what was tallied for a transaction that did not come about."""
+        if window := self._windows.pop(unit, None):
+            window.clear()
+        self._tallies.clear()
+
+    def snapshot(self, unit: str) -> Mapping[str, pl.DataFrame]:
+        """None: the log holds it all."""
+        return {}
+
+    def process(self, batches: Sequence[RecordBatch], *, replaying: bool) -> list[Message]:
+        """Links, activity, receipts and rejects of these batches."""
+        by_party: dict[str, list[RecordBatch]] = {}
+        for batch in batches:
+            by_party.setdefault(party_of_topic(batch.source.topic), []).append(batch)
+        links: list[pl.DataFrame] = []
+        activity: list[pl.DataFrame] = []
+        messages: list[Message] = []
+        for party_id, own in by_party.items():
+            party = self._known.get(party_id)
+            outcome = self._pipeline.run(own, party, self._duplicates)
+            if replaying:
+                continue
+            assert party is not None, f"{party_id} was read although it was never registered"
+            for record, events in outcome.accepted.items():
+                links.append(fold_links(events, record, party_id, self._config))
+                activity.append(fold_activity(events, record, party_id))
+                if record == "ActionReceipt":
+                    messages += receipts.to_messages(events, party_id)
+            messages += [rejects.of_batch(batch, party) for batch in outcome.refused]
+            messages += [rejects.to_message(one, party, self._config.reject_value_bytes_max) for one in outcome.rejects]
+            self._count(party_id, outcome)
+        if replaying:
+            return []
+        topics = self._settings.topics
+        messages += _chunks(topology.LINKS, merge_links(links), "identifier", topics.links_partitions)
+        messages += _chunks(topology.ACTIVITY, merge_activity(activity), "account", topics.activity_partitions)
+        metrics.STATE_ROWS.labels(self.name, "event_ids").set(sum(len(window) for window in self._windows.values()))
+        return messages
+
+    def tick(self, now_us: int) -> list[Message]:
+        """Nothing happens by time alone."""
+        return []
+
+    def seal(self, messages: list[Message], ranges: Mapping[TopicPartition, Range]) -> list[Message]:
+        """Put the audit of this transaction on one activity message; without rows, on an empty chunk."""
+        entries = []
+        for source, span in sorted(ranges.items()):
+            tally = self._tallies.get(source, Tally())
+            entries.append(
+                {
+                    "topic": source.topic, "partition": source.partition, "from_offset": span.begin, "to_offset": span.end,
+                    "consumed": tally.consumed, "accepted": tally.accepted, "rejected": tally.rejected, "duplicates": tally.duplicates,
+                }
+            )  # fmt: skip
+        self._tallies.clear()
+        if not entries:
+            return messages
+        audit = ((AUDIT_HEADER, json.dumps(entries).encode()),)
+        for number, message in enumerate(messages):
+            if message.topic == topology.ACTIVITY:
+                return [*messages[:number], replace(message, headers=audit), *messages[number + 1 :]]
+        return [
+            *messages,
+            Message(topology.ACTIVITY, frames.to_chunk(frames.empty(ACTIVITY)), partition=0, headers=audit),
+        ]
+
+    def _refresh(self) -> None:
+        try:
+            self._parties = self._registry.refresh()
+        except KafkaError as error:
+            _log.warning(
+                "party_registry_unreachable", error=str(error), meaning="going on with the parties known so far"
+            )
+        self._known |= self._parties
+
+    def _duplicates(self, source: TopicPartition, ids: npt.NDArray[np.uint8], offsets: Rows) -> npt.NDArray[np.bool_]:
+        return self._windows[self.unit(source)].add(ids, offsets)
+
+    def _count(self, party_id: str, outcome: Outcome) -> None:
+        for source, tally in outcome.tallies.items():
+            total = self._tallies.setdefault(source, Tally())
+            total.consumed += tally.consumed
+            total.accepted += tally.accepted
+            total.rejected += tally.rejected
+            total.duplicates += tally.duplicates
+            metrics.ACCEPTED.labels(party_id).inc(tally.accepted)
+            metrics.DUPLICATES.labels(party_id).inc(tally.duplicates)
+        for one in outcome.rejects:
+            metrics.REJECTS.labels(party_id, one.reason).inc()
+        metrics.SLOW_PATH.labels(party_id).inc(outcome.slow_rows)
+
+
+def _chunks(topic: str, rows: pl.DataFrame, key: str, partitions: int) -> Iterator[Message]:
+    """Rows to their partition (`key` modulo the number of partitions), in chunks that fit a message."""
+    if rows.is_empty():
+        return
+    numbered = rows.with_columns((pl.col(key) % partitions).cast(pl.Int32).alias("_partition"))
+    for part in numbered.partition_by("_partition"):
+        partition = int(part["_partition"][0])
+        for chunk in part.drop("_partition").iter_slices(_ROWS_IN_CHUNK):
+            yield Message(topic, frames.to_chunk(chunk), str(partition).encode(), partition)
+
+
+def make_stage(settings: Settings) -> IngestStage:
+    """The stage as `weaklink run ingest` runs it. Raises BrokerError when the registry of parties cannot be read."""
+    return IngestStage(settings, PartyRegistry(settings.kafka))

@@ -13,6 +13,7 @@ from weaklink.records.identifiers import IdentifierKind
 
 NONE: Final = -1
 _EDGE_WEIGHT_MIN: Final = 0.02
+IS_FIRM: Final[Bools] = IS_HARD | (np.arange(KINDS) == IdentifierKind.IP)
 
 
 def hot_links(graph: Graph, p: Floats, hot: Bools) -> Ints:
@@ -123,6 +124,27 @@ def _joined(graph: Graph, labels: Ints, n: int, evidenced: Bools, config: Cluste
     share = counts(into_row, len(from_label)) / np.maximum(counts(labels[labels != NONE], n)[from_label], 1)
     joined = share >= config.merge_accounts_share
     return from_label[joined], into_label[joined]
+
+
+def split_by_firm_ties(graph: Graph, labels: Ints) -> Ints:
+    """Communities cut where nothing but templates (or an organisation's name) holds them together.
+
+    What remains together is linked by hard identifiers or addresses most of whose holders are in the community: two operators,
+    or an operator and a stranger, who use one published template are not one operator.
+    """
+    n = graph.n_accounts
+    links = np.flatnonzero((labels[graph.account] != NONE) & IS_FIRM[graph.link_kind])
+    if len(links) == 0:
+        return np.full(n, NONE, np.int64)
+    part, part_node, _ = distinct(graph.node[links], labels[graph.account[links]])
+    held = counts(part, len(part_node))
+    firm = (held > 1) & (2 * held > (graph.known + graph.unseen)[part_node])
+    rows = firm[part]
+    edges = coo_matrix(
+        (np.ones(int(rows.sum())), (graph.account[links[rows]], n + part[rows])), shape=(n + len(part_node),) * 2
+    )
+    _, component = connected_components(edges, directed=False)
+    return relabel(np.where(labels == NONE, NONE, component[:n]))
 
 
 def link_weight(kind: Ints, many: Floats, config: ClusterConfig) -> Floats:

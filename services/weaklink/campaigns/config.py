@@ -152,6 +152,7 @@ class RingsConfig(_Section):
     """Streams without conduct: parties none of whose accounts have usage, and which hardly share with parties that do."""
 
     connected_share_max: float = 0.01
+    party_accounts_min: int = 1000
     two_degree_max: int = 30
     one_degree_max: int = 20
     one_days_max: float = 7.0

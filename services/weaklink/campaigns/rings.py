@@ -4,19 +4,23 @@ import numpy as np
 
 from weaklink.campaigns.cluster import NONE, leiden, relabel
 from weaklink.campaigns.config import ClusterConfig, RingsConfig
-from weaklink.campaigns.graph import Bools, Graph, Ints, counts, distinct, ranges, sums
+from weaklink.campaigns.graph import IS_HARD, Bools, Graph, Ints, counts, distinct, ranges, sums
 from weaklink.campaigns.profiles import US_PER_DAY
 
 
 def parties_without_conduct(graph: Graph, used: Bools, config: RingsConfig) -> Bools:
-    """Which parties have no usage at all and hardly share an identifier with one that does (those get their evidence from it)."""
+    """Which parties have no usage at all and hardly share an identifier with one that does (those get their evidence from it).
+
+    A party of few accounts is not judged: whether it is connected shows only in time.
+    """
     n = len(graph.parties)
     usage = np.zeros(n, bool)
     usage[graph.party[used]] = True
     node_used = np.zeros(len(graph.kind), bool)
     node_used[graph.group_node[usage[graph.group_party]]] = True
     connected = counts(graph.group_party[node_used[graph.group_node]], n)
-    return ~usage & (connected <= config.connected_share_max * counts(graph.group_party, n))
+    isolated = connected <= config.connected_share_max * counts(graph.group_party, n)
+    return ~usage & isolated & (counts(graph.party, n) >= config.party_accounts_min)
 
 
 def rings(graph: Graph, parties: Bools, cluster: ClusterConfig, config: RingsConfig) -> Ints:
@@ -27,7 +31,7 @@ def rings(graph: Graph, parties: Bools, cluster: ClusterConfig, config: RingsCon
     labels = np.full(graph.n_accounts, NONE, np.int64)
     if not parties.any():
         return labels
-    links = np.flatnonzero(parties[graph.party[graph.account]])
+    links = np.flatnonzero(parties[graph.party[graph.account]] & IS_HARD[graph.link_kind])
     node = graph.node[links]
     degree = counts(node, len(graph.kind)) + graph.unseen.astype(np.int64)
     degree_max = _affordable(degree, config)

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from weaklink.campaigns.cluster import NONE, merge_fragments
+from weaklink.campaigns.cluster import NONE, merge_fragments, split_by_firm_ties
 from weaklink.campaigns.config import ClusterConfig
 from weaklink.campaigns.graph import IS_HARD, Bools, Floats, Graph, Ints, counts, distinct, sums
 from weaklink.records.identifiers import IdentifierKind
@@ -151,8 +151,10 @@ def confirmed(graph: Graph, fragments: Ints, standing: Standing, config: Cluster
     labels = party_test(graph, fragments, config.fragment_party_min, standing, config)
     labels = merge_fragments(graph, labels, standing.evidenced, config)
     labels = member_test(graph, labels, standing, config)
+    labels = split_by_firm_ties(graph, labels)
     labels = party_test(graph, labels, config.party_min, standing, config)
     labels = member_test(graph, labels, standing, config)
+    labels = split_by_firm_ties(graph, labels)
     size = int(labels.max(initial=NONE)) + 1
     scores = cluster_scores(graph, labels, labels, size=size, standing=standing, config=config)
     passed = (

@@ -11,6 +11,8 @@ from typing import Final
 
 import polars as pl
 
+from weaklink.correlate.rows import UINT32_MAX
+
 NODE: Final = ("identifier", "place")
 STORED: Final = "stored"  # number of the stored link that a row is, null for a new use
 
@@ -18,7 +20,7 @@ STORED: Final = "stored"  # number of the stored link that a row is, null for a 
 def episodes(uses: pl.DataFrame, share_accounts_min: int, hub_accounts_max: int, refresh_us: int) -> pl.DataFrame:
     """Links by episode, out of all stored links and new uses of some nodes.
 
-    `uses`: identifier, place, account, tail, first_seen_us, last_seen_us, appended_at_us, mentions (UInt64), requests, begin and end (cells, Int64),
+    `uses`: identifier, place, account, tail, first_seen_us, last_seen_us, appended_at_us, mentions, requests, begin and end (cells, Int64),
     gap (cells, Int64), stored (Int64, null: a new use).
     Returns one row per (identifier, place, episode, account), ordered by (identifier, place, account): the merged columns, `holders` (accounts
     of the episode), `stored` (list of the stored links that went in) and `emit` (whether `weaklink.shared` is to learn of it).
@@ -39,7 +41,8 @@ def episodes(uses: pl.DataFrame, share_accounts_min: int, hub_accounts_max: int,
         .agg(
             pl.col("tail", "first_seen_us").min(),
             pl.col("last_seen_us", "appended_at_us").max(),
-            pl.col("mentions", "requests").sum(),
+            pl.col("mentions").sum().clip(0, UINT32_MAX),
+            pl.col("requests").sum(),
             pl.col(STORED).drop_nulls().sort(),
             pl.col("held").max().alias("held_max"),
             pl.col("last_seen_us").filter(pl.col(STORED).is_not_null()).max().alias("known_last_us"),

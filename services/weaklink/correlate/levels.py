@@ -54,7 +54,12 @@ class Merge:
         order = merge_order(part_left, part_right)
         begin = self._left_done + self._right_done
         for name, column in self._out.items():
-            np.take(np.concatenate((part_left[name], part_right[name])), order, out=column[begin : begin + len(order)])
+            np.take(
+                np.concatenate((part_left[name], part_right[name])),
+                order,
+                out=column[begin : begin + len(order)],
+                mode="clip",
+            )  # "raise" would copy
         self._left_done += left_end
         self._right_done += right_end
         return left_end + right_end

@@ -50,18 +50,13 @@ class Lifetimes:
         alive: Array = last_seen_us >= ((self.now_cell - self._lifetime_cells) * self.cell_us)[kind]
         return alive
 
-    def note(self, rows: pl.DataFrame) -> None:
-        """Take in the times of rows (columns kind, slot, first_seen_us, last_seen_us) that are about to be stored."""
-        bounds = (
-            rows.lazy()
-            .filter(pl.col("slot") == 0)
-            .group_by("kind")
-            .agg(pl.col("first_seen_us").max(), pl.col("last_seen_us").min())
-            .collect()
-        )
-        kinds = bounds["kind"].to_numpy()
-        self._begin_max[kinds] = np.maximum(self._begin_max[kinds], bounds["first_seen_us"].to_numpy() // self.cell_us)
-        self._end_min[kinds] = np.minimum(self._end_min[kinds], bounds["last_seen_us"].to_numpy() // self.cell_us)
+    def note(self, links: pl.DataFrame) -> None:
+        """Take in the times of links (LINKS) that are about to be stored."""
+        unslotted = links["slot"].to_numpy() == 0
+        kind = links["kind"].to_numpy()[unslotted]
+        begin, end = (links[name].to_numpy()[unslotted] // self.cell_us for name in ("first_seen_us", "last_seen_us"))
+        np.maximum.at(self._begin_max, kind, begin)
+        np.minimum.at(self._end_min, kind, end)
 
     def kinds_with_gaps(self) -> list[int]:
         """Kinds of which two stored uses may be too far apart; for all others every pair of uses belongs together."""

@@ -7,33 +7,44 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from weaklink.correlate.run import DTYPES, Array, Columns, Query, Run
+from weaklink.correlate.run import DTYPES, Array, Columns, Query, Run, key_order
 from weaklink.frames import LINKS, SHARED
 
 KEY: Final = ("identifier", "place", "account")
 UINT32_MAX: Final = (1 << 32) - 1
+_FOLDS: Final[dict[str, np.ufunc]] = {
+    "tail": np.minimum,
+    "first_seen_us": np.minimum,
+    "last_seen_us": np.maximum,
+    "appended_at_us": np.maximum,
+    "mentions": np.add,
+    "requests": np.add,
+}
 REQUESTS_PER_ROW_MAX: Final = 1 << 40
 """More than any account makes; keeps what one party claims from overflowing a sum."""
 
 
 def with_place(links: pl.DataFrame) -> pl.DataFrame:
-    """LINKS with the column `place` (UInt32: slot << 16 | kind << 8 | epoch), and with requests within their limit."""
+    """LINKS with the column `place` (UInt32: slot << 16 | kind << 8 | epoch)."""
     place = pl.col("slot").cast(pl.UInt32) * (1 << 16) + pl.col("kind").cast(pl.UInt32) * (1 << 8) + pl.col("epoch")
-    return links.with_columns(place.cast(pl.UInt32).alias("place"), pl.col("requests").clip(0, REQUESTS_PER_ROW_MAX))
+    return links.with_columns(place.cast(pl.UInt32).alias("place"))
 
 
 def merged_rows(links: pl.DataFrame) -> Columns:
     """One row per (identifier, place, account), in that order; `mentions` and `requests` as int64."""
-    rows = links.lazy().with_columns(pl.col("mentions").cast(pl.Int64))
-    key = links.select(pl.struct(KEY).is_duplicated().any()).item()
-    if key:
-        rows = rows.group_by(KEY).agg(
-            pl.col("tail", "first_seen_us").min(),
-            pl.col("last_seen_us", "appended_at_us").max(),
-            pl.col("mentions").sum().clip(0, UINT32_MAX),
-            pl.col("requests").sum(),
-        )
-    return writable(rows.select(*DTYPES).sort(KEY).collect())
+    columns = {name: links[name].to_numpy() for name in DTYPES}
+    order = key_order(columns["identifier"], columns["place"], columns["account"])
+    rows = {name: column[order] for name, column in columns.items()}
+    rows["mentions"] = rows["mentions"].astype(np.int64)
+    rows["requests"] = np.clip(rows["requests"], 0, REQUESTS_PER_ROW_MAX)
+    begins = np.ones(len(order), dtype=bool)
+    begins[1:] = np.logical_or.reduce([rows[name][1:] != rows[name][:-1] for name in KEY])
+    if begins.all():
+        return rows
+    starts = np.flatnonzero(begins)
+    merged = {name: fold.reduceat(rows[name], starts) for name, fold in _FOLDS.items()}
+    merged["mentions"] = np.minimum(merged["mentions"], UINT32_MAX)
+    return {name: rows[name][starts] for name in KEY} | merged
 
 
 def writable(rows: pl.DataFrame) -> Columns:

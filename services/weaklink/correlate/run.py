@@ -135,20 +135,36 @@ def lower_bound(values: Array, lower: Array, upper: Array, sought: Array) -> Arr
     return result
 
 
+def key_order(identifier: Array, place: Array, account: Array) -> Array:
+    """The permutation that orders rows by (identifier, place, account)."""
+    order = np.argsort(identifier)
+    ordered = identifier[order]
+    same = ordered[1:] == ordered[:-1]
+    tied = np.zeros(len(order), dtype=bool)
+    tied[1:] |= same
+    tied[:-1] |= same
+    _settle(order, np.flatnonzero(tied), identifier, place, account)
+    return order
+
+
 def merge_order(left: Columns, right: Columns) -> Array:
     """The permutation that puts the rows of `left` followed by those of `right` in order; both are sorted."""
-    identifier = np.concatenate((left["identifier"], right["identifier"]))
+    identifier, place, account = (
+        np.concatenate((left[name], right[name])) for name in ("identifier", "place", "account")
+    )
     order = np.argsort(identifier, kind="stable")  # two ascending pieces: the stable sort merges them in one pass
     ordered = identifier[order]
     from_right = order >= len(left["identifier"])
     # Only identifiers that both sides hold can be out of order now: between their places and accounts.
     starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
     lengths = np.diff(np.append(starts, len(ordered)))
-    rights = np.add.reduceat(from_right.astype(np.int64), starts) if len(starts) else starts
-    mixed = np.flatnonzero(np.repeat((rights > 0) & (rights < lengths), lengths))
+    rights = np.add.reduceat(from_right, starts, dtype=np.int64) if len(starts) else starts
+    _settle(order, np.flatnonzero(np.repeat((rights > 0) & (rights < lengths), lengths)), identifier, place, account)
+    return order
+
+
+def _settle(order: Array, mixed: Array, identifier: Array, place: Array, account: Array) -> None:
+    """Order by all three those positions of `order` that are in order by identifier only; groups of one identifier are whole."""
     if len(mixed):
         among = order[mixed]
-        place = np.concatenate((left["place"], right["place"]))[among]
-        account = np.concatenate((left["account"], right["account"]))[among]
-        order[mixed] = among[np.lexsort((account, place, identifier[among]))]
-    return order
+        order[mixed] = among[np.lexsort((account[among], place[among], identifier[among]))]

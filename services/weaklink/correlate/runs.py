@@ -257,7 +257,9 @@ class LinkRuns:
     def _uses(self, links: pl.DataFrame, stored: Stored) -> pl.DataFrame:
         """Stored links and new ones as `episodes` takes them."""
         old = pl.DataFrame(stored.columns).with_columns(pl.int_range(pl.len()).alias(STORED))
-        new = links.select(*DTYPES).with_columns(pl.lit(None, dtype=pl.Int64).alias(STORED))
+        new = links.select(*DTYPES).with_columns(
+            pl.col("requests").clip(0, REQUESTS_PER_ROW_MAX), pl.lit(None, dtype=pl.Int64).alias(STORED)
+        )
         both = [one.with_columns(pl.col("mentions", "requests").cast(pl.Int64)) for one in (old, new)]
         gap_of_kind = pl.Series(self._lifetimes.gap_cells)
         return pl.concat(both).with_columns(

@@ -159,6 +159,8 @@ class RingsConfig(_Section):
     apart_floor: float = 0.2
     apart_days: float = 60.0
     resolution: float = 4.0
+    resolution_accounts: int = 5000
+    """Accounts in tied pairs from which `resolution` holds; in proportion below (see `ClusterConfig.resolution_accounts`)."""
     accounts_min: int = 8
     score: float = 0.75
     pairs_max: int = 4_000_000
@@ -170,6 +172,8 @@ class TrackConfig(_Section):
 
     release_score: float = 0.3
     release_evaluations: int = 3
+    discredited_share: float = 0.33
+    """When own parties have disputed this share of a campaign's members, those that no evaluation confirms leave it, whatever their score."""
     merge_share: float = 0.5
     split_accounts_min: int = 6
     dormant_days: float = 14.0

@@ -136,9 +136,11 @@ def _believe(graph: Graph, accounts: pl.DataFrame, config: CampaignsConfig) -> _
     b = parts["b"].to_numpy()
     foreign = foreign_seats(graph)
     structure, _ = evidence.structure(graph, foreign, config.structure)
-    logit_q = propagate.first_hand(graph, config.belief.prior_logit + b + structure, config.belief)
-    p: Floats = expit(propagate.across_parties(graph, foreign, logit_q, config.belief))
     disputed = accounts["disputed"].to_numpy()
+    prior = config.belief.prior_logit + b + np.where(disputed, 0.0, structure)
+    logit_q = propagate.first_hand(graph, prior, disputed, config.belief)
+    logit_p = np.where(disputed, logit_q, propagate.across_parties(graph, foreign, logit_q, config.belief))
+    p: Floats = expit(logit_p)
     evidenced = (b + structure >= config.cluster.evidenced) & ~disputed
     return _Belief(parts, b, structure, p, evidenced)
 

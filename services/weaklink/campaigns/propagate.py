@@ -4,7 +4,7 @@ import numpy as np
 from scipy.special import expit
 
 from weaklink.campaigns.config import BeliefConfig
-from weaklink.campaigns.graph import IS_HARD, KINDS, Floats, ForeignSeats, Graph, counts, distinct, sums
+from weaklink.campaigns.graph import IS_HARD, KINDS, Bools, Floats, ForeignSeats, Graph, counts, distinct, sums
 
 
 def kind_means(graph: Graph, q: Floats, config: BeliefConfig) -> Floats:
@@ -14,11 +14,12 @@ def kind_means(graph: Graph, q: Floats, config: BeliefConfig) -> Floats:
     return np.maximum(config.pi_floor, sums(kind, q[account], KINDS) / held)
 
 
-def first_hand(graph: Graph, prior: Floats, config: BeliefConfig) -> Floats:
+def first_hand(graph: Graph, prior: Floats, cleared: Bools, config: BeliefConfig) -> Floats:
     """logit q of each account, from `prior` (= -5 + b + structure) and the other own-party holders of its identifiers.
 
     Per identifier ln(r / pi_k), r = (sum of the *other* persons' q + pi_k) / n; clipped per kind. Damped fixed-point rounds.
-    The account's own person is left out, so one bad holder of a common value condemns nobody.
+    The account's own person is left out, so one bad holder of a common value condemns nobody. `cleared` accounts, for which
+    their own party vouches, stay at their prior whatever they share: they neither take nor pass on suspicion.
     """
     caps = np.array([config.kind_caps.get(kind, 0.0) for kind in range(KINDS)])
     shared = np.flatnonzero((graph.group_persons[graph.group] > 1) & (caps[graph.link_kind] > 0))
@@ -38,7 +39,9 @@ def first_hand(graph: Graph, prior: Floats, config: BeliefConfig) -> Floats:
         others = np.maximum(group_q[group] - seat_q[seat], 0.0)
         term = np.log((others + pi[kind] * (1 + unseen)) / holders / pi[kind])
         by_kind = np.clip(sums(row, term, len(row_account)), config.kind_floor, caps[row_kind])
-        logit = (1 - config.damping) * logit + config.damping * (prior + sums(row_account, by_kind, graph.n_accounts))
+        logit = (1 - config.damping) * logit + config.damping * (
+            prior + np.where(cleared, 0.0, sums(row_account, by_kind, graph.n_accounts))
+        )
     rounded: Floats = np.round(logit, 9)
     return rounded
 

@@ -53,8 +53,9 @@ def rings(graph: Graph, parties: Bools, cluster: ClusterConfig, config: RingsCon
         return labels
     vertices, index = np.unique(np.concatenate((low[tied], high[tied])), return_inverse=True)
     index = index.reshape(-1)
+    resolution = config.resolution * min(1.0, len(vertices) / config.resolution_accounts)
     found = leiden(
-        index[: len(total)], index[len(total) :], total, len(vertices), resolution=config.resolution, config=cluster
+        index[: len(total)], index[len(total) :], total, len(vertices), resolution=resolution, config=cluster
     )
     large = counts(found, int(found.max()) + 1)[found] >= config.accounts_min
     labels[vertices[large]] = found[large]

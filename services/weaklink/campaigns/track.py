@@ -63,6 +63,7 @@ class Tracker:
         self.members = pl.DataFrame(schema=MEMBERS)
         self.campaigns: dict[str, Campaign] = {}
         self._apart: dict[str, int] = {}
+        self._disputed: dict[str, int] = {}
         self._rejected = pl.Series("account", [], pl.UInt64)
 
     def restore(self, campaigns: Iterable[Campaign], members: pl.DataFrame) -> None:
@@ -70,6 +71,7 @@ class Tracker:
         self.campaigns = {campaign.campaign_id: campaign for campaign in campaigns}
         self.members = members.select(pl.col(name).cast(dtype) for name, dtype in MEMBERS.items()).sort("account")
         self._apart.clear()
+        self._disputed.clear()
 
     def update(self, evaluation: Evaluation) -> set[str]:
         """Take an evaluation; returns the ids of campaigns that changed: members, state, or confidence of a member's flag."""
@@ -142,11 +144,12 @@ class Tracker:
         config = self._config
         merged = {c.campaign_id: c.merged_into for c in self.campaigns.values() if c.state == MERGED and c.merged_into}
         now = evaluation.accounts.select("account", pl.col("score").alias("score_now"), "disputed")
+        discredited = pl.col("campaign_id").is_in(self._discredited(now, found))
         left = (
             self.members.join(found.select("account"), on="account", how="anti")
             .join(now, on="account", how="left")
             .with_columns(
-                pl.when(pl.col("fast") | (pl.col("score_now") < config.track.release_score))
+                pl.when(pl.col("fast") | (pl.col("score_now") < config.track.release_score) | discredited)
                 .then(pl.col("misses") + 1)
                 .otherwise(pl.col("misses"))
                 .cast(pl.Int32)
@@ -162,6 +165,17 @@ class Tracker:
         gone = left.filter(~stays & pl.col("flagged"))["account"]
         self._rejected = pl.concat([self._rejected, gone]).unique().sort()
         return left.filter(stays).select(MEMBERS.names())
+
+    def _discredited(self, now: pl.DataFrame, found: pl.DataFrame) -> list[str]:
+        """Campaigns too many of whose members their own parties have disputed, and that no evaluation has confirmed since."""
+        disputed = self.members.join(now.filter("disputed"), on="account", how="semi")
+        for campaign_id, many in disputed.group_by("campaign_id").len().iter_rows():
+            self._disputed[campaign_id] = self._disputed.get(campaign_id, 0) + many
+        for campaign_id in found["campaign_id"].unique():
+            self._disputed.pop(campaign_id, None)
+        sizes = dict(self.members.group_by("campaign_id").len().iter_rows())
+        share = self._config.track.discredited_share
+        return [i for i, many in self._disputed.items() if many >= share * max(sizes.get(i, 0), many)]
 
     def _join_fast(self, evaluation: Evaluation) -> pl.DataFrame:
         """Members, with newcomers on known infrastructure and the resellers by which campaigns come in."""

@@ -1,0 +1,147 @@
+"""State is a function of what was folded, not of its order; and a dispute takes back what rested on it."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from tests.campaigns.test_method import NOW_US, state_of
+from tests.campaigns.worlds import World, benign_life, campaign
+from weaklink.campaigns.config import CampaignsConfig
+from weaklink.campaigns.state import CampaignsState
+from weaklink.errors import CheckpointError, WeaklinkError
+
+
+def world_of(seed: int) -> World:
+    world = World(seed)
+    benign_life(world, 600)
+    campaign(world, "c", 40)
+    return world
+
+
+def verdict(party: str, account: str, said: str, measure: str = "SUSPEND", at_us: int = NOW_US) -> dict[str, Any]:
+    return {
+        "action_id": "0" * 32,
+        "campaign_id": "c-1",
+        "party": party,
+        "measure": measure,
+        "target_account": account,
+        "target_token": None,
+        "slice_model": None,
+        "slice_end_user": None,
+        "verdict": said,
+        "recorded_at": at_us,
+        "note": None,
+    }
+
+
+@settings(max_examples=12, deadline=None)
+@given(cuts=st.integers(1, 9), order=st.randoms(use_true_random=False))
+def test_chunks_and_their_order_do_not_matter(cuts: int, order: Any) -> None:
+    """The same rows in other chunks, in another order, interleaved otherwise: the same evaluation."""
+    world = world_of(2)
+    activity, shared = world.activity(), world.shared()
+    reference = state_of(world).evaluate(NOW_US)
+    pieces = [("a", activity[i::cuts]) for i in range(cuts)] + [("s", shared[i::cuts]) for i in range(cuts)]
+    order.shuffle(pieces)
+    state = CampaignsState(CampaignsConfig())
+    for topic, rows in pieces:
+        (state.fold_activity if topic == "a" else state.fold_shared)(rows)
+        if order.random() < 0.3:
+            state.evaluate(NOW_US)
+    found = state.evaluate(NOW_US)
+    assert_frame_equal(found.accounts, reference.accounts, check_exact=True)
+    assert_frame_equal(found.communities, reference.communities, check_exact=True)
+
+
+def test_a_snapshot_restores_the_same_state() -> None:
+    """to_frames and from_frames are inverse, with input still unfolded."""
+    state = state_of(world_of(3))
+    state.fold_feedback([verdict("lab-a", "c-0", "DISPUTED")])
+    other = CampaignsState(CampaignsConfig())
+    other.from_frames(state.to_frames())
+    for name, frame in state.to_frames().items():
+        assert_frame_equal(other.to_frames()[name], frame)
+    assert_frame_equal(other.evaluate(NOW_US).accounts, state.evaluate(NOW_US).accounts)
+
+
+def test_a_snapshot_that_lacks_a_frame_or_has_other_columns_is_refused() -> None:
+    """An incomplete or foreign snapshot raises and says what is wrong."""
+    state = state_of(world_of(3))
+    frames_by_name = state.to_frames()
+    with pytest.raises(CheckpointError, match="lacks links"):
+        CampaignsState(CampaignsConfig()).from_frames({k: v for k, v in frames_by_name.items() if k != "links"})
+    with pytest.raises(WeaklinkError, match="another version"):
+        CampaignsState(CampaignsConfig()).from_frames({**frames_by_name, "links": pl.DataFrame({"x": [1]})})
+
+
+def test_links_wait_for_their_accounts_activity() -> None:
+    """SHARED may be read before ACTIVITY: nothing is lost, nobody is invented."""
+    world = world_of(4)
+    state = CampaignsState(CampaignsConfig())
+    state.fold_shared(world.shared())
+    assert state.evaluate(NOW_US).accounts.height == 0
+    state.fold_activity(world.activity())
+    assert_frame_equal(state.evaluate(NOW_US).accounts, state_of(world).evaluate(NOW_US).accounts)
+
+
+def test_a_dispute_by_its_own_party_takes_an_account_out_at_once() -> None:
+    """The disputed account's score falls below every threshold and it is flagged no more."""
+    state = state_of(world_of(5))
+    before = state.evaluate(NOW_US).accounts
+    target = before.filter(pl.col("flagged") & (pl.col("party") == "lab-a")).row(0, named=True)
+    state.fold_feedback([verdict("lab-a", target["account_name"], "DISPUTED")])
+    after = state.evaluate(NOW_US).accounts.row(by_predicate=pl.col("account") == target["account"], named=True)
+    assert after["disputed"]
+    assert not after["flagged"]
+    assert after["score"] < 0.5 < target["score"]
+
+
+def test_what_rested_on_disputed_accounts_falls_at_other_parties_too() -> None:
+    """When the labs dispute their accounts, the payment party's accounts are flagged no more either."""
+    state = state_of(world_of(6))
+    before = state.evaluate(NOW_US).accounts
+    assert before.filter(pl.col("flagged") & (pl.col("party") == "pay-a")).height > 0
+    labs = before.filter(pl.col("flagged") & (pl.col("party") != "pay-a"))
+    state.fold_feedback([verdict(p, n, "DISPUTED") for p, n in labs.select("party", "account_name").iter_rows()])
+    after = state.evaluate(NOW_US).accounts
+    assert after["flagged"].sum() == 0
+
+
+def test_another_partys_dispute_says_nothing_about_an_account() -> None:
+    """A verdict counts for the account of that name at the party that spoke, and for no other."""
+    state = state_of(world_of(7))
+    before = state.evaluate(NOW_US).accounts
+    name = before.filter(pl.col("flagged") & (pl.col("party") == "lab-a"))["account_name"][0]
+    state.fold_feedback([verdict("lab-b", name, "DISPUTED")])
+    assert_frame_equal(state.evaluate(NOW_US).accounts, before)
+
+
+def test_a_suspended_account_has_no_volume_until_it_is_used_again() -> None:
+    """DONE on SUSPEND is remembered; later usage shows that the account lives."""
+    world = world_of(8)
+    state = state_of(world)
+    accounts = state.evaluate(NOW_US).accounts.filter(pl.col("requests_per_day") > 0)
+    account, party, name = accounts.select("account", "party", "account_name").row(0)
+    state.fold_feedback([verdict(party, name, "DONE")])
+    row = pl.col("account") == account
+    assert state.evaluate(NOW_US).accounts.row(by_predicate=row, named=True)["requests_per_day"] == 0
+    again = world.activity().filter((pl.col("account") == account) & (pl.col("record") == "ApiUsage")).head(1)
+    state.fold_activity(again.with_columns(pl.lit(NOW_US + 1).alias("last_seen_us")))
+    assert state.evaluate(NOW_US).accounts.row(by_predicate=row, named=True)["requests_per_day"] > 0
+
+
+def test_old_links_expire_but_not_those_of_members() -> None:
+    """Retention bounds the graph; campaigns keep what a returning account would be known by."""
+    state = state_of(world_of(9))
+    members = state.evaluate(NOW_US).accounts.filter("flagged")["account"]
+    days = 100 * 86_400_000_000
+    state.expire(NOW_US + days, members)
+    left = state.links.rows()["account"].unique()
+    assert len(left) > 0
+    assert set(left.to_list()) <= set(members.to_list())
+    assert np.isin(members.to_numpy(), state.profiles.accounts.rows()["account"].to_numpy()).all()

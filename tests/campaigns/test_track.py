@@ -1,0 +1,226 @@
+"""Identities last, members do not flap, and what is withdrawn is what lost its ground."""
+
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.campaigns.test_method import NOW_US
+from tests.campaigns.test_state import verdict
+from tests.campaigns.worlds import CAMPAIGN_TASKS, DAY_US, World, benign_life, campaign
+from weaklink import topology
+from weaklink.campaigns import messages, standing
+from weaklink.campaigns.config import CampaignsConfig, TrackConfig
+from weaklink.campaigns.engine import Engine, Update
+from weaklink.campaigns.matching import match
+from weaklink.parties import PartyKind
+from weaklink.records.codec import decode
+from weaklink.records.identifiers import IdentifierKind as Kind
+from weaklink.weaklinks.config import WeakLinksConfig
+
+PARTIES = {"lab-a": PartyKind.LAB, "lab-b": PartyKind.LAB, "pay-a": PartyKind.PAYMENT}
+
+
+def engine_of(world: World) -> Engine:
+    engine = Engine(CampaignsConfig(), WeakLinksConfig())
+    fold(engine, world)
+    return engine
+
+
+def fold(engine: Engine, world: World) -> None:
+    engine.state.fold_activity(world.activity())
+    engine.state.fold_shared(world.shared())
+
+
+def world_with(*names: str, seed: int = 1) -> World:
+    world = World(seed)
+    benign_life(world, 1500)
+    for name in names:
+        campaign(world, name, 40)
+    return world
+
+
+def published(updates: list[Update]) -> list[Any]:
+    return [messages.campaign_message(u.campaign, u.members, u.facts) for u in updates]
+
+
+def test_the_same_state_again_publishes_nothing() -> None:
+    """A tick that finds the campaigns as they were is silent."""
+    engine = engine_of(world_with("c"))
+    assert len(engine.tick(NOW_US, PARTIES)) == 1
+    assert engine.tick(NOW_US, PARTIES) == []
+    assert engine.tick(NOW_US + 1_000_000, PARTIES) == []
+
+
+def test_an_id_survives_growth_and_newcomers_get_measures_only_for_themselves() -> None:
+    """Twenty more accounts on the same devices and cards: the same campaign, and only the new measures are issued."""
+    world = World(2)
+    benign_life(world, 1500)
+    campaign(world, "c", 40)
+    engine = engine_of(world)
+    (first,) = engine.tick(NOW_US, PARTIES)
+    links = pl.concat(world.links).filter(pl.col("account_name").str.starts_with("c-"))
+    more = world.add(
+        "more",
+        "lab-a",
+        20,
+        truth=True,
+        age_days=(0, 1),
+        windows=(4, 8),
+        tasks=CAMPAIGN_TASKS,
+        sigma=0.3,
+        output_ratio=3,
+    )
+    for kind in (Kind.DEVICE, Kind.CARD, Kind.IP):
+        values = links.filter((pl.col("kind") == int(kind)) & (pl.col("party") == "lab-a"))["value"]
+        world.link(more, kind, values.head(20).to_numpy())
+    grown = Engine(CampaignsConfig(), WeakLinksConfig())
+    grown.tracker.restore(*messages.read_campaigns(published([first])))
+    fold(grown, world)
+    (second,) = grown.tick(NOW_US + DAY_US // 24, PARTIES)
+    assert second.campaign.campaign_id == first.campaign.campaign_id
+    assert second.members.height > first.members.height
+    old = {standing.key(m) for m in first.campaign.measures}
+    issued = {standing.key(m) for m in second.changes if m["op"] == "ISSUE"}
+    assert issued
+    assert {m["target_account"] for m in second.changes if m["measure"] == "SUSPEND"} - {None} <= {
+        name for name in second.members["account_name"] if name.startswith(("more", "c-"))
+    }
+    assert not {k for k in issued if k in old and k[1] == "SUSPEND" and (k[2] or "").startswith("c-")} - old
+
+
+def test_a_restart_from_the_compacted_topic_issues_no_other_ids_and_no_measure_twice() -> None:
+    """Everything that identity needs is in the Campaign messages."""
+    world = world_with("c", "d")
+    engine = engine_of(world)
+    before = published(engine.tick(NOW_US, PARTIES))
+    again = engine_of(world)
+    again.tracker.restore(*messages.read_campaigns(before))
+    updates = again.tick(NOW_US + 1_000_000, PARTIES)
+    assert {u.campaign.campaign_id for u in updates} == {m.key.decode() for m in before if m.key}
+    assert [change for update in updates for change in update.changes] == []
+    assert set(again.tracker.campaigns) == set(engine.tracker.campaigns)
+
+
+def test_reading_back_what_was_published_is_the_identity() -> None:
+    """Campaigns, members and standing measures survive the Avro message, and only the newest message of a key counts."""
+    engine = engine_of(world_with("c"))
+    updates = engine.tick(NOW_US, PARTIES)
+    sent = published(updates)
+    campaigns, members = messages.read_campaigns([*sent, *sent])
+    assert [c.campaign_id for c in campaigns] == [u.campaign.campaign_id for u in updates]
+    assert campaigns[0].measures == updates[0].campaign.measures
+    columns = ["account", "campaign_id", "since_us", "flagged", "party", "account_name"]
+    assert members.sort("account").select(columns).equals(engine.tracker.members.select(columns))
+    assert sent[0].topic == topology.CAMPAIGNS
+    assert decode(sent[0].value)[1]["members"]
+
+
+def test_a_dispute_withdraws_the_measures_that_rested_on_it_at_every_party() -> None:
+    """The labs dispute: their measures and the payment party's are withdrawn, and the campaign dissolves."""
+    engine = engine_of(world_with("c"))
+    (update,) = engine.tick(NOW_US, PARTIES)
+    assert any(m["party"] == "pay-a" for m in update.campaign.measures)
+    labs = update.members.filter(pl.col("party") != "pay-a")
+    engine.state.fold_feedback([verdict(p, n, "DISPUTED") for p, n in labs.select("party", "account_name").iter_rows()])
+    withdrawn: set[Any] = set()
+    for i in range(6):
+        for later in engine.tick(NOW_US + i, PARTIES):
+            withdrawn |= {standing.key(m) for m in later.changes if m["op"] == "WITHDRAW"}
+    assert withdrawn >= {standing.key(m) for m in update.campaign.measures}
+    assert engine.tracker.campaigns[update.campaign.campaign_id].state == "DISSOLVED"
+    assert engine.tracker.campaigns[update.campaign.campaign_id].measures == []
+
+
+def test_a_suspension_that_was_carried_out_stands() -> None:
+    """A suspended account has no volume left to cut; that is no reason to let it back in."""
+    engine = engine_of(world_with("c"))
+    (update,) = engine.tick(NOW_US, PARTIES)
+    done = [m for m in update.campaign.measures if m["measure"] == "SUSPEND"]
+    assert done
+    engine.state.fold_feedback([verdict(m["party"], m["target_account"], "DONE") for m in done])
+    later = [c for u in engine.tick(NOW_US + 1, PARTIES) for c in u.changes if c["op"] == "WITHDRAW"]
+    assert not [c for c in later if c["measure"] == "SUSPEND"]
+
+
+def test_a_refused_measure_is_not_asked_for_again() -> None:
+    """What a party or a person refused leaves the plan."""
+    engine = engine_of(world_with("c"))
+    (update,) = engine.tick(NOW_US, PARTIES)
+    refused = update.campaign.measures[0]
+    answer = verdict(refused["party"], "", "REFUSED", refused["measure"])
+    answer |= {"target_account": refused["target_account"], "target_token": refused["target_token"]}
+    engine.state.fold_feedback([answer])
+    engine.tracker.campaigns[update.campaign.campaign_id].measures.clear()
+    engine._planned.clear()
+    (again,) = engine.tick(NOW_US + 1, PARTIES)
+    assert standing.key(refused) not in {standing.key(m) for m in again.campaign.measures}
+
+
+OVERLAPS = st.lists(
+    st.tuples(st.integers(0, 4), st.sampled_from("ABCD"), st.integers(1, 50), st.integers(0, 3)),
+    max_size=12,
+    unique_by=lambda o: (o[0], o[1]),
+)
+
+
+@given(OVERLAPS)
+def test_every_community_gets_one_identity_and_no_merged_campaign_goes_on(overlaps: list[Any]) -> None:
+    """Whatever overlaps there are: each community has exactly one id or is new, and merged campaigns name none."""
+    matched = match(range(5), overlaps, {}, {}, TrackConfig())
+    assert set(matched.ids) | set(matched.new) == set(range(5))
+    assert not set(matched.ids) & set(matched.new)
+    assert not set(matched.merged) & set(matched.ids.values())
+    assert set(matched.merged.values()) <= set(matched.ids.values())
+
+
+def test_campaigns_merge_into_the_one_with_most_accounts() -> None:
+    """One community holds the members of two: the larger one's id goes on, the other is merged into it."""
+    matched = match([0], [(0, "A", 30, 2), (0, "B", 20, 1)], {"A": 30, "B": 20}, {}, TrackConfig())
+    assert matched.ids == {0: "A"}
+    assert matched.merged == {"B": "A"}
+
+
+def test_a_split_counts_only_when_it_lasts() -> None:
+    """A campaign that falls in two for one evaluation stays one; when it stays apart, the smaller part gets its own id."""
+    apart: dict[str, int] = {}
+    overlaps = [(0, "A", 30, 1), (1, "A", 20, 1)]
+    for _ in range(TrackConfig().release_evaluations - 1):
+        matched = match([0, 1], overlaps, {"A": 50}, apart, TrackConfig())
+        assert matched.ids == {0: "A", 1: "A"}
+    matched = match([0, 1], overlaps, {"A": 50}, apart, TrackConfig())
+    assert matched.ids == {0: "A"}
+    assert matched.new == {1: "A"}
+
+
+def measure(account: str | None, kind: str = "SUSPEND", token: bytes | None = None, **changes: Any) -> dict[str, Any]:
+    return {
+        "op": "ISSUE", "party": "lab-a", "measure": kind, "target_account": account, "target_token": token,
+        "slice_model": None, "slice_end_user": None, "confidence": 0.95, "supporting_parties": 2, "own_finding": False,
+        "hard_identifier": True, "established": False, "from_plan": True,
+    } | changes  # fmt: skip
+
+
+def changes_of(before: list[Any], plan: list[Any], *, members: set[Any] | None = None) -> list[tuple[str, str, str]]:
+    _, changed = standing.changes(before, plan, members or set(), set(), set())
+    return [(c["op"], c["measure"], c["target_account"]) for c in changed]
+
+
+@pytest.mark.parametrize(
+    ("before", "plan", "members", "expected"),
+    [
+        ([], [measure("x")], set(), [("ISSUE", "SUSPEND", "x")]),
+        ([measure("x")], [measure("x")], set(), []),
+        ([measure("x")], [], {("lab-a", "x")}, []),
+        ([measure("x")], [], set(), [("WITHDRAW", "SUSPEND", "x")]),
+        ([measure("x", "CHALLENGE")], [measure("x")], {("lab-a", "x")}, [("WITHDRAW", "CHALLENGE", "x"), ("ISSUE", "SUSPEND", "x")]),
+        ([measure("x", supporting_parties=1)], [measure("x")], set(), [("ISSUE", "SUSPEND", "x")]),
+    ],
+)  # fmt: skip
+def test_changes_are_what_is_new_what_has_better_grounds_and_what_lost_its_ground(
+    before: list[Any], plan: list[Any], members: set[Any], expected: list[Any]
+) -> None:
+    """ISSUE for new measures and new grounds, WITHDRAW when the account left or something else is asked of it, else silence."""
+    assert changes_of(before, plan, members=members) == expected

@@ -20,7 +20,7 @@ COLUMNAR: Final = {
 """Stage -> `make_stage(settings) -> Stage`, imported when it is run."""
 
 FAUST: Final = {"enforce": "weaklink.enforce.app:run_enforce"}
-"""Stage -> `run_enforce(settings)`, which returns when it was stopped."""
+"""Stage -> `run_enforce(settings, slot)`, which returns when it was stopped."""
 
 
 def register(app: typer.Typer) -> None:
@@ -53,7 +53,7 @@ def run(
     if port is not None:
         metrics.serve(settings.stream.metrics_host, port)
     if stage in FAUST:
-        _load(FAUST[stage])(settings)
+        _load(FAUST[stage])(settings, slot)
     else:
         _run_columnar(stage, slot, settings)
 

@@ -49,6 +49,7 @@ def run_enforce(settings: Settings, slot: str | None = None) -> None:
         loglevel="WARN",
     )
     worker.spinner = None
+    log.info("started", slot=slot, brokers=settings.kafka.bootstrap_servers, ledger=repr(ledger_url(settings)))
     worker.execute_from_commandline()
 
 

@@ -117,18 +117,30 @@ class ActionSubscription:
         self._next_offsets: dict[TopicPartition, int] = {}
         self._handled = HandledActions(state_file)
         try:
-            self._consumer = KafkaConsumer(
-                client.actions_topic,
+            self._consumer = self._subscribe(client.actions_topic, kafka)
+        except BaseException:
+            self._handled.close()
+            raise
+
+    @staticmethod
+    def _subscribe(topic: str, kafka: KafkaConfig) -> KafkaConsumer:
+        try:
+            consumer = KafkaConsumer(
                 **kafka.client_options(),
-                group_id=client.actions_topic,
+                group_id=topic,
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
                 isolation_level="read_committed",
                 session_timeout_ms=kafka.session_timeout_ms,
             )
+            # Known before the group is joined: otherwise the first assignment may be empty, and stay so until the metadata ages.
+            if not consumer.partitions_for_topic(topic):
+                consumer.close()
+                raise BrokerError(f"topic {topic} does not exist on {kafka.bootstrap_servers}: is the party added?")
+            consumer.subscribe([topic])
         except KafkaError as error:
-            self._handled.close()
             raise BrokerError(f"Kafka at {kafka.bootstrap_servers} cannot be reached: {error}") from error
+        return consumer
 
     def poll(self, timeout_seconds: float = _POLL_SECONDS) -> list[ReceivedAction]:
         """New actions, after settling those handed out before: they count as handled now, answered or not.
@@ -138,7 +150,10 @@ class ActionSubscription:
         for received in self._handed_out:
             received.settled = True
         self._settle()
-        fetched = self._consumer.poll(timeout_ms=int(timeout_seconds * 1000))
+        try:
+            fetched = self._consumer.poll(timeout_ms=int(timeout_seconds * 1000))
+        except KafkaError as error:
+            raise BrokerError(f"{self._client.actions_topic} cannot be read: {error}") from error
         for source, records in fetched.items():
             for record in records:
                 new = self._receive(source, record)
@@ -159,6 +174,8 @@ class ActionSubscription:
                 yield received
                 received.settled = True
                 idle_since = time.monotonic()
+            if not self._consumer.assignment():
+                idle_since = time.monotonic()  # still joining the group: not idle
             if not batch and self._idle_seconds is not None and time.monotonic() - idle_since >= self._idle_seconds:
                 self._settle()
                 return
@@ -182,15 +199,9 @@ class ActionSubscription:
     def _receive(self, source: TopicPartition, record: Any) -> ReceivedAction | None:
         """The action in a message, or None when it is handled already or cannot be read (which is logged: the topic is Weaklink's own)."""
         try:
-            name, values = decode(record.value)
-            if name != "EnforcementAction":
-                raise RecordError("UNKNOWN_SCHEMA", f"a {name} on an actions topic")
+            _, values = decode(record.value)
             action = EnforcementAction.model_validate(values)
-        except ValueError as error:
-            _log.error("action cannot be read: upgrade weaklink", topic=source.topic, partition=source.partition,
-                       offset=record.offset, error=str(error))  # fmt: skip
-            return None
-        except RecordError as error:
+        except (ValueError, RecordError) as error:
             _log.error("action cannot be read: upgrade weaklink", topic=source.topic, partition=source.partition,
                        offset=record.offset, error=str(error))  # fmt: skip
             return None

@@ -14,7 +14,7 @@ from weaklink.errors import PartyError, WeaklinkError
 from weaklink.kafka_options import KafkaConfig
 from weaklink.parties import MAY_PUBLISH, PARTY_ID, PartyKind
 from weaklink.partner.actions import ActionSubscription
-from weaklink.partner.builder import EventBuilder
+from weaklink.partner.builder import E, EventBuilder
 from weaklink.partner.config import PartnerConfig
 from weaklink.partner.models import ActionReceipt, Event
 from weaklink.partner.publisher import Publisher
@@ -78,7 +78,7 @@ class WeaklinkClient:
         self._builder = EventBuilder(tokeniser) if tokeniser else None
         self._failures: list[Exception] = []
 
-    def build(self, model: type[Event], /, **fields: Any) -> Event:
+    def build(self, model: type[E], /, **fields: Any) -> E:
         """An event of that model from raw values: see `EventBuilder.build`. The key file of the config serves when no tokeniser was given."""
         if self._builder is None:
             if self.config.key_file is None:

@@ -180,7 +180,7 @@ class EnforcementAction(BaseModel):
     Unknown fields are ignored, so that a newer Weaklink can tell more to an older SDK.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_bytes="hex", val_json_bytes="hex")
 
     action_id: str
     revision: int

@@ -86,6 +86,11 @@ class Publisher:
             self._in_flight_bytes += size
             return future
 
+    @property
+    def in_flight_bytes(self) -> int:
+        """What is queued and, as far as has been looked at, not yet acknowledged; with an allowance for each record."""
+        return self._in_flight_bytes
+
     def has_topic(self, topic: str) -> bool:
         """Whether the cluster has this topic (and this principal may see it): asking is quicker than a publish that waits for it."""
         try:

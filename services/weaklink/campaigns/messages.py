@@ -1,6 +1,7 @@
 """Campaigns and decisions as Avro messages, and campaigns back from them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -26,7 +27,20 @@ def micros(when: datetime) -> int:
     return (when - _EPOCH) // timedelta(microseconds=1)
 
 
-def campaign_message(campaign: Campaign, members: pl.DataFrame, facts: Mapping[str, Any]) -> Message:
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The topics of the stage; tests give their own."""
+
+    activity: str = topology.ACTIVITY
+    shared: str = topology.SHARED
+    feedback: str = topology.FEEDBACK
+    campaigns: str = topology.CAMPAIGNS
+    decisions: str = topology.DECISIONS
+
+
+def campaign_message(
+    campaign: Campaign, members: pl.DataFrame, facts: Mapping[str, Any], topic: str = topology.CAMPAIGNS
+) -> Message:
     """The campaign as it stands. `members`: its track.MEMBERS rows; `facts`: the fields that are worked out when it is published."""
     listed = [
         {"party": party, "account": name, "score": score, "since": at(since), "flagged": flagged}
@@ -54,16 +68,22 @@ def campaign_message(campaign: Campaign, members: pl.DataFrame, facts: Mapping[s
         },
         **facts,
     }
-    return Message(topology.CAMPAIGNS, encode("Campaign", value), campaign.campaign_id.encode())
+    return Message(topic, encode("Campaign", value), campaign.campaign_id.encode())
 
 
 def decision_messages(
-    campaign: Campaign, changes: Sequence[Mapping[str, Any]], *, now_us: int, accounts: int, requests_per_day: float
+    campaign: Campaign,
+    changes: Sequence[Mapping[str, Any]],
+    *,
+    now_us: int,
+    accounts: int,
+    requests_per_day: float,
+    topic: str = topology.DECISIONS,
 ) -> list[Message]:
     """The changes of measures, in as many Decisions as they need; none without changes."""
     return [
         Message(
-            topology.DECISIONS,
+            topic,
             encode(
                 "Decision",
                 {
@@ -86,7 +106,7 @@ def read_campaigns(messages: Iterable[Message]) -> tuple[list[Campaign], pl.Data
     """Campaigns and their members (track.MEMBERS) from the compacted topic: the last message of each key counts."""
     values: dict[bytes, dict[str, Any]] = {}
     for message in messages:
-        if message.topic == topology.CAMPAIGNS and message.key is not None:
+        if message.key is not None:
             values.pop(message.key, None)
             if message.value:
                 values[message.key] = decode(message.value)[1]

@@ -8,7 +8,7 @@ import polars as pl
 import structlog
 from kafka import TopicPartition
 
-from weaklink import frames, topology
+from weaklink import frames
 from weaklink.campaigns import messages
 from weaklink.campaigns.engine import Engine
 from weaklink.errors import BrokerError
@@ -27,10 +27,16 @@ class CampaignsStage:
     """See `stream.stage.Stage`. `parties` gives the kinds of all parties by id."""
 
     name = "campaigns"
-    recalls: tuple[str, ...] = (topology.CAMPAIGNS,)
     traits = Traits(single_owner=True)
 
-    def __init__(self, settings: Settings, parties: Callable[[], Mapping[str, PartyKind]]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        parties: Callable[[], Mapping[str, PartyKind]],
+        topics: messages.Topics | None = None,
+    ) -> None:
+        self._topics: Final = topics or messages.Topics()
+        self.recalls: tuple[str, ...] = (self._topics.campaigns,)
         self._settings: Final = settings
         self._parties: Final = parties
         self._reset()
@@ -71,9 +77,11 @@ class CampaignsStage:
 
     def process(self, batches: Sequence[Chunk], *, replaying: bool) -> list[Message]:
         """Fold chunks; nothing is said before the next tick."""
-        activity = [frames.from_chunk(c.value, frames.ACTIVITY) for c in batches if c.source.topic == topology.ACTIVITY]
-        shared = [frames.from_chunk(c.value, frames.SHARED) for c in batches if c.source.topic == topology.SHARED]
-        feedback = [decode(c.value)[1] for c in batches if c.source.topic == topology.FEEDBACK]
+        activity = [
+            frames.from_chunk(c.value, frames.ACTIVITY) for c in batches if c.source.topic == self._topics.activity
+        ]
+        shared = [frames.from_chunk(c.value, frames.SHARED) for c in batches if c.source.topic == self._topics.shared]
+        feedback = [decode(c.value)[1] for c in batches if c.source.topic == self._topics.feedback]
         state = self.engine.state
         if activity:
             rows = pl.concat(activity)
@@ -103,13 +111,14 @@ class CampaignsStage:
         now_us = self._now_us or now_us
         out: list[Message] = []
         for update in self.engine.tick(now_us, self._parties()):
-            out.append(messages.campaign_message(update.campaign, update.members, update.facts))
+            out.append(messages.campaign_message(update.campaign, update.members, update.facts, self._topics.campaigns))
             out += messages.decision_messages(
                 update.campaign,
                 update.changes,
                 now_us=now_us,
                 accounts=update.members.height,
                 requests_per_day=update.facts["requests_per_day"],
+                topic=self._topics.decisions,
             )
         self._dirty = False
         seconds = time.monotonic() - started

@@ -1,0 +1,170 @@
+"""The stage on a real broker: campaigns and decisions once, and the same ids after a restart, with a snapshot and without."""
+
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient
+
+from tests.campaigns.test_state import verdict
+from tests.campaigns.test_track import PARTIES, world_with
+from tests.campaigns.worlds import World, campaign
+from weaklink import frames
+from weaklink.campaigns.messages import Topics
+from weaklink.campaigns.stage import CampaignsStage
+from weaklink.kafka_options import KafkaConfig
+from weaklink.records.codec import decode, encode
+from weaklink.settings import Settings
+from weaklink.stream.config import StreamConfig
+from weaklink.stream.runner import Runner
+from weaklink.topology import StageSpec
+
+PARTITIONS = 2
+
+
+@pytest.fixture
+def topics(kafka: KafkaConfig) -> Topics:
+    """Topics of this test alone."""
+    mark = uuid.uuid4().hex[:8]
+    names = {name: f"{name}-{mark}" for name in ("activity", "shared", "feedback", "campaigns", "decisions")}
+    admin = KafkaAdminClient(**kafka.client_options())
+    for role, name in names.items():
+        configs = {"message.timestamp.type": "LogAppendTime"}
+        if role == "campaigns":
+            configs["cleanup.policy"] = "compact"
+        partitions = 1 if role == "campaigns" else PARTITIONS
+        admin.create_topics({name: {"num_partitions": partitions, "replication_factor": 1, "configs": configs}})
+    admin.close()
+    return Topics(**names)
+
+
+@contextmanager
+def running(kafka: KafkaConfig, topics: Topics, folder: Path) -> Iterator[CampaignsStage]:
+    """The stage in a thread, under event time."""
+    settings = Settings(
+        kafka=kafka, stream=StreamConfig(tick_seconds=0.2, snapshot_seconds=600), data_folder=folder, clock="event"
+    )
+    spec = StageSpec(
+        "campaigns",
+        "columnar",
+        f"weaklink.{topics.activity}",
+        (topics.activity, topics.shared, topics.feedback),
+        (topics.campaigns, topics.decisions),
+        "campaigns under test",
+    )
+    stage = CampaignsStage(settings, lambda: PARTIES, topics)
+    runner = Runner(stage, spec, settings, slot=topics.activity)
+    thread = threading.Thread(target=runner.run)
+    thread.start()
+    try:
+        yield stage
+    finally:
+        runner.stop()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def publish(kafka: KafkaConfig, topics: Topics, world: World) -> None:
+    """The world's frames, in several chunks on all partitions."""
+    producer = KafkaProducer(**kafka.client_options(), max_request_size=8 << 20)
+    for topic, rows in ((topics.activity, world.activity()), (topics.shared, world.shared())):
+        for part in range(PARTITIONS):
+            mine = rows.filter(pl.col("account") % PARTITIONS == part)
+            for piece in (mine[: mine.height // 2], mine[mine.height // 2 :]):
+                producer.send(topic, frames.to_chunk(piece), partition=part)
+    producer.flush(30)
+    producer.close()
+
+
+def read(kafka: KafkaConfig, topic: str, partitions: int) -> list[dict[str, Any]]:
+    """Every committed record of a topic."""
+    consumer = KafkaConsumer(**kafka.client_options(), isolation_level="read_committed", auto_offset_reset="earliest")
+    assigned = [TopicPartition(topic, number) for number in range(partitions)]
+    consumer.assign(assigned)
+    ends = consumer.end_offsets(assigned)
+    found: list[dict[str, Any]] = []
+    while any(consumer.position(one) < ends[one] for one in assigned):
+        for records in consumer.poll(300).values():
+            found += [decode(record.value)[1] for record in records]
+    consumer.close()
+    return found
+
+
+def settled(kafka: KafkaConfig, topics: Topics, least: int) -> list[dict[str, Any]]:
+    """The campaigns published, once there are at least so many ids and no more come."""
+    deadline = time.monotonic() + 60
+    seen = -1
+    while time.monotonic() < deadline:
+        found = read(kafka, topics.campaigns, 1)
+        if len({one["campaign_id"] for one in found}) >= least and len(found) == seen:
+            return found
+        seen = len(found)
+        time.sleep(1.0)
+    pytest.fail(f"no {least} campaigns within 60 s, only {seen} messages")
+
+
+def measures(kafka: KafkaConfig, topics: Topics) -> list[tuple[Any, ...]]:
+    return [
+        (d["campaign_id"], m["op"], m["party"], m["measure"], m["target_account"], m["target_token"])
+        for d in read(kafka, topics.decisions, PARTITIONS)
+        for m in d["measures"]
+    ]
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("snapshot", [True, False])
+def test_a_restart_goes_on_with_the_same_ids_and_says_nothing_twice(
+    kafka: KafkaConfig, topics: Topics, tmp_path: Path, snapshot: bool
+) -> None:
+    """Found, stopped, started again (with and without its snapshot): one id, each measure once; then growth under the same id."""
+    world = world_with("c")
+    publish(kafka, topics, world)
+    with running(kafka, topics, tmp_path):
+        first = settled(kafka, topics, 1)
+    said = measures(kafka, topics)
+    assert said
+    assert len(said) == len(set(said))
+    if not snapshot:
+        shutil.rmtree(tmp_path / "snapshots")
+    with running(kafka, topics, tmp_path) as stage:
+        campaign(world, "d", 40)
+        publish(kafka, topics, world)
+        later = settled(kafka, topics, 2)
+        assert {one["campaign_id"] for one in first} <= set(stage.engine.tracker.campaigns)
+    ids = {one["campaign_id"] for one in later}
+    assert len(ids) == 2
+    assert {one["campaign_id"] for one in first} < ids
+    again = measures(kafka, topics)
+    old = {one["campaign_id"] for one in first}
+    assert [m for m in again if m[0] in old and m[1] == "WITHDRAW" and m[3] == "SUSPEND"] == []
+    assert len([m for m in again if m[1] == "ISSUE"]) == len({m for m in again if m[1] == "ISSUE"})
+
+
+@pytest.mark.kafka
+def test_a_dispute_on_the_feedback_topic_withdraws_the_measure(
+    kafka: KafkaConfig, topics: Topics, tmp_path: Path
+) -> None:
+    """The party's word comes back through enforce's feedback, and the measure on its account falls."""
+    publish(kafka, topics, world_with("c"))
+    with running(kafka, topics, tmp_path):
+        (found,) = settled(kafka, topics, 1)[-1:]
+        measure = next(m for m in found["plan"]["measures"] if m["target_account"] and m["party"] == "lab-a")
+        feedback = verdict("lab-a", measure["target_account"], "DISPUTED", measure["measure"])
+        feedback |= {"campaign_id": found["campaign_id"], "recorded_at": found["updated_at"]}
+        producer = KafkaProducer(**kafka.client_options())
+        producer.send(topics.feedback, encode("Feedback", feedback), key=b"x").get(30)
+        producer.close()
+        deadline = time.monotonic() + 40
+        withdrawn: set[Any] = set()
+        while time.monotonic() < deadline and not withdrawn:
+            withdrawn = {m[4] for m in measures(kafka, topics) if m[1] == "WITHDRAW"} - {None}
+            time.sleep(0.5)
+    assert measure["target_account"] in withdrawn

@@ -147,6 +147,25 @@ def test_a_reseller_is_asked_for_end_user_ids_and_only_the_offending_slice_is_th
     assert on_shop["THROTTLE"]["expected_cut"] == pytest.approx(1000 * 0.99 * 0.5 * CONFIG.throttle_effect)
 
 
+def test_a_reseller_that_looks_benign_is_still_asked_when_it_shares_tokens_with_the_campaign() -> None:
+    campaign = Campaign().member("router-a", "shop", reseller=True, requests_per_day=50_000.0, score=0.02)
+    names = [("lab-a", f"user-{i}") for i in range(12)]
+    for party, name in names:
+        campaign.member(party, name)
+    plan = plan_of(campaign.holds(IdentifierKind.DEVICE, 3, [("router-a", "shop"), *names]))
+    (own,) = [one for one in plan.measures if one["target_account"] == "shop"]
+    assert own["measure"] == "REQUIRE_END_USER_IDS"
+    assert own["confidence"] == pytest.approx(0.99)
+    assert own["expected_cut"] == 0.0
+
+
+def test_a_resellers_other_traffic_does_not_count_as_the_campaigns_volume() -> None:
+    campaign = carded(12).member("router-a", "shop", reseller=True, requests_per_day=1_000_000.0)
+    suspended = {one["target_account"] for one in by_measure(plan_of(campaign), "SUSPEND")}
+    assert suspended >= {f"user-{i}" for i in range(12)}
+    assert "shop" not in suspended
+
+
 def test_leases_of_a_clouds_account_in_the_campaign_are_revoked_with_the_account() -> None:
     campaign = Campaign().member("cloud-a", "lessee")
     names = [("lab-a", f"user-{i}") for i in range(10)]

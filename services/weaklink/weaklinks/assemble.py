@@ -87,7 +87,7 @@ def _innocent(members: pl.DataFrame, unit: float, config: WeakLinksConfig) -> ND
     """Expected price of hurting each member fully, by its probability of being benign."""
     usage = members["requests_per_day"].to_numpy() / (unit or 1.0)
     whole = config.benign_account_price + config.benign_volume_price * usage
-    return np.asarray((1.0 - members["score"].clip(0.0, 1.0).to_numpy()) * whole)
+    return np.asarray((1.0 - members["serves"].to_numpy()) * whole)
 
 
 def _doubt(members: pl.DataFrame, found: Candidates, unit: float, config: WeakLinksConfig) -> NDArray[np.float64]:

@@ -167,7 +167,7 @@ def _flows_of_accounts(
     leasing = lessees.select("row", "column", pl.lit(config.revoke_lease_effect).alias("share"))
     sliced = (
         columns.filter(pl.col("measure") == m.THROTTLE)
-        .join(members.select("row", "account", pl.col("requests_per_day").alias("all_requests")), on="row")
+        .join(members.select("row", "account", pl.col("campaign_requests_per_day").alias("all_requests")), on="row")
         .join(slices, on=["account", "slice_model", "slice_end_user"], nulls_equal=True)
         .with_columns((pl.col("requests_per_day") / pl.col("all_requests")).fill_nan(0.0).clip(0.0, 1.0).alias("flow"))
         .select("row", "column", (_rounded("flow") * config.throttle_effect).alias("share"))

@@ -50,7 +50,7 @@ class WeakLinksConfig(BaseModel):
     suspend_harm: float = 1.0
     challenge_harm: float = 0.2
     throttle_harm: float = 0.3
-    require_end_user_ids_harm: float = 0.05
+    require_end_user_ids_harm: float = 0.0
     block_identifier_harm: float = 1.0
     revoke_lease_harm: float = 1.0
     """`*_harm`: how badly the measure hurts a benign account that it touches, 0 to 1."""

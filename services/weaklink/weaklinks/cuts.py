@@ -65,10 +65,11 @@ def plan_campaign(
     in it is only observed. time_limit_seconds: for the solver; default `config.time_limit_seconds`. slices:
     `candidates.SLICES`, the campaign's part of its resellers' traffic, where it is known.
     """
-    held = holdings(members, links, parties, config)
+    slices = pl.DataFrame(schema=SLICES) if slices is None else slices
+    held = holdings(members, links, parties, slices, config)
     own = m.own_measure(config).alias("own")
     held = replace(held, members=held.members.with_columns(own))
-    found = candidates(held, pl.DataFrame(schema=SLICES) if slices is None else slices, config)
+    found = candidates(held, slices, config)
     bystanders = collateral.bystanders(held, found.cuts_tokens, config)
     assembled = assemble(held.members, found, bystanders, held.unit_requests_per_day, config)
     solution = solve(assembled.problem, time_limit_seconds or config.time_limit_seconds, config.gap_relative)

@@ -19,8 +19,10 @@ _IP: Final = int(IdentifierKind.IP)
 class Holdings:
     """Frames that the plan works on.
 
-    members: the campaign's accounts with `row` (UInt32), `party_kind` (String), `volume` (f64, account-equivalents times
-    belief), `address_days` (UInt32, days on which addresses that it shares were seen).
+    members: the campaign's accounts with `row` (UInt32), `party_kind` (String), `serves` (f64, probability that the campaign
+    comes by it: the belief, and for a reseller that of those it shares tokens with), `volume` (f64, account-equivalents
+    times `serves`), `campaign_requests_per_day` (f64; of a reseller only its slices), `address_days` (UInt32, days on which
+    addresses that it shares were seen).
     tokens: [token UInt32, identifier, tail, kind, epoch, holders, members UInt32, benign UInt32, parties UInt32].
     held: [token, account, row UInt32 (null: not a member), party, party_kind, score, requests_per_day, requests].
     unit_requests_per_day: requests a day of one account-equivalent (0: no usage at all, volumes count accounts).
@@ -33,14 +35,18 @@ class Holdings:
 
 
 def holdings(
-    members: pl.DataFrame, links: pl.DataFrame, parties: Mapping[str, PartyKind], config: WeakLinksConfig
+    members: pl.DataFrame,
+    links: pl.DataFrame,
+    parties: Mapping[str, PartyKind],
+    slices: pl.DataFrame,
+    config: WeakLinksConfig,
 ) -> Holdings:
     """Number the members and the tokens, and fold the links over time slots (columns: see `plan_campaign`)."""
     kinds = pl.DataFrame(
         {"party": list(parties), "party_kind": [str(kind) for kind in parties.values()]},
         schema={"party": pl.String, "party_kind": pl.String},
     )
-    members, unit = _with_volume(members.with_row_index("row").join(kinds, on="party", how="left"), config)
+    members = members.with_row_index("row").join(kinds, on="party", how="left", maintain_order="left")
     links = _in_use(links, config)
     days = links.filter(pl.col("kind") == _IP).group_by("account").agg(pl.col("slot").n_unique().alias("address_days"))
     members = members.join(days, on="account", how="left", maintain_order="left").with_columns(
@@ -62,16 +68,42 @@ def holdings(
         pl.col("party").filter(member).n_unique().cast(pl.UInt32).alias("parties"),
     )
     tokens = tokens.join(counts, on="token", maintain_order="left")
+    members, unit = _with_volume(_with_serving(members, held), slices, config)
     columns = ("token", "account", "row", "party", "party_kind", "score", "requests_per_day", "requests")
     return Holdings(members, tokens, held.select(columns), unit)
 
 
-def _with_volume(members: pl.DataFrame, config: WeakLinksConfig) -> tuple[pl.DataFrame, float]:
-    """Add `volume`: belief times usage in account-equivalents, at least `idle_volume`; without any usage every account is 1."""
-    active = members.filter(pl.col("requests_per_day") > 0)["requests_per_day"]
+def _with_serving(members: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
+    """Add `serves`. A reseller itself looks benign, as most of its customers are; what tells is who else holds its tokens."""
+    sums = held.group_by("token").agg(pl.col("score").sum().alias("sum"), pl.len().alias("count"))
+    others = (
+        held.join(members.filter("reseller").select("row"), on="row", how="semi")
+        .join(sums.filter(pl.col("count") > 1), on="token")
+        .group_by("row")
+        .agg(((pl.col("sum") - pl.col("score")) / (pl.col("count") - 1)).max().alias("others"))
+    )
+    return (
+        members.join(others, on="row", how="left", maintain_order="left")
+        .with_columns(pl.max_horizontal("score", pl.col("others").fill_null(0.0)).clip(0.0, 1.0).alias("serves"))
+        .drop("others")
+    )
+
+
+def _with_volume(members: pl.DataFrame, slices: pl.DataFrame, config: WeakLinksConfig) -> tuple[pl.DataFrame, float]:
+    """Add `campaign_requests_per_day` and `volume`: at least `idle_volume`; without any usage every account is 1."""
+    sliced = slices.group_by("account").agg(pl.col("requests_per_day").sum().alias("sliced"))
+    own = pl.when("reseller").then(pl.col("sliced").fill_null(0.0)).otherwise(pl.col("requests_per_day"))
+    members = (
+        members.join(sliced, on="account", how="left", maintain_order="left")
+        .with_columns(own.alias("campaign_requests_per_day"))
+        .drop("sliced")
+    )
+    active = members.filter((pl.col("campaign_requests_per_day") > 0) & ~pl.col("reseller"))[
+        "campaign_requests_per_day"
+    ]
     unit = float(active.sum()) / len(active) if len(active) else 0.0
-    usage = pl.max_horizontal(pl.col("requests_per_day") / unit, config.idle_volume) if unit else pl.lit(1.0)
-    return members.with_columns((usage * pl.col("score")).alias("volume")), unit
+    usage = pl.max_horizontal(pl.col("campaign_requests_per_day") / unit, config.idle_volume) if unit else pl.lit(1.0)
+    return members.with_columns((usage * pl.col("serves")).alias("volume")), unit
 
 
 def _in_use(links: pl.DataFrame, config: WeakLinksConfig) -> pl.DataFrame:

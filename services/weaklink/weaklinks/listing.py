@@ -48,7 +48,7 @@ def measures(
         account_reasons(held, config), on="row", how="left", maintain_order="left"
     ).with_columns(
         # Requests a day of the campaign that the member is expected to make.
-        (pl.col("requests_per_day") * pl.col("score")).alias("flowing"),
+        (pl.col("campaign_requests_per_day") * pl.col("serves")).alias("flowing"),
         (pl.col("established") | pl.col("organisation_verified")).alias("known"),
     )
     shared = found.columns.filter(pl.Series(chosen[: assembled.shared], dtype=pl.Boolean))
@@ -122,7 +122,7 @@ def _on_accounts(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(
         pl.col("account_name").alias("target_account"),
         pl.lit(None, dtype=pl.Binary).alias("target_token"),
-        pl.col("score").clip(0.0, 1.0).alias("confidence"),
+        pl.col("serves").alias("confidence"),
         pl.col("supporting_parties").cast(pl.Int32),
         pl.col("known").alias("established"),
     ).pipe(_finished)

@@ -30,15 +30,15 @@ SERVING: Final = (str(PartyKind.LAB), str(PartyKind.ROUTER))
 def own_measure(config: WeakLinksConfig) -> pl.Expr:
     """The one measure (`MEASURE`) that may be asked of an account's own party.
 
-    Reads party_kind, score, reseller, established, organisation_verified, hard_identifier, own_finding, supporting_parties.
+    Reads party_kind, serves, reseller, established, organisation_verified, hard_identifier, own_finding, supporting_parties.
     A reseller is never suspended, challenged or throttled as a whole: its other customers would pay for one of them.
     """
     serving = pl.col("party_kind").is_in(SERVING)
     backed = (pl.col("supporting_parties") >= config.suspend_parties_min) | pl.col("own_finding")
     known = pl.col("established") | pl.col("organisation_verified")
-    suspend = (pl.col("score") > config.suspend_score_min) & pl.col("hard_identifier") & ~known & backed
+    suspend = (pl.col("serves") > config.suspend_score_min) & pl.col("hard_identifier") & ~known & backed
     return (
-        pl.when((pl.col("score") < config.act_score_min) | pl.col("party_kind").is_null())
+        pl.when((pl.col("serves") < config.act_score_min) | pl.col("party_kind").is_null())
         .then(pl.lit(OBSERVE))
         .when(pl.col("reseller"))
         .then(pl.when(serving).then(pl.lit(REQUIRE_END_USER_IDS)).otherwise(pl.lit(OBSERVE)))

@@ -29,7 +29,7 @@ def account_reasons(held: Holdings, config: WeakLinksConfig) -> pl.DataFrame:
         .agg(_weight().sum().clip(0.0, _WEIGHT_MAX).alias("weight"), pl.col("parties").max())
         .select("row", _reason(pl.col("weight")).alias("reason"))
     )
-    score = pl.col("score").clip(1e-6, 1 - 1e-6)
+    score = pl.col("serves").clip(1e-6, 1 - 1e-6)
     parties = pl.col("supporting_parties").cast(pl.Int32)
     belief = held.members.select(
         "row",

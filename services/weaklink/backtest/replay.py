@@ -1,0 +1,158 @@
+"""One run: ticks of events through correlate's runs, campaigns' engine and enforce's policy. Causal: a tick sees nothing after its end."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import polars as pl
+
+from weaklink.backtest.actions import MemoryLedger
+from weaklink.backtest.feed import Feed, Tick
+from weaklink.campaigns.engine import Engine, Update
+from weaklink.campaigns.track import MERGED
+from weaklink.correlate.runs import LinkRuns
+from weaklink.parties import PartyKind
+from weaklink.settings import Settings
+
+_UTC: Final = pl.Datetime("us", "UTC")
+_ACCOUNTS_COLUMNS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
+    "party": pl.String,
+    "account": pl.String,
+    "score": pl.Float64,
+    "campaign_id": pl.String,
+    "flagged_at": _UTC,
+}
+ACCOUNTS: Final = pl.Schema(_ACCOUNTS_COLUMNS)
+"""Every account of the input. `flagged_at`: end of the tick at which it first joined a campaign, kept if it was released later."""
+_CAMPAIGNS_COLUMNS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
+    "campaign_id": pl.String,
+    "detected_at": _UTC,
+    "accounts": pl.Int64,
+    "requests": pl.Int64,
+    "output_tokens": pl.Int64,
+    "traits": pl.List(pl.String),
+    "state": pl.String,
+    "volume_cut_share": pl.Float64,
+    "gap": pl.Float64,
+}
+CAMPAIGNS: Final = pl.Schema(_CAMPAIGNS_COLUMNS)
+"""Every campaign that was not merged into another, as it last stood while it had members."""
+
+
+@dataclass
+class _Seen:
+    detected_at_us: int
+    facts: Mapping[str, Any]
+    accounts: int
+    volume_cut_share: float
+    gap: float
+
+
+class Replay:
+    """State of a run. `step` takes the ticks in order; the frames may be taken after any of them."""
+
+    def __init__(self, settings: Settings, parties: Mapping[str, PartyKind]) -> None:
+        self._parties = parties
+        self._runs = LinkRuns(settings.correlate)
+        self._engine = Engine(settings.campaigns, settings.weaklinks)
+        self._campaigns: dict[str, _Seen] = {}
+        self._flagged = pl.DataFrame(schema={"account": pl.UInt64, "flagged_at_us": pl.Int64})
+        self._now_us = 0
+        self.ledger = MemoryLedger(settings.enforce)
+
+    def step(self, tick: Tick) -> None:
+        """Fold the tick's events, then evaluate as of its end."""
+        state = self._engine.state
+        if tick.links.height:
+            state.fold_shared(self._runs.add(tick.links))
+        self._runs.expire(tick.end_us)
+        state.fold_activity(tick.activity)
+        self._now_us = tick.end_us
+        for update in self._engine.tick(tick.end_us, self._parties):
+            self._note(update)
+            self.ledger.decide(update.campaign.campaign_id, update.changes, tick.end_us, update.campaign.evidence_at_us)
+        flagged = self._engine.tracker.members.filter("flagged").select("account")
+        new = flagged.join(self._flagged, on="account", how="anti")
+        if new.height:
+            self._flagged = pl.concat(
+                [self._flagged, new.with_columns(pl.lit(tick.end_us, pl.Int64).alias("flagged_at_us"))]
+            )
+
+    def finish(self) -> None:
+        """Plan what still waits for its turn, as of the last tick."""
+        while self._engine.waiting:
+            for update in self._engine.tick(self._now_us, self._parties):
+                self._note(update)
+                self.ledger.decide(
+                    update.campaign.campaign_id, update.changes, self._now_us, update.campaign.evidence_at_us
+                )
+
+    def _note(self, update: Update) -> None:
+        campaign = update.campaign
+        if update.members.height:
+            self._campaigns[campaign.campaign_id] = _Seen(
+                campaign.detected_at_us,
+                update.facts,
+                update.members.filter("flagged").height,
+                campaign.volume_cut_share,
+                campaign.gap,
+            )
+
+    def accounts(self, every: pl.DataFrame) -> pl.DataFrame:
+        """ACCOUNTS as of the last tick. every: [account UInt64, party, account_name].
+
+        An account that was idle for so long that its profile is forgotten has the score that it had as a member, or else 0.
+        """
+        evaluated = self._engine.state.evaluate(self._now_us).accounts.select("account", "score")
+        members = self._engine.tracker.members.filter("flagged").select(
+            "account", "campaign_id", pl.col("score").alias("member_score")
+        )
+        return (
+            every.join(evaluated, on="account", how="left")
+            .join(members, on="account", how="left")
+            .join(self._flagged, on="account", how="left")
+            .select(
+                "party",
+                pl.col("account_name").alias("account"),
+                pl.coalesce("score", "member_score", pl.lit(0.0)).alias("score"),
+                "campaign_id",
+                pl.from_epoch("flagged_at_us", time_unit="us").dt.replace_time_zone("UTC").alias("flagged_at"),
+            )
+            .sort("party", "account")
+            .cast(ACCOUNTS)
+        )
+
+    def campaigns(self) -> pl.DataFrame:
+        """CAMPAIGNS as of the last tick."""
+        rows = []
+        for campaign_id, seen in self._campaigns.items():
+            campaign = self._engine.tracker.campaigns.get(campaign_id)
+            if campaign is not None and campaign.state == MERGED:
+                continue
+            rows.append(
+                {
+                    "campaign_id": campaign_id,
+                    "detected_at": seen.detected_at_us,
+                    "accounts": seen.accounts,
+                    "requests": seen.facts["requests"],
+                    "output_tokens": seen.facts["output_tokens"],
+                    "traits": list(seen.facts["traits"]),
+                    "state": campaign.state if campaign else "DISSOLVED",
+                    "volume_cut_share": seen.volume_cut_share,
+                    "gap": seen.gap,
+                }
+            )
+        schema = dict(CAMPAIGNS) | {"detected_at": pl.Int64}
+        found = pl.DataFrame(rows, schema=schema)
+        at = pl.from_epoch("detected_at", time_unit="us").dt.replace_time_zone("UTC")
+        return found.with_columns(at).sort("detected_at", "campaign_id").cast(CAMPAIGNS)
+
+
+def replay(feed: Feed, settings: Settings, parties: Mapping[str, PartyKind], advance: Callable[[int], None]) -> Replay:
+    """Run all ticks. `advance` is told the number of events of each tick when it is done."""
+    run = Replay(settings, parties)
+    for tick in feed:
+        run.step(tick)
+        advance(tick.events)
+    run.finish()
+    return run

@@ -1,0 +1,117 @@
+"""A whole run: what it finds, that it never looks ahead, and what it writes."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from typer.testing import CliRunner
+
+from tests.backtest.histories import RING, START, history, written
+from weaklink.backtest.run import OUTPUTS, Summary, backtest
+from weaklink.cli.backtest import seconds
+from weaklink.cli.main import app
+from weaklink.errors import ConfigurationError
+from weaklink.settings import Settings
+
+HOUR = 3600
+
+
+def run(
+    folder: Path, frame: pl.DataFrame, name: str, tick_seconds: int = 4 * HOUR
+) -> tuple[Summary, dict[str, pl.DataFrame]]:
+    out = folder / name
+    summary = backtest([written(folder, frame, f"{name}-events")], out, tick_seconds, Settings())
+    return summary, {one: pl.read_parquet(out / f"{one}.parquet") for one in OUTPUTS}
+
+
+def test_the_operator_is_found_and_no_customer_is(tmp_path: Path) -> None:
+    summary, found = run(tmp_path, history(), "whole")
+    flagged = found["accounts"].filter(pl.col("flagged_at").is_not_null())["account"].to_list()
+    assert len([name for name in flagged if name.startswith("ring-")]) == RING
+    assert not [name for name in flagged if name.startswith("person-")]
+    assert summary.flagged == len(flagged)
+    assert found["accounts"].height == history().select("party", "account").drop_nulls().n_unique()
+    assert found["accounts"]["score"].is_between(0, 1).all()
+    standing = found["campaigns"].filter(pl.col("state") == "OPEN")
+    assert standing["accounts"].sum() >= RING
+    assert (standing["requests"] > 0).all()
+    assert (standing["traits"].list.len() > 0).all()
+
+
+def test_actions_go_to_the_party_that_can_take_them_with_the_inputs_own_values(tmp_path: Path) -> None:
+    _, found = run(tmp_path, history(), "whole")
+    actions = found["actions"]
+    assert actions["action_id"].is_unique().all()
+    blocks = actions.filter(pl.col("measure") == "BLOCK_IDENTIFIER")
+    assert set(blocks["party"]) <= {"pay-a"}
+    assert blocks["target_value"].str.starts_with("ring-card-").all()
+    assert (blocks["target_kind"] == "CARD").all()
+    own = actions.filter(pl.col("target_kind") == "ACCOUNT")
+    assert own.height
+    assert (own["target_value"] == own["target_account"]).all()
+    assert not own["target_account"].str.starts_with("person-").any()
+    known = found["accounts"].select("party", pl.col("account").alias("target_account"))
+    assert own.join(known, on=["party", "target_account"], how="anti").is_empty()
+
+
+def test_what_is_said_at_a_time_does_not_change_when_the_future_is_cut_off(tmp_path: Path) -> None:
+    cut = START + timedelta(hours=64)
+    _, whole = run(tmp_path, history(), "whole")
+    _, past = run(tmp_path, history().filter(pl.col("occurred_at") < cut), "past")
+    early = whole["accounts"].filter(pl.col("flagged_at") <= cut).select("party", "account", "flagged_at")
+    assert early.height
+    assert_frame_equal(
+        early, past["accounts"].filter(pl.col("flagged_at").is_not_null()).select("party", "account", "flagged_at")
+    )
+    columns = pl.exclude(
+        "withdrawn_at", "action_id"
+    )  # tokens, and with them ids, come from a key that each run throws away
+    known = whole["actions"].filter(pl.col("issued_at") <= cut).select(columns)
+    assert known.height
+    assert_frame_equal(known, past["actions"].select(columns), check_row_order=False)
+
+
+def test_two_runs_differ_in_nothing_but_their_throwaway_key(tmp_path: Path) -> None:
+    _, one = run(tmp_path, history(), "one", 24 * HOUR)
+    _, other = run(tmp_path, history(), "other", 24 * HOUR)
+    assert_frame_equal(one["accounts"].drop("score"), other["accounts"].drop("score"))
+
+
+def test_the_order_of_files_and_rows_changes_nothing(tmp_path: Path) -> None:
+    whole = history()
+    backtest([written(tmp_path, whole, "a")], tmp_path / "one", 24 * HOUR, Settings())
+    halves = [written(tmp_path, whole[::2].reverse(), "b"), written(tmp_path, whole[1::2], "c")]
+    backtest(halves, tmp_path / "two", 24 * HOUR, Settings())
+    names = ["party", "account", "flagged_at"]
+    one, two = (pl.read_parquet(tmp_path / name / "accounts.parquet").select(names) for name in ("one", "two"))
+    assert_frame_equal(one, two)
+
+
+def test_the_command_says_what_it_did_and_where_bad_rows_are(tmp_path: Path) -> None:
+    frame = pl.concat([history().head(60), history().head(2), history().head(1).with_columns(account=pl.lit(""))])
+    path = written(tmp_path, frame)
+    result = CliRunner().invoke(app, ["backtest", str(path), "--out", str(tmp_path / "out"), "--tick", "1d"])
+    assert result.exit_code == 0, result.output
+    assert "60 of 63 rows" in result.output
+    assert "1 rejected, 2 duplicates" in result.output
+    rejects = pl.read_parquet(tmp_path / "out" / "rejects.parquet")
+    assert rejects["line"].to_list() == [61, 62, 63]
+
+
+def test_nothing_usable_is_one_clear_error(tmp_path: Path) -> None:
+    path = written(tmp_path, history().head(3).with_columns(account=pl.lit("")))
+    with pytest.raises(ConfigurationError, match="none of the 3 rows can be used"):
+        backtest([path], tmp_path / "out", HOUR, Settings())
+
+
+@pytest.mark.parametrize(("text", "expected"), [("90s", 90), ("15m", 900), ("1h", 3600), ("2d", 172_800)])
+def test_lengths_of_time_are_read(text: str, expected: int) -> None:
+    assert seconds(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "0h", "1", "h", "1w", "-1h", "1.5h"])
+def test_what_is_no_length_of_time_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="not a length of time"):
+        seconds(text)

@@ -1,7 +1,65 @@
-"""Commands of the group audit."""
+"""`weaklink audit`: proves from the topics that every event counted once, and from the ledger that no measure is asked for twice."""
 
 import typer
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
+    app.command("audit")(audit)
+
+
+def audit(
+    as_json: bool = typer.Option(False, "--json", help="One JSON object with every partition, findings and remarks."),
+) -> None:
+    """For every source partition: consumed = accepted + rejected + duplicates, nothing left out, nothing twice. Exit code 1 if not."""
+    import json
+
+    from kafka.errors import KafkaError
+
+    from weaklink.errors import BrokerError
+    from weaklink.ops.audit_probe import audit_ledger, audit_topics
+    from weaklink.settings import load_settings
+
+    settings = load_settings()
+    try:
+        partitions = audit_topics(settings.kafka)
+    except KafkaError as error:
+        raise BrokerError(
+            f"{settings.kafka.bootstrap_servers} cannot be audited: {type(error).__name__} {error}"
+        ) from error
+    live_actions, doubled = audit_ledger(settings)
+    findings = [finding for one in partitions for finding in one.findings] + doubled
+    remarks = [remark for one in partitions for remark in one.remarks]
+    if as_json:
+        found = {
+            "partitions": [one.to_json() for one in partitions],
+            "live_actions": live_actions,
+            "findings": findings,
+            "remarks": remarks,
+        }
+        typer.echo(json.dumps(found))
+    else:
+        from rich.console import Console
+        from rich.table import Table
+
+        console = Console()
+        table = Table("partition", box=None, pad_edge=False)
+        for title in ("offsets", "consumed", "accepted", "rejected", "duplicates", "verdict"):
+            table.add_column(title, justify="left" if title == "verdict" else "right")
+        for one in partitions:
+            span = "-" if one.first_offset is None else f"{one.first_offset}..{one.committed}"
+            counts = (one.consumed, one.accepted, one.rejected, one.duplicates)
+            verdict = "[red]wrong[/]" if one.findings else "[green]proved[/]" if one.consumed else "empty"
+            table.add_row(f"{one.topic}-{one.partition}", span, *(f"{count:,}" for count in counts), verdict)
+        console.print(table)
+        for remark in remarks:
+            console.print(f"note: {remark}", highlight=False, soft_wrap=True)
+        for finding in findings:
+            console.print(f"WRONG: {finding}", highlight=False, soft_wrap=True, style="red")
+        console.print(
+            f"{live_actions} live actions, at most one per campaign, party, target and measure"
+            if not doubled
+            else f"{live_actions} live actions"
+        )
+    if findings:
+        raise typer.Exit(1)

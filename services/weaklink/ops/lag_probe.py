@@ -1,0 +1,147 @@
+"""Asks Kafka for what `lag.py` calculates with: committed offsets, last stable offsets, and the oldest records that wait."""
+
+import re
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.admin import KafkaAdminClient
+
+from weaklink import topology
+from weaklink.kafka_options import KafkaConfig
+from weaklink.ops.lag import PartitionLag, ReaderLag
+from weaklink.parties import EVENTS_TOPICS, party_of_topic
+
+_ACTIONS_TOPICS: Final = re.compile(r"^party\.[a-z0-9-]+\.actions$")
+_COUNT_OFFSETS_MAX: Final = 500
+"""Up to so many offsets behind, records are counted one by one, so that transaction markers do not pass for records."""
+_FETCH_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """What lies before a reader in one partition."""
+
+    records: int
+    exact: bool
+    oldest_us: int | None
+
+
+class LagProbe:
+    """A connection to look with. It joins no group and commits nothing."""
+
+    def __init__(self, kafka: KafkaConfig, patience_seconds: float = 3.0) -> None:
+        self._patience_seconds = patience_seconds
+        self._admin = KafkaAdminClient(**kafka.client_options())
+        self._consumer = KafkaConsumer(
+            **kafka.client_options(),
+            group_id=None,
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=_FETCH_BYTES,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._consumer.close()
+        self._admin.close()
+
+    def sample(self, now_us: int | None = None) -> list[ReaderLag]:
+        """The lag of every stage, in flow order, then of every party that has an actions topic. Raises kafka's errors."""
+        topics = sorted(self._admin.list_topics())
+        readers = self._readers(topics)
+        committed = self._committed(sorted({group for _, group, _ in readers}))
+        partitions = {topic: self._partitions(topic) for topic in {one for _, _, names in readers for one in names}}
+        wanted = {tp for found in partitions.values() for tp in found}
+        ends = self._consumer.end_offsets(list(wanted)) if wanted else {}
+        begins = self._consumer.beginning_offsets(list(wanted)) if wanted else {}
+        lags = []
+        for reader, group, names in readers:
+            own = [tp for name in names for tp in partitions[name]]
+            offsets = {tp: committed[group].get(tp) for tp in own}
+            starts = {tp: max(begins[tp], offsets[tp] or 0) for tp in own}
+            waiting = self._waiting({tp: (start, ends[tp]) for tp, start in starts.items() if start < ends[tp]})
+            rows = tuple(_row(tp, offsets[tp], ends[tp], waiting.get(tp)) for tp in own)
+            lags.append((reader, group, rows))
+        at_us = time.time_ns() // 1000 if now_us is None else now_us
+        return [ReaderLag(reader, group, at_us, rows) for reader, group, rows in lags]
+
+    def _readers(self, topics: Iterable[str]) -> list[tuple[str, str, list[str]]]:
+        """(reader, group, topics that it reads and that exist)."""
+        topics = list(topics)
+        events = [topic for topic in topics if re.fullmatch(EVENTS_TOPICS, topic)]
+        readers = []
+        for stage in topology.STAGES:
+            names = [one for name in stage.reads for one in (events if name == topology.PARTY_EVENTS else [name])]
+            readers.append((stage.name, stage.group, [name for name in names if name in topics]))
+        groups = sorted(str(one["group_id"]) for one in self._admin.list_groups())
+        for topic in topics:
+            if _ACTIONS_TOPICS.fullmatch(topic):
+                party = party_of_topic(topic)
+                readers.append((f"party {party}", topic, [topic]))
+                for group in groups:
+                    if group.startswith(f"party.{party}.") and group != topic and self._reads(group, topic):
+                        readers.append((f"party {party}", group, [topic]))
+        return readers
+
+    def _reads(self, group: str, topic: str) -> bool:
+        return any(tp.topic == topic for tp in self._committed([group])[group])
+
+    def _committed(self, groups: list[str]) -> dict[str, dict[TopicPartition, int]]:
+        found: Mapping[str, Mapping[TopicPartition, Any]] = self._admin.list_group_offsets(groups) if groups else {}
+        return {
+            group: {tp: one.offset for tp, one in found.get(group, {}).items() if one.offset >= 0} for group in groups
+        }
+
+    def _partitions(self, topic: str) -> list[TopicPartition]:
+        return [TopicPartition(topic, number) for number in sorted(self._consumer.partitions_for_topic(topic) or ())]
+
+    def _waiting(self, spans: Mapping[TopicPartition, tuple[int, int]]) -> dict[TopicPartition, _Waiting]:
+        """Reads from where each partition's reader stands: is there a record at all, how old is it, and, if few can follow, how many."""
+        if not spans:
+            return {}
+        self._consumer.assign(list(spans))
+        for tp, (start, _) in spans.items():
+            self._consumer.seek(tp, start)
+        counts: dict[TopicPartition, int] = defaultdict(int)
+        oldest: dict[TopicPartition, int] = {}
+        unsettled = set(spans)
+        deadline = time.monotonic() + self._patience_seconds
+        while unsettled and time.monotonic() < deadline:
+            for tp, records in self._consumer.poll(200).items():
+                before_end = [record for record in records if record.offset < spans[tp][1]]
+                if before_end:
+                    oldest.setdefault(tp, before_end[0].timestamp * 1000)
+                    counts[tp] += len(before_end)
+            settled = {tp for tp in unsettled if self._settled(tp, spans[tp], tp in oldest)}
+            if settled:
+                self._consumer.pause(*settled)
+                unsettled -= settled
+        waiting = {}
+        for tp, (start, end) in spans.items():
+            exact = self._consumer.position(tp) >= end
+            waiting[tp] = _Waiting(counts[tp] if exact else end - start, exact, oldest.get(tp))
+        self._consumer.assign([])
+        return waiting
+
+    def _settled(self, tp: TopicPartition, span: tuple[int, int], found: bool) -> bool:
+        start, end = span
+        return self._consumer.position(tp) >= end or (found and end - start > _COUNT_OFFSETS_MAX)
+
+
+def _row(tp: TopicPartition, committed: int | None, end: int, waiting: _Waiting | None) -> PartitionLag:
+    if waiting is None:
+        return PartitionLag(tp.topic, tp.partition, committed, end, 0, exact=True, oldest_us=None)
+    return PartitionLag(
+        tp.topic, tp.partition, committed, end, waiting.records, exact=waiting.exact, oldest_us=waiting.oldest_us
+    )

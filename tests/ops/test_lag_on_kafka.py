@@ -1,0 +1,141 @@
+"""Lag asked of a real broker, and compared with what Kafka's own tool says."""
+
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient
+from kafka.structs import OffsetAndMetadata
+
+from weaklink.kafka_options import KafkaConfig
+from weaklink.ops.kafka_jars import ensure_jars
+from weaklink.ops.lag import ReaderLag
+from weaklink.ops.lag_probe import LagProbe
+
+pytestmark = pytest.mark.kafka
+
+
+@dataclass
+class World:
+    """A party with its actions topic, on a real broker."""
+
+    kafka: KafkaConfig
+    party: str
+
+    @property
+    def topic(self) -> str:
+        return f"party.{self.party}.actions"
+
+    def send(self, records: int, *, transactional: bool = False, partition: int = 0, commit: bool = True) -> None:
+        options = {"transactional_id": f"tx-{uuid.uuid4().hex}"} if transactional else {}
+        producer = KafkaProducer(**self.kafka.client_options(), **options)
+        if transactional:
+            producer.init_transactions()
+            producer.begin_transaction()
+        for _ in range(records):
+            producer.send(self.topic, b"x", partition=partition)
+        producer.flush()
+        if transactional and commit:
+            producer.commit_transaction()
+        elif transactional:
+            producer.abort_transaction()
+        producer.close()
+
+    def commit(self, offset: int, partition: int = 0, group: str | None = None) -> None:
+        consumer = KafkaConsumer(**self.kafka.client_options(), group_id=group or self.topic, enable_auto_commit=False)
+        consumer.assign([TopicPartition(self.topic, partition)])
+        consumer.commit({TopicPartition(self.topic, partition): OffsetAndMetadata(offset, "", -1)})
+        consumer.close()
+
+    def lags(self) -> dict[str, ReaderLag]:
+        with LagProbe(self.kafka) as probe:
+            return {one.group: one for one in probe.sample() if one.reader == f"party {self.party}"}
+
+    def lag(self) -> ReaderLag:
+        return self.lags()[self.topic]
+
+
+@pytest.fixture
+def world(kafka: KafkaConfig) -> Iterator[World]:
+    made = World(kafka, f"lag-{uuid.uuid4().hex[:8]}")
+    admin = KafkaAdminClient(**kafka.client_options())
+    configs = {"message.timestamp.type": "LogAppendTime"}
+    admin.create_topics({made.topic: {"num_partitions": 2, "replication_factor": 1, "configs": configs}})
+    yield made
+    admin.delete_topics([made.topic])
+    admin.close()
+
+
+def test_a_party_that_never_read_is_behind_by_everything(world: World) -> None:
+    """And an idle topic is at 0, not undefined."""
+    assert (world.lag().records, world.lag().seconds) == (0, 0.0)
+    world.send(3)
+    world.send(4, partition=1)
+    lag = world.lag()
+    assert lag.records == 7
+    assert [one.committed for one in lag.partitions] == [None, None]
+    assert 0 < lag.seconds < 60
+
+
+def test_transaction_markers_are_not_records(world: World) -> None:
+    """Committing the last record + 1 leaves the marker behind; that is no lag, nor are records of an aborted transaction."""
+    world.send(5, transactional=True)
+    world.send(2, transactional=True)
+    assert world.lag().records == 7
+    world.commit(5)
+    assert world.lag().records == 2
+    world.commit(8)
+    assert (world.lag().records, world.lag().seconds) == (0, 0.0)
+    world.send(3, transactional=True, commit=False)
+    assert (world.lag().records, world.lag().seconds) == (0, 0.0)
+
+
+def test_seconds_age_from_the_oldest_record_that_is_not_committed(world: World) -> None:
+    """Of two records a while apart, committing the first leaves the age of the second."""
+    world.send(1)
+    time.sleep(1.5)
+    world.send(1)
+    before = world.lag().seconds
+    world.commit(1)
+    after = world.lag().seconds
+    assert before >= 1.5
+    assert after <= before - 1.0
+
+
+def test_every_group_of_the_party_that_reads_its_actions_is_shown(world: World) -> None:
+    """Groups of others are not."""
+    world.send(2)
+    world.commit(1, group=f"party.{world.party}.soar")
+    world.commit(1, group="party.other.soar")
+    assert {group: one.records for group, one in world.lags().items()} == {
+        world.topic: 2,
+        f"party.{world.party}.soar": 1,
+    }
+
+
+def test_it_agrees_with_kafkas_own_tool(world: World) -> None:
+    """Where there are no transactions, both count the same; beyond 500 offsets too."""
+    world.send(700)
+    world.send(30, partition=1)
+    world.commit(3)
+    world.commit(29, partition=1)
+    command = [
+        "java",
+        "-Xmx128m",
+        "-cp",
+        f"{ensure_jars()}/*",
+        "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+        "--bootstrap-server",
+        world.kafka.bootstrap_servers,
+        "--describe",
+        "--group",
+        world.topic,
+    ]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rows = [line.split() for line in said.splitlines() if world.topic in line]
+    theirs = {int(row[2]): int(row[5]) for row in rows}
+    assert theirs == {one.partition: one.records for one in world.lag().partitions} == {0: 697, 1: 1}

@@ -1,5 +1,6 @@
 """`weaklink run STAGE`: one service in the foreground, until SIGTERM or Ctrl-C."""
 
+import os
 import signal
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -59,6 +60,9 @@ def run(
 
 
 def _run_columnar(stage: str, slot: str | None, settings: "Settings") -> None:
+    # A malformed event may make the Avro reader panic; it is caught, and its sender gets a reject. A backtrace for each would cost a
+    # thousand times the event, and drown the log.
+    os.environ["RUST_BACKTRACE"] = "0"
     import structlog
 
     from weaklink.stream.runner import Runner

@@ -1,0 +1,107 @@
+"""Snapshots: what is saved comes back, damage is noticed, and the newest sound one wins."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kafka import TopicPartition
+from polars.testing import assert_frame_equal
+
+from weaklink.errors import CheckpointError
+from weaklink.stream.checkpoint import Snapshot, SnapshotStore, decode, encode
+
+TP = TopicPartition("weaklink.links", 0)
+OTHER = TopicPartition("weaklink.links", 1)
+
+
+def snapshot(offset: int) -> Snapshot:
+    frames = {
+        "rows": pl.DataFrame(
+            {"a": [offset, None], "b": [b"x", b""], "c": pl.Series(["u", "v"], dtype=pl.Enum(["u", "v"]))}
+        ),
+        "empty": pl.DataFrame(schema={"n": pl.UInt64}),
+    }
+    return Snapshot({TP: offset, OTHER: offset + 1}, frames)
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.snapshot"))
+
+
+@given(
+    offsets=st.dictionaries(st.integers(0, 5), st.integers(0, 1 << 60)),
+    values=st.lists(st.none() | st.integers(0, 1 << 40)),
+)
+@settings(max_examples=50, deadline=None)
+def test_a_snapshot_comes_back_as_it_was(offsets: dict[int, int], values: list[int | None]) -> None:
+    """Encoding and decoding is the identity."""
+    frame = pl.DataFrame({"v": pl.Series(values, dtype=pl.Int64)})
+    found = decode(
+        encode(Snapshot({TopicPartition("t", number): offset for number, offset in offsets.items()}, {"f": frame}))
+    )
+    assert found.offsets == {TopicPartition("t", number): offset for number, offset in offsets.items()}
+    assert_frame_equal(found.frames["f"], frame)
+
+
+@given(st.data())
+@settings(max_examples=100, deadline=None)
+def test_any_damage_is_noticed(data: st.DataObject) -> None:
+    """A changed byte or a cut anywhere raises CheckpointError."""
+    whole = encode(snapshot(5))
+    at = data.draw(st.integers(0, len(whole) - 1))
+    changed = whole[:at] + bytes([whole[at] ^ data.draw(st.integers(1, 255))]) + whole[at + 1 :]
+    for broken in (changed, whole[:at]):
+        with pytest.raises(CheckpointError):
+            decode(broken)
+
+
+def test_the_newest_sound_one_wins(tmp_path: Path) -> None:
+    """A damaged newest is skipped for the one before; with all damaged there is none."""
+    store = SnapshotStore(str(tmp_path), "stage", 5)
+    for offset in (1, 2, 3):
+        store.save("unit", snapshot(offset))
+    limit = {TP: 100, OTHER: 100}
+    for expected in (3, 2, 1):
+        found = store.newest("unit", limit)
+        assert found is not None
+        assert found.offsets[TP] == expected
+        assert_frame_equal(found.frames["rows"], snapshot(expected).frames["rows"])
+        newest = files(tmp_path)[expected - 1]
+        newest.write_bytes(newest.read_bytes()[:-7])
+    assert store.newest("unit", limit) is None
+
+
+def test_one_beyond_the_committed_offsets_is_not_taken(tmp_path: Path) -> None:
+    """State must not be ahead of what the group has committed."""
+    store = SnapshotStore(str(tmp_path), "stage", 5)
+    for offset in (10, 20):
+        store.save("unit", snapshot(offset))
+    found = store.newest("unit", {TP: 15, OTHER: 15})
+    assert found is not None
+    assert found.offsets[TP] == 10
+    assert store.newest("unit", {TP: 15}) is None
+
+
+def test_only_the_last_few_are_kept_and_units_are_apart(tmp_path: Path) -> None:
+    """Old ones go; a unit with odd characters in its name has a folder of its own."""
+    store = SnapshotStore(tmp_path.as_uri(), "stage", 2)
+    for offset in range(5):
+        store.save("a/../b", snapshot(offset))
+    store.save("c", snapshot(9))
+    assert len(files(tmp_path)) == 3
+    assert not list(tmp_path.rglob("*.partial"))
+    found = store.newest("a/../b", {TP: 100, OTHER: 100})
+    assert found is not None
+    assert found.offsets[TP] == 4
+    assert store.newest("never", {TP: 100}) is None
+
+
+def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    """CheckpointError names the place."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match="file"):
+        SnapshotStore(str(tmp_path / "file"), "stage", 1).save("unit", snapshot(1))
+    with pytest.raises(CheckpointError, match="snapshot_url"):
+        SnapshotStore("nonsense://x", "stage", 1)

@@ -1,0 +1,149 @@
+"""Whole batches from kafka-python: what it relies on, which batches it gives, and what it makes of those that inflate too far."""
+
+import gzip
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from uuid import uuid4
+
+import cramjam
+import lz4.frame
+import pytest
+import zstandard
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+
+from tests.stream.counting import create_topics
+from weaklink.kafka_options import KafkaConfig
+from weaklink.stream import inflate
+from weaklink.stream.whole_batches import RecordBatch, read_whole_batches
+
+PLAIN = random.Random(1).randbytes(50_000) + bytes(100_000)
+
+
+def xerial(data: bytes) -> bytes:
+    """As Kafka's Java client writes snappy: a header, then blocks with their lengths."""
+    blocks = [bytes(cramjam.snappy.compress_raw(data[begin : begin + 32_768])) for begin in range(0, len(data), 32_768)]
+    return (
+        b"\x82SNAPPY\x00"
+        + (1).to_bytes(4, "big") * 2
+        + b"".join(len(block).to_bytes(4, "big") + block for block in blocks)
+    )
+
+
+COMPRESSED = {
+    "none": (inflate.NONE, PLAIN),
+    "gzip": (inflate.GZIP, gzip.compress(PLAIN)),
+    "snappy": (inflate.SNAPPY, bytes(cramjam.snappy.compress_raw(PLAIN))),
+    "snappy of Java": (inflate.SNAPPY, xerial(PLAIN)),
+    "lz4": (inflate.LZ4, lz4.frame.compress(PLAIN)),
+    "zstd": (inflate.ZSTD, zstandard.compress(PLAIN)),
+    "zstd streamed": (inflate.ZSTD, zstandard.ZstdCompressor(write_content_size=False).compress(PLAIN)),
+}
+
+
+@pytest.mark.parametrize(("codec", "data"), COMPRESSED.values(), ids=COMPRESSED.keys())
+def test_every_compression_is_inflated_up_to_the_limit(codec: int, data: bytes) -> None:
+    """Exactly at the limit it is read, one byte above it is not."""
+    assert bytes(inflate.inflate(codec, memoryview(data), len(PLAIN))) == PLAIN
+    with pytest.raises(inflate.BatchTooLarge):
+        inflate.inflate(codec, memoryview(data), len(PLAIN) - 1)
+
+
+@pytest.mark.parametrize(("codec", "data"), list(COMPRESSED.values())[1:], ids=list(COMPRESSED)[1:])
+def test_damaged_bytes_are_told_from_large_ones(codec: int, data: bytes) -> None:
+    """Whatever is cut off or changed, the answer is other bytes or BatchDamaged or BatchTooLarge, never another exception."""
+    generator = random.Random(2)
+    for _ in range(200):
+        broken = bytearray(data[: generator.randrange(len(data))])
+        if broken:
+            broken[generator.randrange(len(broken))] ^= 0xFF
+        with suppress(inflate.BatchDamaged, inflate.BatchTooLarge):
+            assert bytes(inflate.inflate(codec, memoryview(bytes(broken)), 1 << 20)) != PLAIN
+
+
+@contextmanager
+def reading(kafka: KafkaConfig, topic: str, inflated_bytes_max: int = 1 << 20) -> Iterator[KafkaConsumer]:
+    consumer = KafkaConsumer(
+        **kafka.client_options(),
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+    read_whole_batches(consumer, inflated_bytes_max)
+    consumer.assign([TopicPartition(topic, 0)])
+    try:
+        yield consumer
+    finally:
+        consumer.close()
+
+
+def read_to_end(consumer: KafkaConsumer, topic: str) -> list[RecordBatch]:
+    tp = TopicPartition(topic, 0)
+    end = consumer.end_offsets([tp])[tp]
+    batches: list[RecordBatch] = []
+    while consumer.position(tp) < end:
+        for found in consumer.poll(timeout_ms=200).values():
+            batches += found
+    return batches
+
+
+@pytest.fixture
+def topic(kafka: KafkaConfig) -> str:
+    name = f"whole-{uuid4().hex[:8]}"
+    create_topics(kafka, [name], partitions=1)
+    return name
+
+
+@pytest.mark.kafka
+def test_batches_come_whole_without_markers_and_aborted_ones(kafka: KafkaConfig, topic: str) -> None:
+    """Committed batches only, each once, with the offsets and counts that the broker gave them."""
+    producer = KafkaProducer(**kafka.client_options(), transactional_id=topic, linger_ms=100)
+    producer.init_transactions()
+    for number, commit in enumerate((True, False, True, False)):
+        producer.begin_transaction()
+        for one in range(3):
+            producer.send(topic, f"{number} {one}".encode())
+        producer.flush()
+        producer.commit_transaction() if commit else producer.abort_transaction()
+    producer.close()
+    with reading(kafka, topic) as consumer:
+        batches = read_to_end(consumer, topic)
+        assert consumer.position(TopicPartition(topic, 0)) == 16
+    assert [(batch.base_offset, batch.last_offset, batch.records_count) for batch in batches] == [(0, 2, 3), (8, 10, 3)]
+    assert b"0 2" in bytes(batches[0].payload)
+    assert b"2 0" in bytes(batches[1].payload)
+    assert all(batch.log_append_time and batch.max_timestamp_ms > 1_600_000_000_000 for batch in batches)
+
+
+@pytest.mark.kafka
+def test_a_seek_into_a_batch_clips_it(kafka: KafkaConfig, topic: str) -> None:
+    """The batch comes whole, and says from which offset it is the reader's."""
+    producer = KafkaProducer(**kafka.client_options(), linger_ms=200)
+    for number in range(10):
+        producer.send(topic, str(number).encode())
+    producer.close()
+    with reading(kafka, topic) as consumer:
+        consumer.seek(TopicPartition(topic, 0), 4)
+        (batch,) = read_to_end(consumer, topic)
+    assert (batch.base_offset, batch.begin, batch.end, batch.is_clipped) == (0, 4, 10, True)
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("compression", ["gzip", "lz4", "zstd"])
+def test_a_batch_beyond_the_limit_is_named_and_not_lost(kafka: KafkaConfig, topic: str, compression: str) -> None:
+    """It comes without payload, with its size and hash; its neighbours come as ever."""
+    for size in (10, 2 << 20, 10):
+        producer = KafkaProducer(
+            **kafka.client_options(), compression_type=compression, max_request_size=8 << 20, batch_size=4 << 20
+        )
+        producer.send(topic, bytes(size))
+        producer.close()
+    with reading(kafka, topic) as consumer:
+        batches = read_to_end(consumer, topic)
+    assert [batch.refusal is not None for batch in batches] == [False, True, False]
+    refusal = batches[1].refusal
+    assert refusal is not None
+    assert refusal.too_large
+    assert len(refusal.sha256) == 64
+    assert batches[1].payload == b""
+    assert (batches[1].base_offset, batches[1].records_count) == (1, 1)

@@ -24,10 +24,12 @@ def demo(  # noqa: PLR0917  # typer passes options by name
     from rich.console import Console
 
     from weaklink.sim.demo import DemoOptions, run_demo
+    from weaklink.sim.services import interruptible
 
     console = Console()
     try:
-        run_demo(DemoOptions(folder, events, seed, seconds, world, kill, keep), console)
+        with interruptible():
+            run_demo(DemoOptions(folder, events, seed, seconds, world, kill, keep), console)
     except KeyboardInterrupt:
         console.print("stopped")
         raise typer.Exit(130) from None

@@ -23,7 +23,7 @@ from weaklink.partner.publisher import Publisher
 from weaklink.partner.tokens import LocalTokeniser
 from weaklink.settings import Settings
 from weaklink.sim.backlog import BacklogReader
-from weaklink.sim.loop import ClosedLoop
+from weaklink.sim.loop import ClosedLoop, EventClock
 from weaklink.sim.outcome import read_outcome
 from weaklink.sim.parties import Ground, SimulatedParty
 from weaklink.sim.presets import preset, scaled
@@ -128,8 +128,9 @@ def _close_loop(options: DemoOptions, world: World, pipeline: Pipeline, console:
     with ExitStack() as stack:
         backlog = stack.enter_context(closing(BacklogReader(pipeline.kafka, pipeline.members)))
         watch = stack.enter_context(closing(CampaignWatch(pipeline.kafka)))
-        publisher, parties = stack.enter_context(_parties(options, world, pipeline.kafka))
-        loop = ClosedLoop(world, parties, ground, backlog, publisher)
+        clock = EventClock(world.spec.start_us)
+        publisher, parties = stack.enter_context(_parties(options, world, pipeline.kafka, clock))
+        loop = ClosedLoop(world, parties, ground, backlog, publisher, clock)
         progress = stack.enter_context(Progress(console, pipeline.services, lambda: _rows(loop, parties, watch)))
 
         def each_slice() -> None:
@@ -159,14 +160,17 @@ def _rows(loop: ClosedLoop, parties: list[SimulatedParty], watch: CampaignWatch)
 
 @contextmanager
 def _parties(
-    options: DemoOptions, world: World, kafka: KafkaConfig
+    options: DemoOptions, world: World, kafka: KafkaConfig, clock: EventClock
 ) -> Iterator[tuple[Publisher, list[SimulatedParty]]]:
     """The simulated parties on one producer: on a laptop, twelve would only cost memory."""
     config = PartnerConfig(state_folder=options.folder / "data" / "partner")
     with Publisher(kafka, config) as publisher:
         parties = [
             SimulatedParty(
-                i, spec, WeaklinkClient(spec.id, kafka, config, kind=spec.kind, publisher=publisher), world.seed
+                i,
+                spec,
+                WeaklinkClient(spec.id, kafka, config, kind=spec.kind, publisher=publisher, clock=clock),
+                world.seed,
             )
             for i, spec in enumerate(world.spec.parties)
         ]

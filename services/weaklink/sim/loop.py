@@ -7,6 +7,7 @@ of a queue before it.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
@@ -23,12 +24,25 @@ from weaklink.sim.worlds import World
 
 _SLICE_US: Final = HOUR_US // 2
 _BACKLOG_LOOK_SECONDS: Final = 0.5
-_EVENTS_BEHIND_MAX: Final = 4_000
-_MESSAGES_BEHIND_MAX: Final = 400
+_HOURS_BEHIND_MAX: Final = 5.0
+"""Events that ingest may be behind, as the event time that they span on average."""
+_MESSAGES_BEHIND_MAX: Final = 48
+"""Chunks, decisions and receipts that the later stages may be behind: some transactions' worth."""
 _DRAINED_LOOKS: Final = 4
 _HISTORY_SLICES: Final = 60
 _NEED_AN_ACCOUNT: Final = ("ApiUsage", "PaymentAttempt", "AddressLease")
 """What an account that was taken away can no longer do."""
+
+
+@dataclass
+class EventClock:
+    """The loop's event time, as the parties' clock: it stamps their receipts, or the pipeline's event time would jump to today."""
+
+    now_us: int
+
+    def __call__(self) -> datetime:
+        """The event time now."""
+        return datetime.fromtimestamp(self.now_us / 1e6, UTC)
 
 
 @dataclass
@@ -46,21 +60,23 @@ class LoopState:
 class ClosedLoop:
     """Runs a world to its end. `seconds` is the wall time to take at least; a slower pipeline takes longer."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  # what a loop connects, once
         self,
         world: World,
         parties: Sequence[SimulatedParty],
         ground: Ground,
         backlog: BacklogReader,
         publisher: Publisher,
+        clock: EventClock,
     ) -> None:
         self.world, self.ground, self._parties = world, ground, parties
-        self._backlog, self._publisher = backlog, publisher
+        self._backlog, self._publisher, self._clock = backlog, publisher, clock
         self._writer = EventWriter(
             world.accounts, ground.tokens, bytes(np.random.default_rng([world.seed, 10]).bytes(8))
         )
         self._faults = Faults(world.seed)
         self._looked = 0.0
+        self._events_behind_max = max(200, int(len(world.benign) / (world.spec.days * 24) * _HOURS_BEHIND_MAX))
         self.state = LoopState(world.spec.start_us, exchanges=dict.fromkeys((o.spec.name for o in world.operators), 0))
 
     def run(self, seconds: float, each_slice: Callable[[], None]) -> None:
@@ -99,7 +115,7 @@ class ClosedLoop:
         part = self._enforced(part)
         self._count(part)
         self._publish(part)
-        self.state.now_us = end_us
+        self.state.now_us = self._clock.now_us = end_us
 
     def _enforced(self, events: pl.DataFrame) -> pl.DataFrame:
         """What still happens: a dead account uses, pays and leases nothing; a throttled honest one uses less."""
@@ -136,7 +152,7 @@ class ClosedLoop:
             check(self._parties)
             self.state.backlog = behind = self._backlog.read()
             self._looked = time.monotonic()
-            if behind.events <= _EVENTS_BEHIND_MAX and behind.downstream <= _MESSAGES_BEHIND_MAX:
+            if behind.events <= self._events_behind_max and behind.downstream <= _MESSAGES_BEHIND_MAX:
                 return
             each_slice()
             time.sleep(0.1)
@@ -149,12 +165,11 @@ class ClosedLoop:
     def _drain(self, each_slice: Callable[[], None]) -> None:
         """Event time stands still: wait until everything published is handled and every action is answered."""
         self.state.phase = "drain"
-        quiet = 0
+        quiet, late_us = 0, self.state.now_us
         while quiet < _DRAINED_LOOKS:
+            late_us += DAY_US  # nothing new happens meanwhile: what would be due later is done now
             for party in self._parties:
-                party.act(
-                    self.state.now_us + 2 * DAY_US, self.ground
-                )  # nothing new happens: what is due later is answered now
+                party.act(late_us, self.ground)
             self._publisher.flush()
             check(self._parties)
             self.state.backlog = self._backlog.read()

@@ -8,17 +8,7 @@ from rich.table import Table
 
 from weaklink.sim.spec import DAY_US
 
-_TEXT_COLUMNS: Final = ("campaign", "weak links acted on")
-_NUMBER_COLUMNS: Final = (
-    "began",
-    "found",
-    "accounts found",
-    "missed",
-    "exchanges without",
-    "with Weaklink",
-    "prevented",
-    "plan cuts",
-)
+_COLUMNS: Final = ("campaign", "began", "found", "accounts", "missed", "exchanges without", "with", "prevented")
 _NEXT: Final = """
 Where to look next
   {folder}/summary.json, details.json   these figures
@@ -34,13 +24,12 @@ def print_summary(
 ) -> None:
     """Per campaign what was found and prevented, the whole, the collateral, and where to look next."""
     table = Table(title="Campaigns", title_justify="left")
-    for name in _TEXT_COLUMNS + _NUMBER_COLUMNS:
-        table.add_column(name, justify="right" if name in _NUMBER_COLUMNS else "left")
+    for name in _COLUMNS:
+        table.add_column(name, justify="left" if name == "campaign" else "right")
     for score in details["campaigns"]:
         free, made = score["exchanges_without"], score["exchanges_with"]
         table.add_row(
             score["operator"],
-            ", ".join(f"{count} {measure}" for measure, count in score["weak_links"].items()) or "-",
             _day(score["began_us"], start_us),
             _day(score["detected_us"], start_us),
             f"{score['found']:,} of {score['accounts']:,}",
@@ -48,9 +37,15 @@ def print_summary(
             f"{free:,}",
             f"{made:,}",
             f"{1 - made / free:.0%}" if free else "-",
-            f"{score['plan_cut_share']:.0%} (gap {score['plan_gap']:.1%})",
         )
     console.print(table)
+    for score in details["campaigns"]:
+        measures = ", ".join(f"{count} {measure}" for measure, count in score["weak_links"].items()) or "none"
+        console.print(
+            f"{score['operator']:<12}weak links: {measures}; the plan cuts {score['plan_cut_share']:.0%} of its volume, gap {score['plan_gap']:.1%}",
+            soft_wrap=True,
+            highlight=False,
+        )
     for name, line in _lines(summary, details).items():
         console.print(f"{name:<12}{line}", soft_wrap=True, highlight=False)
     console.print(_NEXT.format(folder=folder), soft_wrap=True, highlight=False)

@@ -27,6 +27,8 @@ from weaklink.ops.broker import LocalCluster
 _COMMAND: Final = (sys.executable, "-c", "from weaklink.cli.main import main; main()")
 _SLOT: Final = "local"
 """A stable name of the one worker of each stage: its restart aborts at once what a killed one left open."""
+_PATIENT: Final = {"broker.session.timeout.ms": "30000"}
+"""There is one broker and nobody to fail over to: a busy machine must not make it count as gone."""
 _WATCH_SECONDS: Final = 0.5
 _STOP_SECONDS: Final = 15
 _LIVED_SECONDS: Final = 5
@@ -172,7 +174,7 @@ def cluster(folder: Path) -> Iterator[Broker]:
 
         yield Broker(load_settings().kafka, {})
         return
-    with LocalCluster(folder) as local:
+    with LocalCluster(folder, extra_properties=_PATIENT) as local:
         yield Broker(local.kafka, {"broker": local.pid(1)})
 
 
@@ -190,6 +192,21 @@ def service_environment(kafka: KafkaConfig, data_folder: Path) -> dict[str, str]
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the block as Ctrl-C does, so that what it started is stopped. Main thread only."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def tail(path: Path) -> str:

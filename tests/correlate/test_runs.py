@@ -69,7 +69,7 @@ def fold(chunks: list[list[naive.Use]], config: CorrelateConfig = CONFIG) -> tup
     return state, [state.add(naive.frame(chunk)) for chunk in chunks]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(streams(), st.lists(st.integers(0, 100), max_size=12))
 def test_state_and_members_are_those_of_plain_dicts(stream: list[naive.Use], at: list[int]) -> None:
     state, emitted = fold(cut(stream, at))
@@ -80,7 +80,7 @@ def test_state_and_members_are_those_of_plain_dicts(stream: list[naive.Use], at:
     assert members == naive.shared_members(stream, CONFIG)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(streams(), st.lists(st.integers(0, 100), max_size=6), st.lists(st.integers(0, 100), max_size=6), st.randoms())
 def test_order_and_cuts_do_not_matter(stream: list[naive.Use], at: list[int], other: list[int], random: Any) -> None:
     shuffled = list(stream)
@@ -95,7 +95,7 @@ def test_order_and_cuts_do_not_matter(stream: list[naive.Use], at: list[int], ot
     assert first == second
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(streams(), st.lists(st.integers(0, 100), max_size=12))
 def test_each_emission_is_the_episode_as_it_stood(stream: list[naive.Use], at: list[int]) -> None:
     state, seen = LinkRuns(CONFIG), list[naive.Use]()
@@ -112,7 +112,7 @@ def test_each_emission_is_the_episode_as_it_stood(stream: list[naive.Use], at: l
         assert {member(row) for row in rows} >= naive.shared_members(seen, CONFIG) - before
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(streams(), st.lists(st.integers(0, 100), max_size=6), st.integers(0, 40))
 def test_snapshot_then_restore_is_the_identity(stream: list[naive.Use], at: list[int], hour: int) -> None:
     chunks = cut(stream, at)
@@ -129,7 +129,7 @@ def test_snapshot_then_restore_is_the_identity(stream: list[naive.Use], at: list
     assert_frame_equal(links_of(restored), links_of(state))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(streams(), st.lists(st.integers(0, 100), max_size=6), st.integers(0, 40))
 def test_expiry_drops_exactly_what_is_outlived_and_late_uses_of_it_are_ignored(
     stream: list[naive.Use], at: list[int], hour: int

@@ -38,7 +38,7 @@ def rows(messages: list[Message]) -> pl.DataFrame:
     return pl.concat([pl.DataFrame(schema=SHARED), *(from_chunk(one.value, SHARED) for one in messages)])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(streams(6), min_size=1, max_size=8), st.sets(st.integers(1, 8)), st.sampled_from(["append", "event"]))
 def test_how_chunks_are_polled_changes_nothing(log: list[list[naive.Use]], cuts: set[int], clock: str) -> None:
     """Nor does a snapshot, a restore and a silent replay in the middle."""

@@ -69,7 +69,7 @@ def test_a_template_with_other_names_and_numbers_in_it_meets() -> None:
 
 
 @given(st.text(min_size=1).filter(lambda text: any(character.isalnum() for character in text)))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_case_spacing_and_punctuation_do_not_matter(text: str) -> None:
     assert prompt_bands(text) == prompt_bands(f"  {text} !\n")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.partner.conftest import TOKENISER
 
@@ -138,6 +138,7 @@ JSON = st.recursive(
         st.sampled_from(["account", "identifiers", "occurred_at", "end_user", "event_id", "requests", "x"]), JSON
     )
 )
+@settings(deadline=None)
 def test_whatever_a_row_holds_it_is_an_event_that_can_be_written_or_a_record_error(fields: dict[str, Any]) -> None:
     try:
         event = event_of(row(**fields), BUILDER, 1)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weaklink.errors import ConfigurationError, RecordError
@@ -69,6 +69,7 @@ def test_an_address_has_one_form_and_ipv6_is_cut_to_its_subscriber(raw: str, for
 
 
 @given(st.integers(1, 2**64 - 1), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
+@settings(deadline=None)
 def test_hosts_of_one_ipv6_subscriber_are_one(subscriber: int, host: int, other: int) -> None:
     one, two = (ipaddress.IPv6Address(subscriber << 64 | suffix) for suffix in (host, other))
     assert normalise.ip(str(one)) == normalise.ip(two.exploded)
@@ -103,6 +104,7 @@ def test_a_card_number_is_told_from_a_processors_fingerprint_by_its_check_digit(
 
 
 @given(st.text("0123456789", min_size=11, max_size=18))
+@settings(deadline=None)
 def test_exactly_one_check_digit_passes_luhn(digits: str) -> None:
     assert sum(normalise.passes_luhn(digits + check) for check in "0123456789") == 1
 
@@ -121,6 +123,7 @@ def test_devices_and_organisations_and_codes_have_one_form() -> None:
 
 
 @given(st.sampled_from(list(IdentifierKind)), st.text(max_size=60))
+@settings(deadline=None)
 def test_every_value_gives_well_formed_tokens_or_a_record_error(kind: IdentifierKind, value: str) -> None:
     try:
         tokens = SHARED.tokens(kind, value)

@@ -23,6 +23,8 @@ _REASON_BY_TYPE = {
     "too_long": reasons.TOO_MANY_IDENTIFIERS,
     "greater_than_equal": reasons.NEGATIVE_COUNT,
     "value_error": reasons.BAD_TEXT,
+    "too_old": reasons.TOO_OLD,
+    "in_the_future": reasons.IN_THE_FUTURE,
     "string_too_short": reasons.BAD_TEXT,
     "string_too_long": reasons.BAD_TEXT,
 }

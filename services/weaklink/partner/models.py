@@ -1,13 +1,15 @@
 """The records that a party publishes and receives, as frozen pydantic models with ingest's own rules.
 
-What a model accepts, ingest accepts (but for age limits, which depend on the time of arrival); what it refuses would come back as a reject.
+What a model accepts, ingest accepts too, but for age limits, which depend on the time of arrival; what it refuses would come back as a reject.
+A test holds the two sets of rules together.
 """
 
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from weaklink.partner.symbols import (
     ActionState,
@@ -29,6 +31,8 @@ TEXT_CHARACTERS_MAX: Final = 256
 _KNOWN_KINDS: Final = frozenset(IdentifierKind)
 _INT_MAX: Final = 2**31 - 1
 _LONG_MAX: Final = 2**63 - 1
+_TIME_MIN: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_TIME_END: Final = _TIME_MIN + timedelta(days=2**16)
 
 
 def _plain_text(value: str) -> str:
@@ -49,10 +53,21 @@ def _end_user_token(value: bytes) -> bytes:
     return value
 
 
+def _storable_time(value: datetime) -> datetime:
+    # Ingest numbers the days of addresses in 16 bits.
+    if value < _TIME_MIN:
+        raise PydanticCustomError("too_old", "lies before 1970")
+    if value >= _TIME_END:
+        raise PydanticCustomError("in_the_future", "lies further ahead than can be kept")
+    return value
+
+
 Token = Annotated[bytes, AfterValidator(_token)]
 EndUserToken = Annotated[Token, AfterValidator(_end_user_token)]
 Text = Annotated[str, Field(min_length=1, max_length=TEXT_CHARACTERS_MAX), AfterValidator(_plain_text)]
+OptionalText = Annotated[str, Field(max_length=TEXT_CHARACTERS_MAX), AfterValidator(_plain_text)]
 Account = Annotated[str, Field(min_length=1, max_length=ACCOUNT_CHARACTERS_MAX), AfterValidator(_plain_text)]
+Time = Annotated[AwareDatetime, AfterValidator(_storable_time)]
 Int = Annotated[int, Field(ge=0, le=_INT_MAX)]
 Long = Annotated[int, Field(ge=0, le=_LONG_MAX)]
 
@@ -64,7 +79,7 @@ class Event(BaseModel):
     record: ClassVar[str]
 
     event_id: Annotated[bytes, Field(min_length=16, max_length=16)] = Field(default_factory=lambda: uuid.uuid4().bytes)
-    occurred_at: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
+    occurred_at: Time = Field(default_factory=lambda: datetime.now(UTC))
 
     def values(self) -> dict[str, Any]:
         """The fields as plain values for the codec."""
@@ -109,7 +124,7 @@ class AddressLease(AccountEvent):
 
     record: ClassVar[str] = "AddressLease"
 
-    released_at: AwareDatetime | None = None
+    released_at: Time | None = None
 
     @model_validator(mode="after")
     def _interval(self) -> Self:
@@ -123,7 +138,7 @@ class PaymentAttempt(AccountEvent):
 
     record: ClassVar[str] = "PaymentAttempt"
 
-    merchant: Text | None = None
+    merchant: OptionalText | None = None
     outcome: Outcome
     instrument: Instrument
 
@@ -142,7 +157,7 @@ class ModelReleased(Event):
     record: ClassVar[str] = "ModelReleased"
 
     model: Text
-    released_at: AwareDatetime
+    released_at: Time
 
 
 class ActionReceipt(Event):
@@ -153,8 +168,8 @@ class ActionReceipt(Event):
     action_id: Text
     revision: Annotated[int, Field(ge=1, le=_INT_MAX)]
     status: ReceiptStatus
-    reason: Text | None = None
-    note: Text | None = None
+    reason: OptionalText | None = None
+    note: OptionalText | None = None
 
 
 EVENT_MODELS: Final[dict[str, type[Event]]] = {

@@ -1,7 +1,32 @@
 """Commands of the group replay."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
+    app.command("replay")(replay)
+
+
+def replay(
+    data: Annotated[
+        Path, typer.Argument(help="Folder with *_events.parquet, and *_labels.parquet where the truth is known.")
+    ],
+    folder: Annotated[Path, typer.Option(help="Where logs and summary.json go.")] = Path("build/replay"),
+) -> None:
+    """Real events through a running pipeline under event time: the campaigns and actions that come of them."""
+    from rich.console import Console
+
+    from weaklink.sim.replay import run_replay
+    from weaklink.sim.services import interruptible
+
+    console = Console()
+    try:
+        with interruptible():
+            run_replay(data, folder, console)
+    except KeyboardInterrupt:
+        console.print("stopped")
+        raise typer.Exit(130) from None

@@ -14,21 +14,21 @@ _MARKERS_MAX: Final = 2
 """A transaction's end marker occupies an offset that no commit may count: so much per partition is no backlog."""
 
 
+_TO_DETECT: Final = frozenset({topology.LINKS, topology.ACTIVITY, topology.SHARED, topology.DECISIONS})
+
+
 @dataclass(frozen=True, slots=True)
 class Backlog:
     """Messages not yet consumed, by stage."""
 
     messages: dict[str, int]
+    to_detect: int
+    """Messages that lie between an event and the action that it tips, beyond ingest: not answers, which delay nothing."""
 
     @property
     def events(self) -> int:
         """Events that ingest has not yet taken."""
         return self.messages["ingest"]
-
-    @property
-    def downstream(self) -> int:
-        """Messages that any later stage has not yet taken."""
-        return sum(count for stage, count in self.messages.items() if stage != "ingest")
 
 
 class BacklogReader:
@@ -42,6 +42,7 @@ class BacklogReader:
     def read(self) -> Backlog:
         """The backlog now."""
         messages: dict[str, int] = {}
+        to_detect = 0
         for stage in topology.STAGES:
             topics = [name for name in stage.reads if name != topology.PARTY_EVENTS]
             if topology.PARTY_EVENTS in stage.reads:
@@ -53,9 +54,11 @@ class BacklogReader:
             ]
             ends = self._consumer.end_offsets(partitions)
             committed = self._committed(stage.group)
-            behind = (ends[one] - committed.get(one, 0) for one in partitions)
-            messages[stage.name] = sum(count for count in behind if count > _MARKERS_MAX)
-        return Backlog(messages)
+            behind = {one: ends[one] - committed.get(one, 0) for one in partitions}
+            behind = {one: count for one, count in behind.items() if count > _MARKERS_MAX}
+            messages[stage.name] = sum(behind.values())
+            to_detect += sum(count for one, count in behind.items() if one.topic in _TO_DETECT)
+        return Backlog(messages, to_detect)
 
     def close(self) -> None:
         """Leave the broker."""

@@ -1,6 +1,5 @@
 """The demo: the whole of Weaklink on a local broker, with simulated parties and operators around it."""
 
-import json
 import os
 import random
 import shutil
@@ -23,6 +22,7 @@ from weaklink.partner.publisher import Publisher
 from weaklink.partner.tokens import LocalTokeniser
 from weaklink.settings import Settings
 from weaklink.sim.backlog import BacklogReader
+from weaklink.sim.files import write_json
 from weaklink.sim.loop import ClosedLoop, EventClock
 from weaklink.sim.outcome import read_outcome
 from weaklink.sim.parties import Ground, SimulatedParty
@@ -206,8 +206,3 @@ def _audit(services: Services, environment: dict[str, str]) -> dict[str, Any]:
         check=False,
     )
     return {"passed": run.returncode == 0, "said": (run.stdout + run.stderr).strip().splitlines()[-_AUDIT_LINES:]}
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """One JSON document, readable."""
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -27,7 +27,7 @@ _BACKLOG_LOOK_SECONDS: Final = 0.5
 _HOURS_BEHIND_MAX: Final = 5.0
 """Events that ingest may be behind, as the event time that they span on average."""
 _MESSAGES_BEHIND_MAX: Final = 48
-"""Chunks, decisions and receipts that the later stages may be behind: some transactions' worth."""
+"""Chunks and decisions that the later stages may be behind: some transactions' worth."""
 _DRAINED_LOOKS: Final = 4
 _HISTORY_SLICES: Final = 60
 _NEED_AN_ACCOUNT: Final = ("ApiUsage", "PaymentAttempt", "AddressLease")
@@ -152,7 +152,7 @@ class ClosedLoop:
             check(self._parties)
             self.state.backlog = behind = self._backlog.read()
             self._looked = time.monotonic()
-            if behind.events <= self._events_behind_max and behind.downstream <= _MESSAGES_BEHIND_MAX:
+            if behind.events <= self._events_behind_max and behind.to_detect <= _MESSAGES_BEHIND_MAX:
                 return
             each_slice()
             time.sleep(0.1)

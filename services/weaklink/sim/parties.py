@@ -74,7 +74,7 @@ class SimulatedParty:
         self.answered = 0
         self.error: BaseException | None = None
         self._random = np.random.default_rng([seed, 9, index])
-        self._inbox: queue.SimpleQueue[EnforcementAction] = queue.SimpleQueue()
+        self.inbox: queue.SimpleQueue[EnforcementAction] = queue.SimpleQueue()
         self._due: list[tuple[int, EnforcementAction, bool]] = []
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._read, name=f"actions-{spec.id}", daemon=True)
@@ -91,8 +91,8 @@ class SimulatedParty:
 
     def act(self, now_us: int, ground: Ground) -> None:
         """Carry out what is due at this event time, and answer."""
-        while not self._inbox.empty():
-            self._due.append((now_us + int(self.spec.reaction_hours * HOUR_US), self._inbox.get(), False))
+        while not self.inbox.empty():
+            self._due.append((now_us + int(self.spec.reaction_hours * HOUR_US), self.inbox.get(), False))
         ripe = [one for one in self._due if one[0] <= now_us]
         self._due = [one for one in self._due if one[0] > now_us]
         for _, action, complaint in ripe:
@@ -104,7 +104,7 @@ class SimulatedParty:
     @property
     def waiting(self) -> int:
         """Actions received and not yet carried out."""
-        return len(self._due) + self._inbox.qsize()
+        return len(self._due) + self.inbox.qsize()
 
     def _carry_out(self, action: EnforcementAction, now_us: int, ground: Ground) -> None:
         tokens, taken = ground.tokens, ground.taken
@@ -180,7 +180,7 @@ class SimulatedParty:
                 while not self._stopping.is_set():
                     for received in subscription.poll(_POLL_SECONDS):
                         self.received += 1
-                        self._inbox.put(received.action)
+                        self.inbox.put(received.action)
         except BaseException as error:  # kept for the loop's thread, which raises it
             self.error = error
 

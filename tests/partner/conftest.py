@@ -60,12 +60,18 @@ class Member:
         producer.close()
 
 
-@pytest.fixture
-def member(kafka: KafkaConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Member:
-    """A lab with two event partitions; commands find the same broker by the environment."""
+@pytest.fixture(scope="session")
+def provisioned(kafka: KafkaConfig) -> Settings:
+    """The internal topics, made once."""
     settings = Settings(kafka=kafka)
     provision(settings)
-    party = add_party(settings, Party(id=f"t-{uuid.uuid4().hex[:12]}", kind=PartyKind.LAB))
+    return settings
+
+
+@pytest.fixture
+def member(kafka: KafkaConfig, provisioned: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Member:
+    """A lab with two event partitions; commands find the same broker by the environment."""
+    party = add_party(provisioned, Party(id=f"t-{uuid.uuid4().hex[:12]}", kind=PartyKind.LAB))
     monkeypatch.setenv("WEAKLINK_KAFKA__BOOTSTRAP_SERVERS", kafka.bootstrap_servers)
     monkeypatch.setenv("WEAKLINK_PARTNER__STATE_FOLDER", str(tmp_path / "state"))
     return Member(party, kafka, PartnerConfig(state_folder=tmp_path / "state"))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from weaklink.kafka_options import KafkaConfig
     from weaklink.partner.actions import ActionSubscription, ReceivedAction
     from weaklink.partner.builder import EventBuilder
+    from weaklink.partner.classify import Hints
     from weaklink.partner.client import Delivered, DeliveryError, WeaklinkClient
     from weaklink.partner.config import PartnerConfig
     from weaklink.partner.models import (
@@ -47,6 +48,7 @@ _HOMES: Final = {
     "EVENT_MODELS": "weaklink.partner.models",
     "EnforcementAction": "weaklink.partner.models",
     "Event": "weaklink.partner.models",
+    "Hints": "weaklink.partner.classify",
     "EventBuilder": "weaklink.partner.builder",
     "KafkaConfig": "weaklink.kafka_options",
     "LocalTokeniser": "weaklink.partner.tokens",
@@ -72,6 +74,7 @@ __all__ = [
     "EnforcementAction",
     "Event",
     "EventBuilder",
+    "Hints",
     "KafkaConfig",
     "LocalTokeniser",
     "ModelReleased",

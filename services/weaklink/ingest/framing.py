@@ -92,20 +92,18 @@ class SchemaRegistry:
             try:
                 for version in self._get(f"subjects/{quote(subject, safe='')}/versions"):
                     entry = self._get(f"subjects/{quote(subject, safe='')}/versions/{int(version)}")
-                    if (
-                        int(entry["id"]) not in self._listing.layouts
-                        and len(self._listing.layouts) < self._config.ids_max
-                    ):
-                        self._listing.layouts[int(entry["id"])] = _layout_of(entry["schema"])
+                    self._take(subject, int(entry["id"]), entry["schema"])
             except (urllib.error.URLError, OSError, ValueError, KeyError, TypeError) as error:
-                _log.error(
-                    "schema_registry_unreachable",
-                    subject=subject,
-                    error=str(error),
-                    meaning="messages with ids not seen so far are rejected",
-                )
-            except SchemaError as error:
-                _log.error("registered_schema_not_readable", subject=subject, error=str(error))
+                meaning = "messages with ids not seen so far are rejected"
+                _log.error("schema_registry_unreachable", subject=subject, error=str(error), meaning=meaning)
+
+    def _take(self, subject: str, schema_id: int, text: str) -> None:
+        if schema_id in self._listing.layouts or len(self._listing.layouts) >= self._config.ids_max:
+            return
+        try:
+            self._listing.layouts[schema_id] = _layout_of(text)
+        except SchemaError as error:
+            _log.error("registered_schema_not_readable", subject=subject, id=schema_id, error=str(error))
 
     def _get(self, path: str) -> Any:
         url = f"{str(self._config.url).rstrip('/')}/{path}"

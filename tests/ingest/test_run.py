@@ -1,0 +1,21 @@
+"""`weaklink run` knows its stages."""
+
+import pytest
+from typer.testing import CliRunner
+
+from weaklink import topology
+from weaklink.cli.main import app
+from weaklink.cli.run import COLUMNAR, FAUST
+from weaklink.errors import ConfigurationError
+
+
+def test_every_stage_of_the_topology_can_be_run() -> None:
+    """The table of stages and the table of what is run hold the same names, by runtime."""
+    assert {spec.name for spec in topology.STAGES if spec.runtime == "columnar"} == COLUMNAR.keys()
+    assert {spec.name for spec in topology.STAGES if spec.runtime == "faust"} == FAUST.keys()
+
+
+def test_an_unknown_stage_is_said() -> None:
+    """With the names that there are."""
+    with pytest.raises(ConfigurationError, match="ingest, correlate, campaigns, enforce"):
+        CliRunner().invoke(app, ["run", "nonsense"], catch_exceptions=False)

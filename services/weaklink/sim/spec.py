@@ -113,7 +113,7 @@ class OperatorSpec(BaseModel):
     ban_per_day: float = 0.015
     """Chance that the account's own party finds and closes it without Weaklink."""
     replacement_hours: float = 8.0
-    fresh_cards_per_day: float = 8.0
+    fresh_cards_per_day: float = 4.0
     """How many new cards it can buy."""
     pivot_share: float = 0.6
     """Accounts that move to a new model within 24 h of its release."""

@@ -19,7 +19,7 @@ HOUR_US = 3_600_000_000
 
 def events_of(folder: Path, frame: pl.DataFrame) -> pl.DataFrame:
     table, _ = read_table([written(folder, frame)])
-    return tokenise(table, LocalTokeniser.throwaway(), lambda _: None).events
+    return tokenise(table, LocalTokeniser.throwaway(), lambda *_: None).events
 
 
 def test_a_tick_equals_the_fold_of_its_events_alone(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_a_party_of_two_kinds_is_one_clear_error(tmp_path: Path) -> None:
 def test_rows_are_accepted_rejected_or_duplicates_and_nothing_else(tmp_path: Path) -> None:
     frame = pl.concat([history(), history().head(5), pl.DataFrame([good(account="")], schema=COLUMNS)])
     events, rejects = read_table([written(tmp_path, frame)])
-    done = tokenise(events, LocalTokeniser.throwaway(), lambda _: None)
+    done = tokenise(events, LocalTokeniser.throwaway(), lambda *_: None)
     assert done.events.height + done.rejects.height + rejects.height == frame.height
     assert rejects.filter(pl.col("reason") == DUPLICATE).height == 5
 
@@ -108,7 +108,7 @@ def test_tokens_join_equal_values_and_nothing_of_a_refused_value_is_told(tmp_pat
         good(account="six", identifiers=[{"kind": "IP", "value": "192.0.2.1"}] * 40),
     ]
     events, _ = read_table([written(tmp_path, pl.DataFrame(rows, schema=COLUMNS))])
-    done = tokenise(events, LocalTokeniser.throwaway(), lambda _: None)
+    done = tokenise(events, LocalTokeniser.throwaway(), lambda *_: None)
     tokens = dict(done.events.select("account", "identifiers").rows())
     assert set(tokens) == {"one", "two", "six"}
     assert tokens["one"][1] == tokens["two"][0]

@@ -51,8 +51,7 @@ def backtest(
     progress("reading", 0, 1)
     table, rejects = read_table(paths)
     progress("reading", 1, 1)
-    values = int(table["identifiers"].list.len().sum() or 0)
-    tokenised = tokenise(table, LocalTokeniser.throwaway(), lambda done: progress("tokenising", done, values))
+    tokenised = tokenise(table, LocalTokeniser.throwaway(), lambda *done: progress("tokenising", *done))
     events, rejects = tokenised.events, pl.concat([rejects, tokenised.rejects]).sort("file", "line")
     if events.is_empty():
         raise ConfigurationError(f"none of the {rejects.height} rows can be used: {_commonest(rejects)}")

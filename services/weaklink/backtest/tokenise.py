@@ -22,8 +22,8 @@ class Tokenised:
     values: pl.DataFrame
 
 
-def tokenise(table: pl.DataFrame, tokeniser: Tokeniser, advance: Callable[[int], None]) -> Tokenised:
-    """Replace raw values by tokens. `advance` is told how many distinct values were done since the last call."""
+def tokenise(table: pl.DataFrame, tokeniser: Tokeniser, advance: Callable[[int, int], None]) -> Tokenised:
+    """Replace raw values by tokens. `advance` is told how many distinct values were done since the last call, of how many."""
     numbered = table.with_row_index("row")
     raw = numbered.select("row", "identifiers").explode("identifiers").drop_nulls().unnest("identifiers")
     users = numbered.filter(pl.col("end_user").is_not_null()).select(
@@ -67,7 +67,7 @@ def tokenise(table: pl.DataFrame, tokeniser: Tokeniser, advance: Callable[[int],
 
 
 def _tokens_of(
-    distinct: pl.DataFrame, tokeniser: Tokeniser, advance: Callable[[int], None]
+    distinct: pl.DataFrame, tokeniser: Tokeniser, advance: Callable[[int, int], None]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """([number, token], one or more rows a value; [number, detail] of refused values, never with the value itself)."""
     numbers: list[int] = []
@@ -86,8 +86,8 @@ def _tokens_of(
         except RecordError as error:
             refused[number] = error.detail
         if number % 1000 == 999:
-            advance(1000)
-    advance(distinct.height % 1000)
+            advance(1000, distinct.height)
+    advance(distinct.height % 1000, distinct.height)
     return (
         pl.DataFrame({"number": numbers, "token": tokens}, schema={"number": pl.UInt32, "token": pl.Binary}),
         pl.DataFrame(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -20,6 +20,13 @@ _FOLDS: Final[dict[str, np.ufunc]] = {
     "mentions": np.add,
     "requests": np.add,
 }
+_NUMPY: Final[dict[Any, Any]] = {
+    pl.UInt64: np.uint64,
+    pl.UInt32: np.uint32,
+    pl.UInt16: np.uint16,
+    pl.UInt8: np.uint8,
+    pl.Int64: np.int64,
+}
 REQUESTS_PER_ROW_MAX: Final = 1 << 40
 """More than any account makes; keeps what one party claims from overflowing a sum."""
 
@@ -32,7 +39,9 @@ def with_place(links: pl.DataFrame) -> pl.DataFrame:
 
 def merged_rows(links: pl.DataFrame) -> Columns:
     """One row per (identifier, place, account), in that order; `mentions` and `requests` as int64."""
-    columns = {name: links[name].to_numpy() for name in DTYPES}
+    columns = {name: links[name].to_numpy() for name in DTYPES if name != "place"}
+    slot, kind, epoch = (links[name].to_numpy().astype(np.uint32) for name in ("slot", "kind", "epoch"))
+    columns["place"] = slot << 16 | kind << 8 | epoch
     order = key_order(columns["identifier"], columns["place"], columns["account"])
     rows = {name: column[order] for name, column in columns.items()}
     rows["mentions"] = rows["mentions"].astype(np.int64)
@@ -106,11 +115,11 @@ def to_shared(parts: Sequence[Columns]) -> pl.DataFrame:
 
 
 def _frame(parts: Sequence[Columns], schema: pl.Schema) -> pl.DataFrame:
-    names = [name for name in (*DTYPES, "holders") if name in DTYPES or name in schema]
-    columns = {name: np.concatenate([part[name] for part in parts]) if parts else np.empty(0) for name in names}
-    place = pl.col("place")
-    return (
-        pl.DataFrame({"place": pl.Series(columns.pop("place").astype(np.uint32)), **columns})
-        .with_columns(slot=place // (1 << 16), kind=place // (1 << 8) % (1 << 8), epoch=place % (1 << 8))
-        .select(pl.col(name).cast(dtype) for name, dtype in schema.items())
+    names = [*DTYPES, *(["holders"] if "holders" in schema else [])]
+    none: Columns = {name: np.empty(0, DTYPES.get(name, np.uint32)) for name in names}
+    columns = {name: np.concatenate([part[name] for part in parts or [none]]) for name in names}
+    place = columns.pop("place")
+    columns |= {"slot": place >> 16, "kind": place >> 8 & 255, "epoch": place & 255}
+    return pl.DataFrame(
+        {name: columns[name].astype(_NUMPY[dtype], copy=False) for name, dtype in schema.items()}, schema=schema
     )

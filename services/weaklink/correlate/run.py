@@ -104,13 +104,19 @@ class Run:
         own = self.columns["identifier"]
         left = np.searchsorted(own, query.identifiers)
         known = own[np.minimum(left, len(own) - 1)] == query.identifiers
-        right = left.copy()
-        right[known] = np.searchsorted(own, query.identifiers[known], side="right")
+        right = left + known
+        # Most identifiers have one row: only the others need a search for their end.
+        several = np.flatnonzero(known & (own[np.minimum(right, len(own) - 1)] == query.identifiers))
+        right[several] = np.searchsorted(own, query.identifiers[several], side="right")
         nodes = np.flatnonzero(known[query.node_identifier])
-        lower, upper = left[query.node_identifier[nodes]], right[query.node_identifier[nodes]]
+        begin, end = left[query.node_identifier[nodes]], right[query.node_identifier[nodes]]
         places, sought = self.columns["place"], query.node_place[nodes]
-        begin = lower_bound(places, lower, upper, sought)
-        end = lower_bound(places, begin, upper, sought.astype(np.int64) + 1)
+        # Likewise most identifiers have one place, and what remains is to be cut to the place that is sought.
+        mixed = np.flatnonzero((places[begin] != sought) | (places[end - 1] != sought))
+        if len(mixed):
+            lower, upper, place = begin[mixed], end[mixed], sought[mixed]
+            begin[mixed] = lower_bound(places, lower, upper, place)
+            end[mixed] = lower_bound(places, begin[mixed], upper, place.astype(np.int64) + 1)
         held = begin < end
         return nodes[held], begin[held], end[held]
 

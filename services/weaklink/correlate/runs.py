@@ -36,6 +36,7 @@ from weaklink.frames import LINKS, SHARED, empty
 
 __all__ = ["REQUESTS_PER_ROW_MAX", "LinkRuns"]
 
+_POSITION_BITS: Final = 40
 _SNAPSHOT: Final = ("links", "runs", "clock")
 
 
@@ -65,7 +66,7 @@ class LinkRuns:
         count as that many; `mentions` stop at the largest UInt32.
         """
         alive = self._lifetimes.alive(links["kind"].to_numpy(), links["last_seen_us"].to_numpy())
-        links = with_place(links if alive.all() else links.filter(pl.Series(alive)))
+        links = links if alive.all() else links.filter(pl.Series(alive))
         if links.is_empty():
             return empty(SHARED)
         self._lifetimes.note(links)
@@ -73,6 +74,7 @@ class LinkRuns:
         if gapped is None:
             return to_shared([self._add_together(merged_rows(links))])
         emitted = []
+        links = with_place(links)
         together = links.join(gapped, on=["identifier", "place"], how="anti", maintain_order="left")
         if together.height:
             emitted.append(self._add_together(merged_rows(together)))
@@ -148,7 +150,7 @@ class LinkRuns:
         holders = held + np.bincount(nodes, weights=new, minlength=len(held)).astype(np.int64)
         sharing, shared = held >= self._config.share_accounts_min, holders >= self._config.share_accounts_min
         turning = shared & ~sharing
-        others = self._others(query, turning & (held > 0), rows["account"])
+        others = self._others(query, turning & (held > 0), piece_of_row, position_of_row)
         refreshed = self._update(rows, piece_of_row, position_of_row)
         # New accounts of this chunk count in the rank of those behind them on the same node.
         new_before: Array = np.cumsum(new) - new
@@ -164,19 +166,23 @@ class LinkRuns:
         self._runs.insert({name: column[new] for name, column in rows.items()})
         return out
 
-    def _others(self, query: Query, wanted: Array, accounts: Array) -> tuple[Columns, Array] | None:
+    def _others(
+        self, query: Query, wanted: Array, piece_of_row: Array, position_of_row: Array
+    ) -> tuple[Columns, Array] | None:
         """Stored links of the wanted nodes whose accounts are not in the chunk, and the node of each."""
         if not wanted.any():
             return None
         stored = gather(self._runs.pieces(), query, wanted)
-        present = pl.DataFrame({"node": query.row_node, "account": accounts}).with_columns(here=pl.lit(value=True))
-        here = (
-            pl.DataFrame({"node": stored.node, "account": stored.columns["account"]})
-            .join(present, on=["node", "account"], how="left", maintain_order="left")["here"]
-            .is_null()
-            .to_numpy()
+        present = wanted[query.row_node] & (piece_of_row >= 0)
+        place_of_stored, place_of_present = (
+            piece << _POSITION_BITS | position
+            for piece, position in (
+                (stored.piece, stored.position),
+                (piece_of_row[present], position_of_row[present]),
+            )
         )
-        return {name: column[here] for name, column in stored.columns.items()}, stored.node[here]
+        absent = np.isin(place_of_stored, place_of_present, invert=True)
+        return {name: column[absent] for name, column in stored.columns.items()}, stored.node[absent]
 
     def _update(self, rows: Columns, piece_of_row: Array, position_of_row: Array) -> Array:
         """Merge known rows with what is stored, on both sides; returns which of them enter a new refresh period."""
@@ -208,7 +214,9 @@ class LinkRuns:
     def _nodes_with_gaps(self, links: pl.DataFrame) -> pl.DataFrame | None:
         """Nodes (identifier, place) of these links of which two uses, stored or new, are too far apart. None: there are none."""
         kinds = self._lifetimes.kinds_with_gaps()
-        suspects = links.filter(pl.col("kind").is_in(kinds) & (pl.col("slot") == 0)) if kinds else links.clear()
+        if not kinds:
+            return None
+        suspects = with_place(links.filter(pl.col("kind").is_in(kinds) & (pl.col("slot") == 0)))
         if suspects.is_empty():
             return None
         nodes = (

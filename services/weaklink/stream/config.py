@@ -11,7 +11,7 @@ class StreamConfig(BaseModel):
     linger_ms: int = Field(default=40, ge=0)
     """How long a transaction waits for more input after its first; it waits longer, up to `linger_ms_max`, while commits are slow."""
     linger_ms_max: int = Field(default=250, ge=0)
-    batches_max: int = Field(default=120, ge=1)
+    batches_max: int = Field(default=1_000, ge=1)
     """Record batches (ingest) in one transaction at most."""
     chunks_max: int = Field(default=2_000, ge=1)
     """Messages of internal topics (correlate, campaigns) in one transaction at most."""

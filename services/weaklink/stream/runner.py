@@ -21,9 +21,9 @@ from weaklink.stream.stage import Chunk, Message, Range, Sealing, Stage, Traits
 from weaklink.topology import StageSpec
 
 _IDLE_POLL_MS: Final = 100
-_BATCHES_IN_POLL: Final = 8  # a batch may inflate to 64 MiB: look at the sum before taking more
+_BATCHES_IN_POLL: Final = 16  # a batch may inflate to 64 MiB: look at the sum before taking more
 _CHUNKS_IN_POLL: Final = 200
-_GATHERED_BYTES_MAX: Final = 96 << 20
+_GATHERED_BYTES_MAX: Final = 64 << 20
 _BACKOFF_SECONDS: Final = 0.5
 _SETTLE_SECONDS: Final = 1.0
 _log = structlog.get_logger()

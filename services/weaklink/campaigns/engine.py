@@ -45,7 +45,7 @@ class Engine:
         self._expire(now_us)
         evaluation = self.state.evaluate(now_us)
         changed = self.tracker.update(evaluation) | self._waiting
-        members = planning.plan_members(self.tracker.members, evaluation)
+        members = planning.plan_members(self.tracker.members, evaluation, self._config)
         situations = planning.situations(members)
         for campaign_id, situation in situations.items():
             before = self._planned.get(campaign_id)

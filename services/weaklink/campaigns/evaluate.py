@@ -22,7 +22,6 @@ from weaklink.campaigns.graph import (
     foreign_seats,
     sums,
 )
-from weaklink.campaigns.profiles import US_PER_DAY
 
 ACCOUNTS: Final = pl.Schema(
     {
@@ -37,7 +36,7 @@ ACCOUNTS: Final = pl.Schema(
         "supporting_parties": pl.Int32,
         "own_finding": pl.Boolean,
         "hard_identifier": pl.Boolean,
-        "established": pl.Boolean,
+        "opened_at_us": pl.Int64,  # first seen, where its opening was not
         "organisation_verified": pl.Boolean,
         "reseller": pl.Boolean,
         "disputed": pl.Boolean,
@@ -117,7 +116,7 @@ def evaluate(accounts: pl.DataFrame, links: pl.DataFrame, now_us: int, config: C
         pl.Series("supporting_parties", (tie.parties + (belief.evidenced & ~tie.own_party)).astype(np.int32)),
         pl.Series("own_finding", own_finding),
         pl.Series("hard_identifier", tie.hard),
-        pl.Series("established", _established(accounts, organisation, config)),
+        pl.col("opened_at_us").fill_null(pl.col("first_seen_us")),
         pl.Series("organisation_verified", organisation),
         pl.Series("reseller", reseller),
         "disputed",
@@ -181,12 +180,6 @@ def _own_findings(graph: Graph, labels: Ints, closed: Bools) -> Bools:
         row, label, _ = distinct(labels[some], graph.party[some])
         result[some] = (counts(row[closed[some]], len(label)) > 0)[row]
     return result
-
-
-def _established(accounts: pl.DataFrame, organisation: Bools, config: CampaignsConfig) -> Bools:
-    age_us = accounts["last_seen_us"] - accounts["opened_at_us"].fill_null(accounts["first_seen_us"])
-    old: Bools = (age_us >= config.conduct.old_account_days * US_PER_DAY).to_numpy()
-    return old | (organisation if config.organisation_established else False)
 
 
 def _communities(accounts: pl.DataFrame, scores: verdict.Scores, ring_from: int) -> pl.DataFrame:

@@ -6,8 +6,10 @@ from typing import Final
 
 import polars as pl
 
+from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.evaluate import Evaluation
 from weaklink.campaigns.graph import UNLINKED_KINDS
+from weaklink.campaigns.profiles import US_PER_DAY
 from weaklink.parties import PartyKind
 from weaklink.weaklinks.candidates import SLICES
 from weaklink.weaklinks.config import WeakLinksConfig
@@ -32,10 +34,18 @@ class Situation:
         return abs(self.requests_per_day - other.requests_per_day) > volume_share * larger
 
 
-def plan_members(members: pl.DataFrame, evaluation: Evaluation) -> pl.DataFrame:
-    """`MEMBER_COLUMNS` of the accounts in `members` (track.MEMBERS rows of one or several campaigns), with campaign_id and totals."""
+def plan_members(members: pl.DataFrame, evaluation: Evaluation, config: CampaignsConfig) -> pl.DataFrame:
+    """`MEMBER_COLUMNS` of the accounts in `members` (track.MEMBERS rows of one or several campaigns), with campaign_id and totals.
+
+    Established is judged as of the day an account joined: one that was suspended young does not grow old in its suspension.
+    """
     facts = evaluation.accounts.drop("party", "account_name", "flagged")
-    joined = members.select("account", "campaign_id", "party", "account_name", "flagged").join(facts, on="account")
+    joined = members.select("account", "campaign_id", "party", "account_name", "flagged", "since_us").join(
+        facts, on="account"
+    )
+    old = pl.col("since_us") - pl.col("opened_at_us") >= int(config.conduct.old_account_days * US_PER_DAY)
+    vouched = pl.col("organisation_verified") if config.organisation_established else pl.lit(value=False)
+    joined = joined.with_columns((old | vouched).alias("established"))
     # A reseller is in the campaign's way, not in the campaign: only its slice is known to serve it.
     return joined.with_columns((pl.col("reseller") | ~pl.col("flagged")).alias("reseller"))
 

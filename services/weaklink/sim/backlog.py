@@ -1,15 +1,19 @@
 """How far the pipeline is behind what was published: the loop waits for it instead of running ahead."""
 
+import time
 from dataclasses import dataclass
 from typing import Final
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
 
 from weaklink import topology
+from weaklink.errors import BrokerError
 from weaklink.kafka_options import KafkaConfig
 from weaklink.parties import Party
 
+_RETRY_SECONDS: Final = 30.0
 _MARKERS_MAX: Final = 2
 """A transaction's end marker occupies an offset that no commit may count: so much per partition is no backlog."""
 
@@ -66,5 +70,14 @@ class BacklogReader:
         self._consumer.close()
 
     def _committed(self, group: str) -> dict[TopicPartition, int]:
-        found = self._admin.list_group_offsets(group).get(group, {})
-        return {partition: entry.offset for partition, entry in found.items() if entry.offset >= 0}
+        deadline = time.monotonic() + _RETRY_SECONDS
+        while True:
+            try:
+                found = self._admin.list_group_offsets(group).get(group, {})
+            except KafkaError as error:
+                # A broker that has just started is still loading its groups, and says so.
+                if not getattr(error, "retriable", False) or time.monotonic() > deadline:
+                    raise BrokerError(f"the offsets of group {group} cannot be read: {error}") from error
+                time.sleep(0.3)
+            else:
+                return {partition: entry.offset for partition, entry in found.items() if entry.offset >= 0}

@@ -147,7 +147,7 @@ def _against_labels(file: EventFile, outcome: Outcome) -> dict[str, float]:
 def _print(summary: dict[str, Any], outcome: Outcome, console: Console) -> None:
     table = Table(title=f"Campaigns: the largest of {summary['campaigns_found']}", title_justify="left")
     for name in ("campaign", "accounts", "since", "evidence", "actions"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=name != "evidence")
     sizes = Counter(flag.campaign for flag in outcome.flagged.values())
     actions = Counter(action["campaign_id"] for action in outcome.actions if action["revision"] == 1)
     for name, size in sizes.most_common(_CAMPAIGNS_SHOWN):

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from weaklink.sim.spec import DAY_US
 
-_COLUMNS: Final = ("campaign", "began", "found", "accounts", "missed", "exchanges without", "with", "prevented")
+_COLUMNS: Final = ("campaign", "began", "found", "accounts", "missed", "requests", "with us", "prevented")
 _NEXT: Final = """
 Where to look next
   {folder}/summary.json, details.json   these figures
@@ -25,14 +25,14 @@ def print_summary(
     """Per campaign what was found and prevented, the whole, the collateral, and where to look next."""
     table = Table(title="Campaigns", title_justify="left")
     for name in _COLUMNS:
-        table.add_column(name, justify="left" if name == "campaign" else "right")
+        table.add_column(name, no_wrap=True, justify="left" if name == "campaign" else "right")
     for score in details["campaigns"]:
         free, made = score["exchanges_without"], score["exchanges_with"]
         table.add_row(
             score["operator"],
             _day(score["began_us"], start_us),
             _day(score["detected_us"], start_us),
-            f"{score['found']:,} of {score['accounts']:,}",
+            f"{score['found']:,}/{score['accounts']:,}",
             f"{score['accounts'] - score['found']:,}",
             f"{free:,}",
             f"{made:,}",

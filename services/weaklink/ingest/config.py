@@ -47,8 +47,6 @@ class IngestConfig(BaseModel):
     duplicate_memory_bytes_max: int = 256 << 20
     """Event ids that one process keeps in memory; what is beyond lies in memory-mapped files."""
 
-    inflated_batch_bytes_max: int = 64 << 20
-    """A record batch that inflates to more is rejected as a whole."""
     reject_value_bytes_max: int = 1 << 20
     """A longer value is cut in its reject; the header `weaklink-detail` tells its full size and SHA-256."""
     registry_refresh_seconds: float = 2.0

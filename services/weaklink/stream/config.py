@@ -20,7 +20,7 @@ class StreamConfig(BaseModel):
     gate_seconds: float = Field(default=1.0, gt=0)
     """How often a stage is asked again which partitions it admits (ingest: whose party is registered)."""
     metadata_max_age_ms: int = Field(default=2_500, ge=100)
-    """How soon a topic that matches a subscription by pattern is found."""
+    """How soon a new topic, or one that matches a subscription by pattern, is found."""
     max_poll_interval_ms: int = Field(default=600_000, ge=10_000)
     """A worker that does not poll for so long loses its partitions: longer than the longest rebuild step, not than the whole rebuild."""
     check_crcs: bool = True

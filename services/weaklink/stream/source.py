@@ -48,8 +48,6 @@ class Source:
             {"partition_assignment_strategy": (SingleOwnerAssignor(),)} if traits.single_owner else {}
         )
         by_pattern = topology.PARTY_EVENTS in spec.reads
-        if by_pattern:
-            strategy["metadata_max_age_ms"] = stream.metadata_max_age_ms
         self.consumer = KafkaConsumer(
             **kafka.client_options(),
             **strategy,
@@ -62,6 +60,9 @@ class Source:
             fetch_max_bytes=_FETCH_BYTES,
             max_partition_fetch_bytes=_PARTITION_FETCH_BYTES,
             receive_buffer_bytes=_SOCKET_BYTES,
+            # New topics of a pattern, and topics that were created a moment ago: whoever assigns partitions may not know of them yet, and
+            # with the library's five minutes nobody would read them for so long.
+            metadata_max_age_ms=stream.metadata_max_age_ms,
             session_timeout_ms=kafka.session_timeout_ms,
             heartbeat_interval_ms=max(kafka.session_timeout_ms // 5, 100),
             max_poll_interval_ms=stream.max_poll_interval_ms,

@@ -11,7 +11,7 @@ def register(app: typer.Typer) -> None:
     app.command("demo")(demo)
 
 
-def demo(  # noqa: PLR0917  # typer passes options by name
+def demo(
     events: Annotated[int, typer.Option(min=5_000, help="About how many events the world has.")] = 300_000,
     seed: Annotated[int, typer.Option(help="Equal seeds give equal worlds.")] = 1,
     seconds: Annotated[float, typer.Option(min=1, help="Wall time to take for the world at least.")] = 110,

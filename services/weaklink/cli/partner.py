@@ -48,6 +48,14 @@ def publish(
         Path | None,
         typer.Option("--key-file", help="Keys for raw identifiers (default: WEAKLINK_PARTNER__KEY_FILE)."),
     ] = None,
+    speed: Annotated[
+        float | None,
+        typer.Option(
+            "--speed",
+            min=0.001,
+            help="Recorded events in their time order: seconds of event time per second (for clock=event).",
+        ),
+    ] = None,
 ) -> None:
     """Publish events from files. Bad rows are told with their line, kept in FILE.bad, and make the exit code 3; the others go out."""
     from weaklink.cli.partner_publish import publish_files
@@ -65,6 +73,7 @@ def publish(
         file_format=file_format,
         key_file=key_file,
         bad_shown=_BAD_ROWS_SHOWN,
+        speed=speed,
     )
     if result.bad:
         raise typer.Exit(_BAD_ROWS_EXIT_CODE)

@@ -20,6 +20,7 @@ from weaklink.errors import PartyError
 from weaklink.partner.builder import EventBuilder
 from weaklink.partner.client import WeaklinkClient
 from weaklink.partner.files import FileFormat, format_of, size_of
+from weaklink.partner.pace import Pace
 from weaklink.partner.publisher import Publisher
 from weaklink.partner.tokens import LocalTokeniser
 from weaklink.partner.upload import BadRow, Upload, UploadResult, bad_path
@@ -37,6 +38,7 @@ def publish_files(
     file_format: str | None,
     key_file: Path | None,
     bad_shown: int,
+    speed: float | None = None,
 ) -> UploadResult:
     """Publish the files one after the other and print what became of them. Returns the sum over all files."""
     config = settings.partner
@@ -77,7 +79,13 @@ def publish_files(
                 progress.update(task, completed=consumed, published=published)
 
             upload = Upload(
-                client_of, builder, party=party, party_column=party_column, on_bad=on_bad, on_progress=on_progress
+                client_of,
+                builder,
+                party=party,
+                party_column=party_column,
+                on_bad=on_bad,
+                on_progress=on_progress,
+                pace=Pace(speed) if speed else None,
             )
             result = upload.run(name, form)
             progress.update(task, completed=size_of(name, form), published=result.published)

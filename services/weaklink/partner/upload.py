@@ -12,6 +12,7 @@ from weaklink.parties import PARTY_ID
 from weaklink.partner.builder import EventBuilder
 from weaklink.partner.client import WeaklinkClient
 from weaklink.partner.files import STDIN, FileFormat, Row, read_rows
+from weaklink.partner.pace import Pace
 from weaklink.partner.rows import event_of
 from weaklink.records import reasons
 
@@ -43,7 +44,7 @@ class Upload:
     """Publishes rows for one party (`party`), or for the party that a column of the file names (`party_column`).
 
     With `party`, rows whose `party` column names another one are skipped.
-    `client_of` gives the client of a party (and raises PartyError when there is none).
+    `client_of` gives the client of a party (and raises PartyError when there is none). Without a `pace` rows go out as fast as they can.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Upload:
         party_column: str | None,
         on_bad: Callable[[str, BadRow], None],
         on_progress: Callable[[int, int], None] = lambda consumed, published: None,
+        pace: Pace | None = None,
     ) -> None:
         self._client_of = client_of
         self._builder = builder
@@ -62,6 +64,7 @@ class Upload:
         self._party_column = party_column or "party"
         self._on_bad = on_bad
         self._on_progress = on_progress
+        self._pace = pace
 
     def run(self, name: str, file_format: FileFormat) -> UploadResult:
         """Publish one file and wait for delivery. Raises DeliveryError, BrokerError, ConfigurationError."""
@@ -93,7 +96,10 @@ class Upload:
             clients[party] = self._client_of(party)
         # The party column is not a field of the record, whatever it is called.
         values = {key: value for key, value in row.values.items() if key != self._party_column}
-        clients[party].send(event_of(values, self._builder, row.line))
+        event = event_of(values, self._builder, row.line)
+        if self._pace:
+            self._pace.wait(event.occurred_at)
+        clients[party].send(event)
         result.published += 1
         result.by_party[party] = result.by_party.get(party, 0) + 1
 

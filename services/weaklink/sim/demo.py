@@ -35,8 +35,9 @@ from weaklink.sim.services import Broker, Services, cluster, service_environment
 from weaklink.sim.spec import DAY_US, WorldSpec
 from weaklink.sim.worlds import World, exchanges_without_enforcement
 
-_EVENTS_AT_SIZE_ONE: Final = 199_000
-"""What the base world comes to at size 1 (see tests/sim)."""
+_OPERATORS_EVENTS: Final = 29_000
+_PEOPLES_EVENTS: Final = 170_000
+"""What the operators and the ordinary customers of the base world come to without enforcement (`weaklink sim world`)."""
 _AUDIT_TIMEOUT_SECONDS: Final = 120
 _AUDIT_LINES: Final = 30
 
@@ -55,9 +56,15 @@ class DemoOptions:
 
 
 def demo_spec(options: DemoOptions) -> WorldSpec:
-    """The chosen world, scaled to about the chosen number of events."""
+    """The chosen world with about the chosen number of events: the customers become more, the operators keep their size
+    as long as they are not most of the world.
+    """
     spec = preset(options.world)
-    return scaled(spec, options.events / _EVENTS_AT_SIZE_ONE)
+    size = options.events / (_OPERATORS_EVENTS + _PEOPLES_EVENTS)
+    if size <= 1:
+        return scaled(spec, size)
+    more = scaled(spec, (options.events - _OPERATORS_EVENTS) / _PEOPLES_EVENTS)
+    return more.model_copy(update={"operators": spec.operators})
 
 
 def run_demo(options: DemoOptions, console: Console) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from tests.stream.counting import create_topics
 from weaklink.kafka_options import KafkaConfig
 from weaklink.stream import inflate
-from weaklink.stream.whole_batches import RecordBatch, read_whole_batches
+from weaklink.stream.whole_batches import RecordBatch, read_whole_batches, resume
 
 PLAIN = random.Random(1).randbytes(50_000) + bytes(100_000)
 
@@ -147,3 +147,34 @@ def test_a_batch_beyond_the_limit_is_named_and_not_lost(kafka: KafkaConfig, topi
     assert len(refusal.sha256) == 64
     assert batches[1].payload == b""
     assert (batches[1].base_offset, batches[1].records_count) == (1, 1)
+
+
+@pytest.mark.kafka
+def test_a_partition_paused_half_read_goes_on_when_resumed(kafka: KafkaConfig) -> None:
+    """Records that were fetched and not handed out when it was paused are not lost, and the partition does not stand still."""
+    name = f"paused-{uuid4().hex[:8]}"
+    create_topics(kafka, [name], partitions=2)
+    producer = KafkaProducer(**kafka.client_options())
+    for number in range(20):
+        producer.send(name, str(number).encode(), partition=number % 2)
+    producer.close()
+    consumer = KafkaConsumer(**kafka.client_options(), enable_auto_commit=False, auto_offset_reset="earliest")
+    try:
+        both = [TopicPartition(name, 0), TopicPartition(name, 1)]
+        consumer.assign(both)
+        first: dict[TopicPartition, list[object]] = {}
+        while not first:
+            first = consumer.poll(timeout_ms=500, max_records=1)
+        (half_read,) = first
+        (other,) = set(both) - {half_read}
+        consumer.pause(half_read)
+        while consumer.position(other) < 10:
+            consumer.poll(timeout_ms=500)
+        resume(consumer, [half_read])
+        for _ in range(20):
+            consumer.poll(timeout_ms=500)
+            if consumer.position(half_read) == 10:
+                break
+        assert consumer.position(half_read) == 10
+    finally:
+        consumer.close()

@@ -13,6 +13,7 @@ from weaklink.settings import Settings
 from weaklink.stream.checkpoint import SnapshotStore
 from weaklink.stream.source import Input, Source, read_compacted
 from weaklink.stream.stage import Chunk, Stage
+from weaklink.stream.whole_batches import resume
 
 _POLL_MS: Final = 200
 _CHUNKS_IN_POLL: Final = 500
@@ -123,8 +124,7 @@ class Recovery:
                 waiting -= done
         for tp, offset in committed.items():
             consumer.seek(tp, offset)
-        if committed:
-            consumer.resume(*committed)
+        resume(consumer, committed)
 
 
 def until(inputs: Sequence[Input], targets: Mapping[TopicPartition, int]) -> list[Input]:

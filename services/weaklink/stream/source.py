@@ -11,7 +11,7 @@ from weaklink.parties import EVENTS_TOPICS
 from weaklink.settings import Settings
 from weaklink.stream.assignor import SingleOwnerAssignor
 from weaklink.stream.stage import Chunk, Gating, Message, Traits
-from weaklink.stream.whole_batches import RecordBatch, read_whole_batches
+from weaklink.stream.whole_batches import RecordBatch, read_whole_batches, resume
 from weaklink.topology import StageSpec
 
 _FETCH_BYTES: Final = 64 << 20
@@ -127,8 +127,7 @@ class Source:
         paused = self.consumer.paused()
         if stop := [tp for tp, admit in admitted.items() if not admit and tp not in paused]:
             self.consumer.pause(*stop)
-        if start := [tp for tp, admit in admitted.items() if admit and tp in paused]:
-            self.consumer.resume(*start)
+        resume(self.consumer, [tp for tp, admit in admitted.items() if admit and tp in paused])
 
     def close(self) -> None:
         """Leave the group, so that others need not wait for the session to time out."""

@@ -1,6 +1,7 @@
 """Handling a message: tried again while the database is away, buried when the message is to blame, never dropped."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from tests.enforce.samples import decision, proposal
 from weaklink.enforce import consume
 from weaklink.enforce.clock import Clock
 from weaklink.enforce.config import EnforceConfig
-from weaklink.enforce.consume import Handling, Incoming, is_poison
+from weaklink.enforce.consume import Decoded, Handling, Incoming, is_poison
 from weaklink.enforce.ledger import Ledger
 from weaklink.enforce.queries import list_dead_letters
 
@@ -29,13 +30,13 @@ class Effects:
         self.done: list[dict[str, Any]] = []
         self.attempts = 0
 
-    async def __call__(self, values: dict[str, Any], _value: bytes) -> None:
+    async def __call__(self, some: Sequence[Decoded]) -> None:
         self.attempts += 1
         if self.always:
             raise self.always
         if self.failures:
             raise self.failures.pop(0)
-        self.done.append(values)
+        self.done += [values for values, _ in some]
 
 
 @pytest.fixture
@@ -84,6 +85,26 @@ async def test_what_is_not_a_decision_is_buried_with_its_bytes(ledger_and_letter
     (letter,) = await letters()
     assert (letter["offset"], letter["value"]) == (7, None if value is None else value.hex())
     assert effects.attempts == 0
+
+
+async def test_messages_that_wait_are_handled_together(ledger_and_letters: Any) -> None:
+    """Three good ones are one attempt, in their order."""
+    ledger, _ = ledger_and_letters
+    effects = Effects()
+    some = [incoming(decision(proposal(), campaign_id=f"c-{number}"), number) for number in range(3)]
+    await Handling("Decision", effects, ledger, CONFIG).handle_all(some)
+    assert effects.attempts == 1
+    assert [values["campaign_id"] for values in effects.done] == ["c-0", "c-1", "c-2"]
+
+
+async def test_a_bad_message_among_good_ones_costs_only_itself(ledger_and_letters: Any) -> None:
+    """Together does not work, so each is handled alone: the good ones have their effect, the bad one is buried."""
+    ledger, letters = ledger_and_letters
+    effects = Effects()
+    some = [incoming(decision(proposal())), incoming(b"{}", 1), incoming(decision(proposal()), 2)]
+    await Handling("Decision", effects, ledger, CONFIG).handle_all(some)
+    assert len(effects.done) == 2
+    assert [letter["offset"] for letter in await letters()] == [1]
 
 
 async def test_another_record_on_the_topic_is_buried(ledger_and_letters: Any) -> None:

@@ -15,7 +15,8 @@ from weaklink.enforce.action import HOUR_US, Action, State
 from weaklink.enforce.clock import Clock
 from weaklink.enforce.config import EnforceConfig
 from weaklink.enforce.database import Database
-from weaklink.enforce.ledger import Ledger, load_actions
+from weaklink.enforce.ledger import Ledger
+from weaklink.enforce.loading import load_actions
 from weaklink.enforce.tables import (
     action_history,
     actions,
@@ -89,6 +90,29 @@ async def test_a_ledger_of_a_newer_version_is_refused(database: Database) -> Non
         await connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(LedgerError, match="newer"):
         await database.migrate()
+
+
+async def test_receipts_taken_together_do_what_they_do_one_by_one(ledger_address: str) -> None:
+    """ACCEPTED then DONE of one action, a repeat in the same batch and one from before, an unknown action, a stranger's answer."""
+    database = open_database(ledger_address)
+    await database.migrate()
+    ledger = Ledger(database, EnforceConfig(), Clock("event", 24))
+    ident = (await only_action(ledger, database)).action_id
+    accepted, done = receipt(ident, "ACCEPTED"), receipt(ident, "DONE", appended_at=3_000_000)
+    unknown, stranger = receipt("0" * 32, "DONE"), receipt(ident, "DONE", party="lab-b")
+    batch = [decoded(one) for one in (accepted, done, done, unknown, stranger)]
+    answers = await ledger.handle_receipts(batch)
+    assert [one and one.outcome for one in answers] == ["APPLIED", "APPLIED", None, "UNKNOWN_ACTION", "NOT_YOUR_ACTION"]
+    assert [one is None for one in await ledger.handle_receipts(batch)] == [True] * 5
+    (action,) = await all_actions(database)
+    assert (action.answer, action.change) == ("DONE", 3)
+    assert [row["source"].split()[0] for row in await rows(database, action_history, action_history.c.change)] == [
+        "decision", "receipt", "receipt",
+    ]  # fmt: skip
+    assert [topic for topic, _ in (await sent(database))[1:3]] == ["weaklink.feedback"] * 2
+    outcomes = {row["event_id"]: row["outcome"] for row in await rows(database, receipts)}
+    assert sorted(outcomes.values()) == ["APPLIED", "APPLIED", "NOT_YOUR_ACTION", "UNKNOWN_ACTION"]
+    await database.close()
 
 
 async def test_a_decision_writes_action_history_and_message_together(ledger: Ledger, database: Database) -> None:

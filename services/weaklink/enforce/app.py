@@ -6,7 +6,8 @@ Faust serves here as consumer group, supervisor and timers. It keeps no tables, 
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import structlog
 
 from weaklink import topology
 from weaklink.enforce.clock import Clock
-from weaklink.enforce.consume import Handling, Incoming
+from weaklink.enforce.consume import Decoded, Handling, Incoming
 from weaklink.enforce.database import Database, ledger_url, migrate_ledger
 from weaklink.enforce.ledger import Ledger
 from weaklink.enforce.outbox import DATABASE_TROUBLE, Outbox, Relay
@@ -64,27 +65,29 @@ def build_app(settings: Settings, slot: str | None = None) -> Any:
 
     relay = Relay(box, settings.kafka, config)
 
-    async def decision(values: dict[str, Any], value: bytes) -> None:
-        outcome = await ledger.handle_decision(values, value)
-        relay.wake()
-        if outcome:
-            log.info(
-                "decision",
-                campaign_id=values["campaign_id"],
-                measures=len(values["measures"]),
-                changes=len(outcome.changes),
-                waiting=sum(change.waits_because is not None for change in outcome.changes),
-                refused=len(outcome.refused),
-            )
+    async def decide(some: Sequence[Decoded]) -> None:
+        for values, value in some:
+            outcome = await ledger.handle_decision(values, value)
+            relay.wake()
+            if outcome:
+                log.info(
+                    "decision",
+                    campaign_id=values["campaign_id"],
+                    measures=len(values["measures"]),
+                    changes=len(outcome.changes),
+                    waiting=sum(change.waits_because is not None for change in outcome.changes),
+                    refused=len(outcome.refused),
+                )
 
-    async def receipt(values: dict[str, Any], _value: bytes) -> None:
-        answered = await ledger.handle_receipt(values)
+    async def answer(some: Sequence[Decoded]) -> None:
+        answers = await ledger.handle_receipts([values for values, _ in some])
         relay.wake()
-        if answered:
-            log.info("receipt", party=values["party"], action_id=values["action_id"], outcome=answered.outcome)
+        outcomes = Counter(answered.outcome for answered in answers if answered)
+        log.info("receipts", repeated=answers.count(None), **outcomes)
 
-    _agent(app, topology.DECISIONS, Handling("Decision", decision, ledger, config).handle)
-    _agent(app, topology.RECEIPTS, Handling("Receipt", receipt, ledger, config).handle)
+    # A decision is one transaction of its own. Receipts are many and small: those that wait are handled together.
+    _agent(app, topology.DECISIONS, Handling("Decision", decide, ledger, config), at_once_max=1)
+    _agent(app, topology.RECEIPTS, Handling("Receipt", answer, ledger, config), at_once_max=config.receipts_at_once_max)
 
     async def timers() -> None:
         while await ledger.run_timers():
@@ -126,18 +129,30 @@ def _data_folder(data_folder: Path, name: str) -> Path:
     return folder
 
 
-def _agent(app: Any, topic: str, handle: Callable[[Incoming], Awaitable[None]]) -> None:
+def _agent(app: Any, topic: str, handling: Handling, *, at_once_max: int) -> None:
     raw = app.topic(
         topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", internal=False
     )
 
-    async def consume(stream: AsyncIterable[Any]) -> None:
-        async for event in stream.events():  # type: ignore[attr-defined]  # faust.Stream
-            message = event.message
-            await handle(Incoming(topic, message.partition, message.offset, message.key, message.value))
+    async def consume(stream: Any) -> None:  # faust.Stream
+        # Acknowledged by hand, after the effect. What already waits is taken together, so that an idle worker adds no delay.
+        unacked = stream.noack()
+        taken: list[Any] = []
+        async for event in unacked.events():
+            taken.append(event)
+            if len(taken) < at_once_max and not unacked.channel.queue.empty():
+                continue
+            await handling.handle_all([_incoming(topic, one.message) for one in taken])
+            for one in taken:
+                await unacked.ack(one)
+            taken.clear()
 
     # One at a time: with more, Faust commits past messages that are still being handled.
     app.agent(raw, concurrency=1, name=f"weaklink.enforce.{topic}")(consume)
+
+
+def _incoming(topic: str, message: Any) -> Incoming:
+    return Incoming(topic, message.partition, message.offset, message.key, message.value)
 
 
 def _unless_in_trouble(name: str, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:

@@ -63,6 +63,8 @@ class EnforceConfig(BaseModel):
     """SQLAlchemy URL, e.g. postgresql://user:password@host/weaklink. None: SQLite in data_folder/enforce."""
     tick_seconds: float = Field(default=1, gt=0)
     """How often timers (expiry, overdue receipts) run, by the wall clock."""
+    receipts_at_once_max: int = Field(default=200, ge=1, le=500)
+    """Receipts that are waiting are handled in one transaction, up to this many."""
     outbox_poll_seconds: float = Field(default=0.5, gt=0)
     """How often the relay looks for rows of other processes (CLI, killed workers); its own wake it at once."""
     outbox_batch_rows: int = Field(default=500, ge=1)

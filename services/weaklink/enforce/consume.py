@@ -8,7 +8,7 @@ those within an hour means that a defect, not the messages, is to blame: then th
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -39,13 +39,17 @@ class Incoming:
     value: bytes | None
 
 
+Decoded = tuple[dict[str, Any], bytes]
+"""A message's values, and its bytes."""
+
+
 class Handling:
-    """Handles messages of one record type, one after the other."""
+    """Handles messages of one record type in their order. `apply` takes some of them, and has the effect of all or of none."""
 
     def __init__(
         self,
         record: str,
-        apply: Callable[[dict[str, Any], bytes], Awaitable[None]],
+        apply: Callable[[Sequence[Decoded]], Awaitable[None]],
         ledger: Ledger,
         config: EnforceConfig,
     ) -> None:
@@ -55,12 +59,23 @@ class Handling:
         self._config = config
         self._dead_letters: deque[float] = deque()
 
+    async def handle_all(self, messages: Sequence[Incoming]) -> None:
+        """Return when each of the messages has had its effect, or lies in `dead_letters`: together if that works, else one by one."""
+        if len(messages) > 1:
+            try:
+                await self._apply([self._decoded(message) for message in messages])
+                return
+            except Exception as error:
+                log.info("handled one by one", messages=len(messages), **_where(messages[0]), error=repr(error))
+        for message in messages:
+            await self.handle(message)
+
     async def handle(self, message: Incoming) -> None:
         """Return when the message has had its effect, or lies in `dead_letters`."""
         pause, failures = _FIRST_PAUSE_SECONDS, 0
         while True:
             try:
-                await self._apply(self._decoded(message), message.value or b"")
+                await self._apply([self._decoded(message)])
                 return
             except Exception as error:
                 if is_poison(error):
@@ -72,11 +87,11 @@ class Handling:
             await asyncio.sleep(pause)
             pause = min(2 * pause, self._config.retry_seconds_max)
 
-    def _decoded(self, message: Incoming) -> dict[str, Any]:
+    def _decoded(self, message: Incoming) -> Decoded:
         record, values = decode(message.value)
         if record != self._record:
             raise RecordError(reasons.RECORD_NOT_ALLOWED, f"{record} on {message.topic}, where {self._record} belongs")
-        return values
+        return values, message.value or b""
 
     async def _bury(self, message: Incoming, error: Exception) -> bool:
         now = time.monotonic()

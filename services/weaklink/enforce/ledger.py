@@ -5,7 +5,7 @@ action by (action_id, change), an effect by `outbox.once`. What was cut short by
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -16,19 +16,18 @@ from weaklink.enforce.action import HOUR_US, Action, Change, State, Target, micr
 from weaklink.enforce.clock import Clock
 from weaklink.enforce.config import EnforceConfig
 from weaklink.enforce.database import Database, wall_us
+from weaklink.enforce.loading import load_action, load_actions, load_view
 from weaklink.enforce.messages import Outgoing, change_messages, feedback_message, reject_message
 from weaklink.enforce.policy import Outcome, apply_policy, unsupported
-from weaklink.enforce.records import record_changes, record_outgoing, record_proposals
-from weaklink.enforce.rows import action_of, proposal_of
+from weaklink.enforce.records import Sourced, record_changes, record_outgoing, record_proposals
 from weaklink.enforce.statements import insert
-from weaklink.enforce.tables import actions, dead_letters, decisions, proposals, receipts
-from weaklink.enforce.view import LedgerView
+from weaklink.enforce.tables import actions, dead_letters, decisions, receipts
 from weaklink.errors import LedgerError
 
-_CHUNK: Final = 500  # parameters of one IN: far below every database's limit
 _TIMER_ROWS: Final = 500
 
 Verdict = Callable[..., Change]
+ReceiptKey = tuple[str, bytes]  # party, event id
 
 
 class Ledger:
@@ -72,32 +71,51 @@ class Ledger:
                 )
             )
             await record_proposals(connection, outcome.proposals)
-            await self._record(connection, outcome.changes, f"decision {decision_id}")
+            await self._record(connection, [(change, f"decision {decision_id}") for change in outcome.changes])
             return outcome
 
     async def handle_receipt(self, receipt: Mapping[str, Any]) -> lifecycle.Answered | None:
         """Apply a `Receipt` (decoded). None: it was handled before."""
-        by_id = sa.select(actions.c.campaign_id).where(actions.c.action_id == receipt["action_id"])
+        return (await self.handle_receipts([receipt]))[0]
+
+    async def handle_receipts(self, batch: Sequence[Mapping[str, Any]]) -> list[lifecycle.Answered | None]:
+        """Apply Receipts (decoded) in their order, in one transaction. None for each that was handled before.
+
+        Most of a receipt's cost is its transaction's, and each action brings two of them.
+        """
+        idents = sorted({receipt["action_id"] for receipt in batch})
+        known = sa.select(actions.c.action_id, actions.c.campaign_id).where(actions.c.action_id.in_(idents))
         async with self._database.write() as connection:
-            campaign_id = await connection.scalar(by_id)
-            await self._database.lock(connection, campaign_id or f"receipts of {receipt['party']}")
-            if not await self._first_time(connection, receipt):
-                return None
-            now_us = await self._clock.occurred(connection, micros(receipt["occurred_at"]))
-            action = await load_action(connection, receipt["action_id"]) if campaign_id else None
-            answered = lifecycle.answer(receipt, action, now_us, self._config)
-            mine = sa.and_(receipts.c.party == receipt["party"], receipts.c.event_id == receipt["event_id"])
-            await connection.execute(sa.update(receipts).where(mine).values(outcome=answered.outcome))
-            source = f"receipt {receipt['party']}/{receipt['event_id'].hex()}"
-            if answered.change:
-                await self._record(connection, [answered.change], source)
-            if action is None or answered.verdict is None:
-                messages = [reject_message(receipt, answered)]
-            else:
-                note = lifecycle.note_of(receipt)
-                messages = [feedback_message(action, answered.verdict, now_us, note, f"feedback/{source}")]
-            await record_outgoing(connection, messages)
-            return answered
+            campaigns: dict[str, str] = dict((await connection.execute(known)).all())  # type: ignore[arg-type]  # Rows are pairs
+            locks = {campaigns.get(one["action_id"], f"receipts of {one['party']}") for one in batch}
+            await self._database.lock(connection, *locks)
+            first = await self._first_times(connection, batch)
+            now_us = await self._clock.occurred(connection, max(micros(one["occurred_at"]) for one in batch))
+            standing = {action.action_id: action for action in await load_actions(connection, idents)}
+            answers: list[lifecycle.Answered | None] = []
+            changes: list[Sourced] = []
+            told: list[Outgoing] = []
+            for receipt in batch:
+                if _receipt_key(receipt) not in first:
+                    answers.append(None)
+                    continue
+                first.discard(_receipt_key(receipt))  # the same receipt may stand in one batch twice
+                action = standing.get(receipt["action_id"])
+                answered = lifecycle.answer(receipt, action, now_us, self._config)
+                answers.append(answered)
+                source = f"receipt {receipt['party']}/{receipt['event_id'].hex()}"
+                if answered.change:
+                    standing[receipt["action_id"]] = answered.change.action
+                    changes.append((answered.change, source))
+                if action is None or answered.verdict is None:
+                    told.append(reject_message(receipt, answered))
+                else:
+                    note = lifecycle.note_of(receipt)
+                    told.append(feedback_message(action, answered.verdict, now_us, note, f"feedback/{source}"))
+            await self._note_outcomes(connection, batch, answers)
+            await self._record(connection, changes)
+            await record_outgoing(connection, told)
+        return answers
 
     async def run_timers(self) -> int:
         """Expire what has run out and note overdue receipts. Gives the number of changes."""
@@ -117,7 +135,7 @@ class Ledger:
                     lifecycle.expired(one, now_us) if one.expires_at_us <= now_us else lifecycle.overdue(one, now_us)
                     for one in current
                 ]
-                await self._record(connection, changes, "timer")
+                await self._record(connection, [(change, "timer") for change in changes])
                 count += len(changes)
         return count
 
@@ -135,7 +153,7 @@ class Ledger:
             view = await load_view(connection, campaign_id, {action.target.key}, now_us)
             view.take([change])
             changes = [change, *unsupported(view, campaign_id, action.target.key, now_us)]
-            await self._record(connection, changes, "person")
+            await self._record(connection, [(change, "person") for change in changes])
             return change.action
 
     async def dead_letter(
@@ -154,22 +172,47 @@ class Ledger:
             )
             await connection.execute(row.on_conflict_do_nothing())
 
-    async def _first_time(self, connection: AsyncConnection, receipt: Mapping[str, Any]) -> bool:
-        row = {name: receipt[name] for name in _RECEIPT_FIELDS} | {
-            "occurred_at_us": micros(receipt["occurred_at"]),
-            "appended_at_us": micros(receipt["appended_at"]),
-            "outcome": "",
-            "handled_wall_us": wall_us(),
-        }
-        done = await connection.execute(insert(connection, receipts).values(**row).on_conflict_do_nothing())
-        return done.rowcount == 1
+    async def _first_times(self, connection: AsyncConnection, batch: Sequence[Mapping[str, Any]]) -> set[ReceiptKey]:
+        """Write down the receipts that are not there yet; which those are."""
+        rows = [
+            {name: receipt[name] for name in _RECEIPT_FIELDS}
+            | {
+                "occurred_at_us": micros(receipt["occurred_at"]),
+                "appended_at_us": micros(receipt["appended_at"]),
+                "outcome": "",
+                "handled_wall_us": wall_us(),
+            }
+            for receipt in batch
+        ]
+        new = insert(connection, receipts).values(rows).on_conflict_do_nothing()
+        done = await connection.execute(new.returning(receipts.c.party, receipts.c.event_id))
+        return {(party, bytes(event_id)) for party, event_id in done}
 
-    async def _record(self, connection: AsyncConnection, changes: Sequence[Change], source: str) -> None:
+    async def _note_outcomes(
+        self,
+        connection: AsyncConnection,
+        batch: Sequence[Mapping[str, Any]],
+        answers: Sequence[lifecycle.Answered | None],
+    ) -> None:
+        rows = [
+            {"of_party": receipt["party"], "of_event": receipt["event_id"], "found": answered.outcome}
+            for receipt, answered in zip(batch, answers, strict=True)
+            if answered
+        ]
+        mine = sa.and_(receipts.c.party == sa.bindparam("of_party"), receipts.c.event_id == sa.bindparam("of_event"))
+        if rows:
+            await connection.execute(sa.update(receipts).where(mine).values(outcome=sa.bindparam("found")), rows)
+
+    async def _record(self, connection: AsyncConnection, changes: Sequence[Sourced]) -> None:
         messages: list[Outgoing] = []
-        for change in changes:
+        for change, _ in changes:
             messages += change_messages(change, self._config.tlp)
-        await record_changes(connection, changes, source)
+        await record_changes(connection, changes)
         await record_outgoing(connection, messages)
+
+
+def _receipt_key(receipt: Mapping[str, Any]) -> ReceiptKey:
+    return receipt["party"], receipt["event_id"]
 
 
 _RECEIPT_FIELDS: Final = (
@@ -194,41 +237,6 @@ def _due(now_us: int) -> sa.ColumnElement[bool]:
         actions.c.overdue.is_(False),
     )
     return sa.or_(expired, overdue)
-
-
-async def load_action(connection: AsyncConnection, ident: str) -> Action | None:
-    """One action, or None."""
-    found = await load_actions(connection, [ident])
-    return found[0] if found else None
-
-
-async def load_actions(
-    connection: AsyncConnection, idents: Sequence[str], also: sa.ColumnElement[bool] | None = None
-) -> list[Action]:
-    """Actions by id that meet a condition."""
-    where = actions.c.action_id.in_(idents)
-    rows = await connection.execute(sa.select(actions).where(where if also is None else sa.and_(where, also)))
-    return [action_of(row) for row in rows.mappings()]
-
-
-async def load_view(
-    connection: AsyncConnection, campaign_id: str, target_keys: Iterable[str], since_us: int
-) -> LedgerView:
-    """What policy needs to know for decisions of a campaign on these targets."""
-    view = LedgerView()
-    keys = sorted(target_keys)
-    for at in range(0, len(keys), _CHUNK):
-        some = keys[at : at + _CHUNK]
-        rows = await connection.execute(sa.select(actions).where(actions.c.target_key.in_(some)))
-        view.add(actions=[action_of(row) for row in rows.mappings()])
-        rows = await connection.execute(sa.select(proposals).where(proposals.c.target_key.in_(some)))
-        view.add(proposals=[proposal_of(row) for row in rows.mappings()])
-    lately = sa.select(actions.c.measure, actions.c.opened_at_us).where(
-        actions.c.campaign_id == campaign_id, actions.c.opened_at_us > since_us
-    )
-    for measure, opened_at_us in await connection.execute(lately.order_by(actions.c.opened_at_us)):
-        view.opened_us[campaign_id, measure].append(opened_at_us)
-    return view
 
 
 def _refusal(verdict: str, proposed: Mapping[str, Any]) -> dict[str, Any]:

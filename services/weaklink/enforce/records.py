@@ -14,16 +14,20 @@ from weaklink.enforce.statements import insert, upsert
 from weaklink.enforce.tables import action_history, actions, approvals, outbox, proposals
 from weaklink.enforce.view import Proposal
 
+Sourced = tuple[Change, str]
+"""A change, and what brought it: a decision, a receipt, a timer, a person."""
 
-async def record_changes(connection: AsyncConnection, changes: Sequence[Change], source: str) -> None:
-    """Write changes and their history.
+
+async def record_changes(connection: AsyncConnection, sourced: Sequence[Sourced]) -> None:
+    """Write changes, in order, and their history.
 
     History goes first: were the action changed since it was read, its (action_id, change) would be taken, and the database would
     refuse the whole transaction.
     """
-    if not changes:
+    if not sourced:
         return
-    await connection.execute(sa.insert(action_history), [_history_row(change, source) for change in changes])
+    changes = [change for change, _ in sourced]
+    await connection.execute(sa.insert(action_history), [_history_row(change, source) for change, source in sourced])
     await connection.execute(upsert(connection, actions), [action_row(change.action) for change in changes])
     asked = [_approval_row(change) for change in changes if change.waits_because]
     if asked:

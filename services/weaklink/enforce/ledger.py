@@ -86,7 +86,7 @@ class Ledger:
         idents = sorted({receipt["action_id"] for receipt in batch})
         known = sa.select(actions.c.action_id, actions.c.campaign_id).where(actions.c.action_id.in_(idents))
         async with self._database.write() as connection:
-            campaigns: dict[str, str] = dict((await connection.execute(known)).all())  # type: ignore[arg-type]  # Rows are pairs
+            campaigns: dict[str, str] = dict((await connection.execute(known)).all())
             locks = {campaigns.get(one["action_id"], f"receipts of {one['party']}") for one in batch}
             await self._database.lock(connection, *locks)
             first = await self._first_times(connection, batch)

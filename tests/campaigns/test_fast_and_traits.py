@@ -12,7 +12,7 @@ from weaklink import frames
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.evaluate import Evaluation
 from weaklink.campaigns.folding import FoldedTable
-from weaklink.campaigns.profiles import Profiles
+from weaklink.campaigns.profiles import US_PER_HOUR, Profiles
 from weaklink.campaigns.track import Tracker
 from weaklink.campaigns.traits import traits
 from weaklink.records.identifiers import IdentifierKind as Kind
@@ -78,8 +78,8 @@ def test_a_newcomer_that_no_evaluation_confirms_leaves_and_does_not_come_back() 
     world, name = with_newcomer([Kind.DEVICE, Kind.CARD])
     tracker, evaluation = Tracker(CampaignsConfig()), unconfirmed(world, name)
     there = []
-    for _ in range(6):
-        tracker.update(evaluation)
+    for hours in range(6):
+        tracker.update(replace(evaluation, now_us=evaluation.now_us + hours * US_PER_HOUR))
         there.append(name in tracker.members["account_name"].to_list())
     assert there == [True, True, False, False, False, False]
 

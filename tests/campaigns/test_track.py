@@ -14,7 +14,8 @@ from weaklink import topology
 from weaklink.campaigns import messages, standing
 from weaklink.campaigns.config import CampaignsConfig, TrackConfig
 from weaklink.campaigns.engine import Engine, Update
-from weaklink.campaigns.matching import match
+from weaklink.campaigns.matching import Matched, match
+from weaklink.campaigns.profiles import US_PER_HOUR
 from weaklink.parties import PartyKind
 from weaklink.records.codec import decode
 from weaklink.records.identifiers import IdentifierKind as Kind
@@ -169,7 +170,7 @@ OVERLAPS = st.lists(
 @given(OVERLAPS)
 def test_every_community_gets_one_identity_and_no_merged_campaign_goes_on(overlaps: list[Any]) -> None:
     """Whatever overlaps there are: each community has exactly one id or is new, and merged campaigns name none."""
-    matched = match(range(5), overlaps, {}, {}, TrackConfig())
+    matched = match(range(5), overlaps, {}, {}, now_us=0, config=TrackConfig())
     assert set(matched.ids) | set(matched.new) == set(range(5))
     assert not set(matched.ids) & set(matched.new)
     assert not set(matched.merged) & set(matched.ids.values())
@@ -178,21 +179,29 @@ def test_every_community_gets_one_identity_and_no_merged_campaign_goes_on(overla
 
 def test_campaigns_merge_into_the_one_with_most_accounts() -> None:
     """One community holds the members of two: the larger one's id goes on, the other is merged into it."""
-    matched = match([0], [(0, "A", 30, 2), (0, "B", 20, 1)], {"A": 30, "B": 20}, {}, TrackConfig())
+    matched = match([0], [(0, "A", 30, 2), (0, "B", 20, 1)], {"A": 30, "B": 20}, {}, now_us=0, config=TrackConfig())
     assert matched.ids == {0: "A"}
     assert matched.merged == {"B": "A"}
 
 
 def test_a_split_counts_only_when_it_lasts() -> None:
-    """A campaign that falls in two for one evaluation stays one; when it stays apart, the smaller part gets its own id."""
+    """A campaign that falls in two for a while stays one; when it stays apart, the smaller part gets its own id."""
     apart: dict[str, int] = {}
     overlaps = [(0, "A", 30, 1), (1, "A", 20, 1)]
-    for _ in range(TrackConfig().release_evaluations - 1):
-        matched = match([0, 1], overlaps, {"A": 50}, apart, TrackConfig())
-        assert matched.ids == {0: "A", 1: "A"}
-    matched = match([0, 1], overlaps, {"A": 50}, apart, TrackConfig())
-    assert matched.ids == {0: "A"}
-    assert matched.new == {1: "A"}
+    long_us = int(TrackConfig().split_hours * US_PER_HOUR)
+
+    def matched_at(now_us: int, overlaps: list[tuple[int, str, int, int]]) -> Matched:
+        return match(
+            [community for community, *_ in overlaps], overlaps, {"A": 50}, apart, now_us=now_us, config=TrackConfig()
+        )
+
+    for now_us in (0, long_us // 2, long_us - 1):
+        assert matched_at(now_us, overlaps).ids == {0: "A", 1: "A"}
+    assert matched_at(long_us, overlaps[:1]).ids == {0: "A"}  # together again: the time counts anew
+    assert matched_at(long_us + 1, overlaps).ids == {0: "A", 1: "A"}
+    lasting = matched_at(2 * long_us + 1, overlaps)
+    assert lasting.ids == {0: "A"}
+    assert lasting.new == {1: "A"}
 
 
 def measure(account: str | None, kind: str = "SUSPEND", token: bytes | None = None, **changes: Any) -> dict[str, Any]:
@@ -204,7 +213,9 @@ def measure(account: str | None, kind: str = "SUSPEND", token: bytes | None = No
 
 
 def changes_of(before: list[Any], plan: list[Any], *, members: set[Any] | None = None) -> list[tuple[str, str, str]]:
-    _, changed = standing.changes(before, plan, members or set(), set(), set())
+    _, changed = standing.changes(
+        before, plan, members=members or set(), resellers={("lab-a", "reseller")}, identifiers=set(), refused=set()
+    )
     return [(c["op"], c["measure"], c["target_account"]) for c in changed]
 
 
@@ -217,6 +228,11 @@ def changes_of(before: list[Any], plan: list[Any], *, members: set[Any] | None =
         ([measure("x")], [], set(), [("WITHDRAW", "SUSPEND", "x")]),
         ([measure("x", "CHALLENGE")], [measure("x")], {("lab-a", "x")}, [("WITHDRAW", "CHALLENGE", "x"), ("ISSUE", "SUSPEND", "x")]),
         ([measure("x", supporting_parties=1)], [measure("x")], set(), [("ISSUE", "SUSPEND", "x")]),
+        ([measure("x")], [measure("x", supporting_parties=1, confidence=0.7)], {("lab-a", "x")}, []),
+        ([measure("x")], [measure("x", "CHALLENGE")], {("lab-a", "x")}, []),
+        ([measure("x")], [measure("x", "CHALLENGE")], set(), [("WITHDRAW", "SUSPEND", "x"), ("ISSUE", "CHALLENGE", "x")]),
+        ([measure("reseller")], [], set(), [("WITHDRAW", "SUSPEND", "reseller")]),
+        ([measure("reseller", "THROTTLE")], [], set(), []),
     ],
 )  # fmt: skip
 def test_changes_are_what_is_new_what_has_better_grounds_and_what_lost_its_ground(

@@ -145,6 +145,8 @@ class FastConfig(_Section):
     ip: float = 0.6
     organisation: float = 0.5
     unconfirmed_evaluations_max: int = 2
+    unconfirmed_hours: float = 1.0
+    """And at least for so long."""
     independent_parties: int = 3
 
 
@@ -172,6 +174,11 @@ class TrackConfig(_Section):
 
     release_score: float = 0.3
     release_evaluations: int = 3
+    release_hours: float = 24.0
+    """A member is released when so many evaluations in a row, over at least so long, put it below `release_score`."""
+    split_hours: float = 168.0
+    """Pieces of a campaign become campaigns of their own when they have lain apart for so long. A split issues every measure of the
+    piece anew under its new id, so it must not come and go."""
     discredited_share: float = 0.33
     """When own parties have disputed this share of a campaign's members, those that no evaluation confirms leave it, whatever their score."""
     merge_share: float = 0.5

@@ -103,7 +103,8 @@ class Engine:
         campaign.measures, changes = standing.changes(
             campaign.measures,
             plan.measures,
-            members=set(own.select("party", "account_name").rows()),
+            members=set(members.filter(~pl.col("reseller")).select("party", "account_name").rows()),
+            resellers=set(members.filter("reseller").select("party", "account_name").rows()),
             identifiers=set(held),
             refused=set(refused),
         )

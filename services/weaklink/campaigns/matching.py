@@ -5,6 +5,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
 from weaklink.campaigns.config import TrackConfig
+from weaklink.campaigns.profiles import US_PER_HOUR
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +21,16 @@ def match(
     communities: Sequence[int],
     overlaps: Sequence[tuple[int, str, int, int]],
     sizes: Mapping[str, int],
-    apart: MutableMapping[str, int],
+    apart_since_us: MutableMapping[str, int],
+    *,
+    now_us: int,
     config: TrackConfig,
 ) -> Matched:
     """Match `communities` to campaigns.
 
     `overlaps`: (community, campaign id, accounts in common, detected at). `sizes`: members of each campaign. A community is
     the campaign that it has most accounts in common with, the older one on a tie. A campaign whose members lie in several communities
-    keeps them all until that has been so for `release_evaluations` evaluations in a row (`apart` counts them): only then the smaller
+    keeps them all until that has been so for `split_hours` on end (`apart_since_us` remembers since when): only then the smaller
     ones become campaigns of their own. A campaign that no community continues and most of whose members lie in another's is merged.
     """
     ranked = sorted(overlaps, key=lambda o: (-o[2], o[3], o[1], o[0]))
@@ -39,7 +42,7 @@ def match(
             continues.setdefault(campaign, community)
     ids: dict[int, str] = {}
     new: dict[int, str | None] = {community: None for community in communities if community not in best}
-    lasting = _lasting_splits(best, apart, config)
+    lasting = _lasting_splits(best, apart_since_us, now_us, config)
     for community, (campaign, common) in best.items():
         stays = community == continues[campaign] or campaign not in lasting or common < config.split_accounts_min
         if stays:
@@ -55,14 +58,15 @@ def match(
 
 
 def _lasting_splits(
-    best: Mapping[int, tuple[str, int]], apart: MutableMapping[str, int], config: TrackConfig
+    best: Mapping[int, tuple[str, int]], apart_since_us: MutableMapping[str, int], now_us: int, config: TrackConfig
 ) -> set[str]:
     """Campaigns that have lain in several communities for so long that they are several."""
     pieces = Counter(campaign for campaign, _ in best.values())
     lasting = set()
     for campaign, many in pieces.items():
-        apart[campaign] = apart.get(campaign, 0) + 1 if many > 1 else 0
-        if apart[campaign] >= config.release_evaluations:
-            apart[campaign] = 0
+        if many == 1:
+            apart_since_us.pop(campaign, None)
+        elif now_us - apart_since_us.setdefault(campaign, now_us) >= config.split_hours * US_PER_HOUR:
+            del apart_since_us[campaign]
             lasting.add(campaign)
     return lasting

@@ -146,6 +146,8 @@ def _keyed(members: pl.DataFrame) -> pl.DataFrame:
         for (party,), part in members.group_by("party", maintain_order=True)
     )
     # Whether an account came in by the fast path is not published: it counts as confirmed, and leaves when its evidence does.
-    return keyed.with_columns(pl.lit(0, pl.Int32).alias("misses"), pl.lit(value=False).alias("fast")).select(
-        pl.col(name).cast(dtype) for name, dtype in MEMBERS.items()
-    )
+    return keyed.with_columns(
+        pl.lit(0, pl.Int32).alias("misses"),
+        pl.lit(None, pl.Int64).alias("missed_since_us"),
+        pl.lit(value=False).alias("fast"),
+    ).select(pl.col(name).cast(dtype) for name, dtype in MEMBERS.items())

@@ -90,7 +90,9 @@ class CampaignsStage:
         if shared:
             rows = pl.concat(shared)
             state.fold_shared(rows)
-            self._note(rows)
+            # Event time is that of activity alone: a lease is a link of every slot that it covers, the days to come among them.
+            self._note(rows if self._settings.clock == "append" else rows.clear())
+            self._dirty |= rows.height > 0
         if feedback:
             state.fold_feedback(feedback)
             self._dirty = True

@@ -9,6 +9,9 @@ Key = tuple[str, str, str | None, bytes | None, str | None, bytes | None]
 ISSUE: Final = "ISSUE"
 WITHDRAW: Final = "WITHDRAW"
 _CONFIDENT: Final = 0.9
+_SEVERITY: Final = {"OBSERVE": 0, "CHALLENGE": 1, "THROTTLE": 1} | dict.fromkeys(
+    ("SUSPEND", "BLOCK_IDENTIFIER", "REVOKE_LEASE", "REQUIRE_END_USER_IDS"), 2
+)
 
 
 def key(measure: Measure) -> Key:
@@ -38,32 +41,50 @@ def grounds(measure: Measure) -> tuple[bool, ...]:
 def changes(
     standing: Sequence[Measure],
     planned: Sequence[Measure],
+    *,
     members: Collection[tuple[str, str]],
+    resellers: Collection[tuple[str, str]],
     identifiers: Collection[int],
     refused: Collection[tuple[str, str, bytes]],
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """(measures that stand from now on, changes: ISSUE of new ones and WITHDRAW of those that fell).
 
-    A measure that the new plan leaves out stands on while its ground does (its account is a member, a member holds its
-    token) and nothing else is asked about the same target: a suspended account has no volume left for a plan to cut, and is not to be let back in for that.
-    `members`: (party, account). `identifiers`: those that members hold. `refused`: (party, measure, target) that are not asked for again.
+    A measure stands while its ground does (its account is a member, a member holds its token), and only gives way to one as severe on
+    the same target: a suspended account has no volume left for a plan to cut, and evidence wavers from one evaluation to the next;
+    neither is to let it back in. It is proposed again when its grounds have become stronger, never because they waver.
+    `members`, `resellers`: (party, account); a suspension does not outlast the moment when its account turns out to be a reseller.
+    `identifiers`: those that members hold. `refused`: (party, measure, target) that are not asked for again.
     """
     wanted = {key(m): dict(m) for m in planned if (m["party"], m["measure"], _target(m)) not in refused}
     before = {key(m): dict(m) for m in standing}
-    targets = {(m["party"], _target(m)) for m in wanted.values()}
-    stand = dict(wanted)
-    for k, measure in before.items():
-        if (
-            k not in wanted
-            and (measure["party"], _target(measure)) not in targets
-            and _grounded(measure, members, identifiers)
-        ):
-            stand[k] = measure
+    kept = {k: m for k, m in before.items() if k not in wanted and _grounded(m, members, resellers, identifiers)}
+    severest: dict[tuple[str, bytes], int] = {}
+    for measure in wanted.values():
+        place = (measure["party"], _target(measure))
+        severest[place] = max(severest.get(place, 0), _SEVERITY[measure["measure"]])
+    # Of a measure that stands and one newly wanted on the same target the more severe is kept, the new one if they are equals.
+    kept = {k: m for k, m in kept.items() if _SEVERITY[m["measure"]] > severest.get((m["party"], _target(m)), -1)}
+    overruled = {(m["party"], _target(m)) for m in kept.values()}
+    wanted = {k: m for k, m in wanted.items() if (m["party"], _target(m)) not in overruled or k in before}
+    wanted = {k: _stronger(before[k], m) if k in before else m for k, m in wanted.items()}
+    stand = wanted | kept
     issued = [
         {**m, "op": ISSUE} for k, m in sorted_items(wanted) if k not in before or grounds(before[k]) != grounds(m)
     ]
     withdrawn = [{**m, "op": WITHDRAW} for k, m in sorted_items(before) if k not in stand]
     return [m for _, m in sorted_items(stand)], withdrawn + issued
+
+
+def _stronger(before: Measure, now: Measure) -> dict[str, Any]:
+    """`now`, with what already spoke for the measure: grounds are only ever added while it stands."""
+    return dict(now) | {
+        "supporting_parties": max(before["supporting_parties"], now["supporting_parties"]),
+        "own_finding": before["own_finding"] or now["own_finding"],
+        "hard_identifier": before["hard_identifier"] or now["hard_identifier"],
+        "established": before["established"] and now["established"],
+        "from_plan": before["from_plan"] or now["from_plan"],
+        "confidence": max(before["confidence"], now["confidence"]),
+    }
 
 
 def sorted_items(measures: Mapping[Key, dict[str, Any]]) -> list[tuple[Key, dict[str, Any]]]:
@@ -86,8 +107,14 @@ def _target(measure: Measure) -> bytes:
     return token if token is not None else (measure["target_account"] or "").encode()
 
 
-def _grounded(measure: Measure, members: Collection[tuple[str, str]], identifiers: Collection[int]) -> bool:
+def _grounded(
+    measure: Measure,
+    members: Collection[tuple[str, str]],
+    resellers: Collection[tuple[str, str]],
+    identifiers: Collection[int],
+) -> bool:
     token: bytes | None = measure["target_token"]
-    if token is None:
-        return (measure["party"], measure["target_account"]) in members
-    return int.from_bytes(token[2:10], "little") in identifiers
+    if token is not None:
+        return int.from_bytes(token[2:10], "little") in identifiers
+    account = (measure["party"], measure["target_account"])
+    return account in members or (account in resellers and measure["measure"] != "SUSPEND")

@@ -13,7 +13,7 @@ from weaklink.campaigns.cluster import NONE
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.evaluate import Evaluation
 from weaklink.campaigns.graph import Bools, Ints
-from weaklink.campaigns.profiles import US_PER_DAY
+from weaklink.campaigns.profiles import US_PER_DAY, US_PER_HOUR
 
 OPEN: Final = "OPEN"
 DORMANT: Final = "DORMANT"
@@ -26,7 +26,8 @@ MEMBERS: Final = pl.Schema(
         "account": pl.UInt64,
         "campaign_id": pl.String,
         "since_us": pl.Int64,
-        "misses": pl.Int32,  # evaluations in a row that did not confirm it
+        "misses": pl.Int32,  # evaluations that found its evidence gone, since it was last confirmed
+        "missed_since_us": pl.Int64,  # the first of them; null: none
         "fast": pl.Boolean,  # taken in by the fast path, not confirmed yet
         "flagged": pl.Boolean,  # False: a reseller by which the campaign comes in
         "party": pl.String,
@@ -62,7 +63,7 @@ class Tracker:
         self._config: Final = config
         self.members = pl.DataFrame(schema=MEMBERS)
         self.campaigns: dict[str, Campaign] = {}
-        self._apart: dict[str, int] = {}
+        self._apart_since_us: dict[str, int] = {}
         self._disputed: dict[str, int] = {}
         self._rejected = pl.Series("account", [], pl.UInt64)
 
@@ -70,7 +71,7 @@ class Tracker:
         """Become what was last published."""
         self.campaigns = {campaign.campaign_id: campaign for campaign in campaigns}
         self.members = members.select(pl.col(name).cast(dtype) for name, dtype in MEMBERS.items()).sort("account")
-        self._apart.clear()
+        self._apart_since_us.clear()
         self._disputed.clear()
 
     def update(self, evaluation: Evaluation) -> set[str]:
@@ -104,8 +105,9 @@ class Tracker:
             confirmed["community"].unique().sort().to_list(),
             [(c, i, n, self.campaigns[i].detected_at_us) for c, i, n in overlaps.iter_rows()],
             sizes,
-            self._apart,
-            self._config.track,
+            self._apart_since_us,
+            now_us=evaluation.now_us,
+            config=self._config.track,
         )
         for campaign_id, into in matched.merged.items():
             campaign = self.campaigns[campaign_id]
@@ -125,6 +127,7 @@ class Tracker:
             .with_columns(
                 pl.coalesce("earlier_us", pl.lit(evaluation.now_us)).alias("since_us"),
                 pl.lit(0, pl.Int32).alias("misses"),
+                pl.lit(None, pl.Int64).alias("missed_since_us"),
                 pl.lit(value=False).alias("fast"),
                 pl.lit(value=True).alias("flagged"),
             )
@@ -145,23 +148,28 @@ class Tracker:
         merged = {c.campaign_id: c.merged_into for c in self.campaigns.values() if c.state == MERGED and c.merged_into}
         now = evaluation.accounts.select("account", pl.col("score").alias("score_now"), "disputed")
         discredited = pl.col("campaign_id").is_in(self._discredited(now, found))
+        missed = pl.col("fast") | (pl.col("score_now") < config.track.release_score) | discredited
         left = (
             self.members.join(found.select("account"), on="account", how="anti")
             .join(now, on="account", how="left")
             .with_columns(
-                pl.when(pl.col("fast") | (pl.col("score_now") < config.track.release_score) | discredited)
-                .then(pl.col("misses") + 1)
-                .otherwise(pl.col("misses"))
-                .cast(pl.Int32)
-                .alias("misses"),
+                (pl.col("misses") + missed.fill_null(value=False).cast(pl.Int32)).alias("misses"),
+                pl.when(missed)
+                .then(pl.coalesce("missed_since_us", pl.lit(evaluation.now_us)))
+                .otherwise("missed_since_us")
+                .alias("missed_since_us"),
                 pl.coalesce("score_now", "score").alias("score"),
                 pl.col("campaign_id").replace(merged),
             )
         )
-        limit = (
+        often = (
             pl.when("fast").then(config.fast.unconfirmed_evaluations_max).otherwise(config.track.release_evaluations)
         )
-        stays = ~pl.col("disputed").fill_null(value=False) & (pl.col("misses") < limit) & pl.col("flagged")
+        long_us = US_PER_HOUR * pl.when("fast").then(config.fast.unconfirmed_hours).otherwise(
+            config.track.release_hours
+        )
+        lately = (evaluation.now_us - pl.col("missed_since_us") < long_us).fill_null(value=True) & ~discredited
+        stays = ~pl.col("disputed").fill_null(value=False) & ((pl.col("misses") < often) | lately) & pl.col("flagged")
         gone = left.filter(~stays & pl.col("flagged"))["account"]
         self._rejected = pl.concat([self._rejected, gone]).unique().sort()
         return left.filter(stays).select(MEMBERS.names())
@@ -215,6 +223,7 @@ class Tracker:
             .with_columns(
                 pl.coalesce("earlier_us", pl.lit(evaluation.now_us)).alias("since_us"),
                 pl.lit(0, pl.Int32).alias("misses"),
+                pl.lit(None, pl.Int64).alias("missed_since_us"),
                 pl.lit(flagged).alias("fast"),
                 pl.lit(flagged).alias("flagged"),
             )

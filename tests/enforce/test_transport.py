@@ -1,0 +1,62 @@
+"""What Weaklink changes in Faust's consumer, by private names: this fails loudly where a new version changes them."""
+
+from collections import defaultdict
+from typing import Any
+
+import aiokafka
+import pytest
+from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
+from faust.types import TP
+from intervaltree import IntervalTree
+
+from weaklink.enforce.transport import CommittedConsumer
+
+PARTITION = TP("weaklink.receipts", 0)
+
+
+def bare_consumer(kind: type[Any]) -> Any:
+    """Only what committing needs: no connection, no app."""
+    consumer = object.__new__(kind)
+    consumer._acked = defaultdict(list)
+    consumer._acked_index = defaultdict(set)
+    consumer._committed_offset = defaultdict(lambda: None)
+    consumer._gap = defaultdict(IntervalTree)
+    return consumer
+
+
+async def offset_after_reading(consumer: Any, offsets: list[int]) -> int:
+    """What the next commit would be, when messages at these offsets were read and handled; between them lie markers."""
+    before = offsets[0]
+    for offset in offsets:
+        if offset - before > 1:
+            await consumer._add_gap(PARTITION, before + 1, offset)
+        consumer._acked[PARTITION].append(offset)
+        before = offset
+    result: int = consumer._new_offset(PARTITION)
+    return result
+
+
+@pytest.mark.parametrize("offsets", [[0, 1, 2], [0, 2, 4, 6], [0, 1, 3, 4, 7, 12], [5, 9]])
+async def test_one_commit_covers_all_that_was_handled_markers_between(offsets: list[int]) -> None:
+    """However many transactions ended between the messages."""
+    assert await offset_after_reading(bare_consumer(CommittedConsumer), offsets) == offsets[-1] + 1
+
+
+async def test_fausts_own_consumer_still_stops_at_each_marker() -> None:
+    """The defect that is stepped around; when this fails, a new version has mended it and `_add_gap` can go."""
+    assert await offset_after_reading(bare_consumer(FaustConsumer), [0, 2, 4, 6]) == 3
+
+
+async def test_an_unhandled_message_is_never_committed() -> None:
+    """Offset 4 was read, and is not handled yet: the commit stops before it, though 6 is handled."""
+    consumer = bare_consumer(CommittedConsumer)
+    await consumer._add_gap(PARTITION, 1, 2)
+    await consumer._add_gap(PARTITION, 3, 4)
+    await consumer._add_gap(PARTITION, 5, 6)
+    consumer._acked[PARTITION] += [0, 2, 6]
+    assert consumer._new_offset(PARTITION) == 4
+
+
+def test_aiokafka_still_has_the_isolation_level() -> None:
+    """The name that makes the consumer read committed messages only."""
+    assert "_isolation_level" in aiokafka.AIOKafkaConsumer.__init__.__code__.co_names

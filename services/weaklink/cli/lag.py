@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from weaklink import topology
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -84,15 +86,19 @@ def _samples(
 def _table(rows: "list[tuple[ReaderLag, Outlook]]", partitions: bool) -> "Table":
     from rich.table import Table
 
-    table = Table("reader", "group", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("reader", no_wrap=True)
     for title in ("records", "seconds", "trend", "records/s", "caught up in", "worst partition"):
         table.add_column(title, justify="left" if title in ("trend", "worst partition") else "right")
+    # A party's own choice of group is worth a mention; the usual ones say no more than the reader's name.
+    usual = {stage.group for stage in topology.STAGES} | {
+        f"{lag.reader.replace('party ', 'party.')}.actions" for lag, _ in rows
+    }
     colour = {"rising": "red", "falling": "green", "steady": ""}
     for lag, ahead in rows:
         worst = max(lag.partitions, key=lambda one: (one.records, one.seconds(lag.at_us)), default=None)
         table.add_row(
-            lag.reader,
-            lag.group,
+            lag.reader if lag.group in usual else f"{lag.reader} ({lag.group})",
             ("" if all(one.exact for one in lag.partitions) else "~") + f"{lag.records:,}",
             f"{lag.seconds:.1f}",
             f"[{colour[ahead.trend]}]{ahead.trend}[/]" if colour[ahead.trend] else ahead.trend,
@@ -103,5 +109,5 @@ def _table(rows: "list[tuple[ReaderLag, Outlook]]", partitions: bool) -> "Table"
         for one in lag.partitions if partitions else ():
             if one.records:
                 name = f"  {one.topic}-{one.partition}"
-                table.add_row(name, "", f"{one.records:,}", f"{one.seconds(lag.at_us):.1f}")
+                table.add_row(name, f"{one.records:,}", f"{one.seconds(lag.at_us):.1f}")
     return table

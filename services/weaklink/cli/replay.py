@@ -16,6 +16,9 @@ def replay(
         Path, typer.Argument(help="Folder with *_events.parquet, and *_labels.parquet where the truth is known.")
     ],
     folder: Annotated[Path, typer.Option(help="Where logs and summary.json go.")] = Path("build/replay"),
+    seconds: Annotated[
+        float, typer.Option(min=1, help="How long publishing a file takes, whatever time its events span.")
+    ] = 60,
 ) -> None:
     """Real events through a running pipeline under event time: the campaigns and actions that come of them."""
     from rich.console import Console
@@ -26,7 +29,7 @@ def replay(
     console = Console()
     try:
         with interruptible():
-            run_replay(data, folder, console)
+            run_replay(data, folder, seconds, console)
     except KeyboardInterrupt:
         console.print("stopped")
         raise typer.Exit(130) from None

@@ -39,6 +39,7 @@ class EventFile:
 
     path: Path
     first: datetime
+    last: datetime
     rows: int
     parties: dict[str, str]
     labels: Path | None
@@ -49,10 +50,11 @@ def event_files(folder: Path) -> list[EventFile]:
     found = []
     for path in sorted(folder.glob(f"*{_EVENTS}")):
         scan = pl.scan_parquet(path)
-        first, rows = scan.select(pl.col("occurred_at").min(), rows=pl.len()).collect().row(0)
+        at = pl.col("occurred_at")
+        first, last, rows = scan.select(at.min(), at.max().alias("last"), rows=pl.len()).collect().row(0)
         parties = dict(scan.select("party", "party_kind").unique().collect().rows())
         labels = path.with_name(path.name.removesuffix(_EVENTS) + _LABELS)
-        found.append(EventFile(path, first, rows, parties, labels if labels.exists() else None))
+        found.append(EventFile(path, first, last, rows, parties, labels if labels.exists() else None))
     if not found:
         raise ConfigurationError(
             f"{folder} holds no *{_EVENTS}: name a folder with event files (make replay DATA=folder)"
@@ -60,8 +62,11 @@ def event_files(folder: Path) -> list[EventFile]:
     return sorted(found, key=lambda file: file.first)
 
 
-def run_replay(data: Path, folder: Path, console: Console) -> dict[str, Any]:
-    """Publish everything and return the summary, which is also in `summary.json` below the folder. Stops everything that it started."""
+def run_replay(data: Path, folder: Path, seconds: float, console: Console) -> dict[str, Any]:
+    """Publish everything and return the summary, which is also in `summary.json` below the folder. Stops everything that it started.
+
+    Each file takes about `seconds`, so that the pipeline evaluates along the way, as it would have then.
+    """
     files = event_files(data)
     for old in ("kafka", "services", "data"):
         shutil.rmtree(folder / old, ignore_errors=True)
@@ -73,11 +78,20 @@ def run_replay(data: Path, folder: Path, console: Console) -> dict[str, Any]:
             settings = Settings(kafka=broker.kafka, clock="event")
             provision(settings)
             kinds = {party: kind for file in files for party, kind in file.parties.items()}
-            members = [add_party(settings, Party(id=party, kind=PartyKind(kind))) for party, kind in kinds.items()]
+            # One partition each: old events are in order only within a partition, and event time never goes back.
+            members = [
+                add_party(settings, Party(id=party, kind=PartyKind(kind), events_partitions=1))
+                for party, kind in kinds.items()
+            ]
             environment = service_environment(broker.kafka, folder / "data")
             with Services(environment, folder / "services", others=broker.pids) as services:
                 for file in files:
-                    _publish(file, keys, services, environment, console)
+                    speed = max((file.last - file.first).total_seconds() / seconds, 1.0)
+                    console.print(
+                        f"publishing {file.rows:,} events of {file.path.name} as {', '.join(file.parties)}, "
+                        f"{speed / 86_400:.1f} days of event time a second"
+                    )
+                    _publish(file, speed, keys, services, environment)
                     _await_quiet(broker.kafka, members, services)
                 outcome = read_outcome(broker.kafka, members)
                 memory = dict(services.peak_memory_mib)
@@ -89,11 +103,9 @@ def run_replay(data: Path, folder: Path, console: Console) -> dict[str, Any]:
     return summary
 
 
-def _publish(file: EventFile, keys: Path, services: Services, environment: dict[str, str], console: Console) -> None:
-    console.print(f"publishing {file.rows:,} events of {file.path.name} as {', '.join(file.parties)}")
-    command = services.command(
-        "partner", "publish", "--party-column", "party", "--key-file", str(keys.resolve()), str(file.path)
-    )
+def _publish(file: EventFile, speed: float, keys: Path, services: Services, environment: dict[str, str]) -> None:
+    arguments = ("--party-column", "party", "--speed", str(speed), "--key-file", str(keys.resolve()))
+    command = services.command("partner", "publish", *arguments, str(file.path))
     run = subprocess.run(command, env={**os.environ, **environment}, check=False)
     if run.returncode not in (0, _BAD_ROWS_EXIT):
         raise WeaklinkError(f"publishing {file.path} failed with exit code {run.returncode}")

@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any, Final
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from weaklink.sim.spec import DAY_US
 
-_COLUMNS: Final = ("campaign", "began", "found", "accounts", "missed", "requests", "with us", "prevented")
+_COLUMNS: Final = ("campaign", "began", "found", "accounts", "missed", "without us", "with us", "prevented")
 _NEXT: Final = """
 Where to look next
   {folder}/summary.json, details.json   these figures
@@ -23,7 +24,12 @@ def print_summary(
     console: Console, summary: dict[str, Any], details: dict[str, Any], start_us: int, folder: Path
 ) -> None:
     """Per campaign what was found and prevented, the whole, the collateral, and where to look next."""
-    table = Table(title="Campaigns", title_justify="left")
+    table = Table(
+        title="Campaigns: exchanges made without Weaklink and with it",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
     for name in _COLUMNS:
         table.add_column(name, no_wrap=True, justify="left" if name == "campaign" else "right")
     for score in details["campaigns"]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -157,15 +158,20 @@ def _against_labels(file: EventFile, outcome: Outcome) -> dict[str, float]:
 
 
 def _print(summary: dict[str, Any], outcome: Outcome, console: Console) -> None:
-    table = Table(title=f"Campaigns: the largest of {summary['campaigns_found']}", title_justify="left")
+    table = Table(
+        title=f"Campaigns: the largest of {summary['campaigns_found']}",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
     for name in ("campaign", "accounts", "since", "evidence", "actions"):
-        table.add_column(name, no_wrap=name != "evidence")
+        table.add_column(name, no_wrap=True)
     sizes = Counter(flag.campaign for flag in outcome.flagged.values())
     actions = Counter(action["campaign_id"] for action in outcome.actions if action["revision"] == 1)
     for name, size in sizes.most_common(_CAMPAIGNS_SHOWN):
         campaign = outcome.campaigns[name]
         since = datetime.fromtimestamp(outcome.detected_us[name] / 1e6, UTC)
-        evidence = ", ".join(reason["code"] for reason in campaign["evidence"][:3])
+        evidence = ", ".join(reason["code"] for reason in campaign["evidence"][:2])
         table.add_row(name, f"{size:,}", f"{since:%Y-%m-%d %H:%M}", evidence, f"{actions[name]:,}")
     console.print(table)
     for name, value in summary.items():

@@ -34,7 +34,9 @@ def kafka_container() -> Iterator[KafkaConfig]:
     from testcontainers.kafka import KafkaContainer
 
     container = KafkaContainer(_KAFKA_IMAGE).with_kraft()
-    container = container.with_env("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false").with_env("KAFKA_MESSAGE_MAX_BYTES", "16777216")
+    container = container.with_env("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false").with_env(
+        "KAFKA_MESSAGE_MAX_BYTES", "16777216"
+    )
     with container as running:
         yield KafkaConfig(bootstrap_servers=running.get_bootstrap_server())
 

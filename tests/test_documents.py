@@ -1,14 +1,25 @@
 """README, Makefile, compose file and topology say the same: documentation that would rot fails here."""
 
+import itertools
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+from kafka import KafkaConsumer, KafkaProducer
 from typer.testing import CliRunner
 
 from weaklink import topology
 from weaklink.cli.main import app
+from weaklink.kafka_options import KafkaConfig
+from weaklink.ops.provision import add_party, provision
+from weaklink.parties import Party, PartyKind
+from weaklink.records.codec import decode, encode
+from weaklink.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 
@@ -84,3 +95,41 @@ def test_the_picture_of_the_layout_is_the_layout() -> None:
     named = set(re.findall(r"^  ([a-z]+)/ ", text, re.MULTILINE))
     package = {path.name for path in (ROOT / "services/weaklink").iterdir() if (path / "__init__.py").exists()}
     assert named == package
+
+
+@pytest.mark.kafka
+def test_the_python_of_the_readme_runs(kafka: KafkaConfig, tmp_path: Path) -> None:
+    """A partner's first five minutes, as printed: an event goes out, an action comes in and is answered."""
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    settings = Settings(kafka=kafka)
+    provision(settings)
+    add_party(settings, Party(id="my-lab", kind=PartyKind.LAB))
+    result = CliRunner().invoke(app, ["partner", "key", "new", str(tmp_path / "keys.json")])
+    assert result.exit_code == 0, result.output
+    producer = KafkaProducer(**kafka.client_options())
+    producer.send("party.my-lab.actions", action(party="my-lab")).get(timeout=30)
+    producer.close()
+    code = block.replace("kafka-1:9092", kafka.bootstrap_servers).replace("keys.json", str(tmp_path / "keys.json"))
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path,
+        env={**os.environ, "WEAKLINK_PARTNER__STATE_FOLDER": str(tmp_path)},
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == ["SUSPEND", "cust-42"]
+    consumer = KafkaConsumer(**kafka.client_options(), auto_offset_reset="earliest", consumer_timeout_ms=10_000)
+    consumer.subscribe(["party.my-lab.events"])
+    records = [decode(record.value)[0] for record in itertools.islice(consumer, 3)]
+    consumer.close()
+    assert sorted(records) == ["ActionReceipt", "ActionReceipt", "ApiUsage"]
+
+
+def action(**fields: Any) -> bytes:
+    """An EnforcementAction message."""
+    values = {
+        "action_id": "0" * 32, "revision": 1, "state": "ACTIVE", "party": "my-lab", "campaign_id": "c-1", "measure": "SUSPEND",
+        "target_account": "cust-42", "target_token": None, "slice_model": None, "slice_end_user": None, "issued_at": 1, "expires_at": 2,
+        "respond_by": 2, "evidence_at": 1, "confidence": 0.95, "reasons": [], "expected_cut": 10.0, "benign_accounts_touched": 0,
+        "tlp": "AMBER",
+    }  # fmt: skip
+    return encode("EnforcementAction", values | fields)

@@ -15,11 +15,12 @@ from typer.testing import CliRunner
 
 from weaklink import topology
 from weaklink.cli.main import app
+from weaklink.errors import ConfigurationError
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops.provision import add_party, provision
 from weaklink.parties import Party, PartyKind
 from weaklink.records.codec import decode, encode
-from weaklink.settings import Settings
+from weaklink.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[1]
 
@@ -49,6 +50,18 @@ def test_every_stage_is_a_compose_service_that_runs_it() -> None:
     services = compose_services()
     for stage in topology.STAGES:
         assert services[stage.name]["command"][:2] == ["run", stage.name]
+
+
+def test_the_settings_in_the_compose_file_are_ones_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every service of ours starts with settings that load; a wrong name is told as the variable that it came from."""
+    for service in compose_services().values():
+        for name, value in service.get("environment", {}).items():
+            if name.startswith("WEAKLINK_"):
+                monkeypatch.setenv(name, str(value))
+    assert load_settings().kafka.bootstrap_servers == "kafka:9092"
+    monkeypatch.setenv("WEAKLINK_STREAM__SNAPSHOT_FOLDER", "/tmp")
+    with pytest.raises(ConfigurationError, match="WEAKLINK_STREAM__SNAPSHOT_FOLDER: Extra inputs"):
+        load_settings()
 
 
 def test_compose_services_depend_on_services_that_exist() -> None:

@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.correlate.config import CorrelateConfig
 from weaklink.enforce.config import EnforceConfig
+from weaklink.errors import ConfigurationError
 from weaklink.ingest.config import IngestConfig
 from weaklink.kafka_options import KafkaConfig
 from weaklink.partner.config import PartnerConfig
@@ -52,5 +53,11 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Settings from the environment."""
-    return Settings()
+    """Settings from the environment. Raises ConfigurationError that names the variable which cannot be used."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = [
+            f"WEAKLINK_{'__'.join(str(part) for part in one['loc']).upper()}: {one['msg']}" for one in error.errors()
+        ]
+        raise ConfigurationError("; ".join(wrong)) from None

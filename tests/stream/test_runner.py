@@ -189,3 +189,27 @@ def test_idle_workers_settle_behind_transaction_markers(
         until(lambda: watcher.committed(tp) == watcher.end_offsets([tp])[tp] == 4)
         watcher.close()
     assert committed_values(kafka, output)[0] == [b"4 4"]
+
+
+def test_what_a_tick_says_is_fenced_like_what_input_says(
+    kafka: KafkaConfig, topics: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without offsets in its transaction the broker could not refuse a worker whose partitions another has taken over."""
+    source, output = topics
+    covered: list[set[object]] = []
+    original = TransactionalSink.commit
+
+    def noting(self: TransactionalSink, messages: Sequence[Message], offsets: object, group: object) -> None:
+        if messages:
+            covered.append(set(offsets))  # type: ignore[call-overload]
+        original(self, messages, offsets, group)  # type: ignore[arg-type]
+
+    class Ticking(Counting):
+        def tick(self, now_us: int) -> list[Message]:
+            return [Message(output, b"tick", partition=0)]
+
+    monkeypatch.setattr(TransactionalSink, "commit", noting)
+    with running(Runner(Ticking(source, output), spec(source, source), settings_for(kafka, tmp_path))):
+        until(lambda: len(committed_values(kafka, output)[0]) >= 2)
+    assert covered
+    assert all(covered)

@@ -156,7 +156,9 @@ class Runner:
     def _commit(self, messages: Sequence[Message], ranges: dict[TopicPartition, Range]) -> None:
         started = time.perf_counter()
         offsets = {tp: span.end for tp, span in ranges.items()}
-        self._sink.commit(messages, offsets, self._source.consumer.group_metadata())
+        # What a tick alone says goes with the offsets as they are: only offsets let the broker refuse a worker that the group has given up on.
+        fence = {tp: offset for held in self._recovery.held.values() for tp, offset in held.items()}
+        self._sink.commit(messages, offsets or fence, self._source.consumer.group_metadata())
         self._commit_seconds = time.perf_counter() - started
         self._committed_at = time.monotonic()
         metrics.COMMIT_SECONDS.labels(self._stage.name).observe(self._commit_seconds)

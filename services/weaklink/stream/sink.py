@@ -40,7 +40,7 @@ class TransactionalSink:
         self._transactional_id = transactional_id(stage, slot)
         self._settings = settings
         self._fenced = 0
-        self._producer = self._open()
+        self._producer: Any = self._open()  # None: closed, and no other could be opened yet
 
     def commit(self, messages: Sequence[Message], offsets: Mapping[TopicPartition, int], group_metadata: Any) -> None:
         """Send and commit as one. Raises TransactionAborted; then nothing of it is visible to a reader of committed messages.
@@ -48,6 +48,8 @@ class TransactionalSink:
         KIP-447: the group's metadata lets the broker refuse the offsets of a member that the group has given up on.
         """
         try:
+            # Of a closed producer nothing but an endless wait may be expected.
+            self._producer = self._producer or self._open()
             self._producer.begin_transaction()
             for message in messages:
                 self._producer.send(
@@ -68,7 +70,8 @@ class TransactionalSink:
 
     def close(self) -> None:
         """Close the producer; nothing is pending between commits."""
-        self._producer.close(timeout=5)
+        if self._producer is not None:
+            self._producer.close(timeout=5)
 
     def _open(self) -> Any:
         kafka, topics = self._settings.kafka, self._settings.topics
@@ -81,7 +84,11 @@ class TransactionalSink:
             max_request_size=max(topics.chunk_bytes_max, topics.rejects_message_bytes_max) + (1 << 20),
             allow_auto_create_topics=False,
         )
-        producer.init_transactions()
+        try:
+            producer.init_transactions()
+        except KafkaError:
+            producer.close(timeout=1)
+            raise
         return producer
 
     def _give_up(self, error: KafkaError) -> None:
@@ -93,6 +100,8 @@ class TransactionalSink:
                 raise BrokerError(
                     f"transactional id {self._transactional_id} was fenced {self._fenced} times in a row: another process runs with the same --slot"
                 ) from error
+        if self._producer is None:
+            return
         try:
             self._producer.abort_transaction()
         except KafkaError as second:
@@ -100,4 +109,5 @@ class TransactionalSink:
                 "abort_failed", stage=self._stage, error=f"{type(second).__name__}: {second}", next="new producer"
             )
         self._producer.close(timeout=1)
+        self._producer = None
         self._producer = self._open()

@@ -14,15 +14,17 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kafka import TopicPartition
 from polars.testing import assert_frame_equal
 
-from tests.ingest.batches import Record, Result, batch_of, gather, ingest, new_stage
+from tests.ingest.batches import Parties, Record, Result, batch_of, gather, ingest, new_stage
 from tests.ingest.events import Event, events_of
-from weaklink.errors import RecordError
+from weaklink.errors import BrokerError, RecordError
 from weaklink.ingest import decode, slow
 from weaklink.ingest.fold import merge_activity, merge_links
 from weaklink.ingest.layout import compile_layout, layout_of
 from weaklink.ingest.unpack import read_values
+from weaklink.parties import Party
 from weaklink.records.codec import decode as decode_one
 from weaklink.records.codec import encode
 from weaklink.records.schemas import EVENT_RECORDS, Schema, latest
@@ -283,3 +285,23 @@ def test_the_slow_reader_says_what_is_wrong(body: bytes) -> None:
     """A RecordError, never another exception."""
     with pytest.raises(RecordError):
         slow.decode_body(layout_of(latest("ApiUsage").fingerprint), body)
+
+
+def test_ingest_goes_on_while_the_registry_of_parties_cannot_be_read() -> None:
+    """With the parties known so far; at the start, when none is known, it says so instead."""
+
+    class Away(Parties):
+        away = False
+
+        def refresh(self) -> dict[str, Party]:
+            if self.away:
+                raise BrokerError("the registry of parties cannot be used")
+            return super().refresh()
+
+    parties = Away(lab_a="lab")
+    stage = new_stage(Settings(data_folder=Path("build/test-ingest")), parties)
+    parties.away = True
+    assert stage.admits(TopicPartition("party.lab-a.events", 0))
+    assert not stage.admits(TopicPartition("party.lab-b.events", 0))
+    with pytest.raises(BrokerError):
+        new_stage(Settings(data_folder=Path("build/test-ingest")), parties)

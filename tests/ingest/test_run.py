@@ -1,12 +1,13 @@
 """`weaklink run` knows its stages."""
 
 import pytest
+from kafka.errors import KafkaTimeoutError
 from typer.testing import CliRunner
 
 from weaklink import topology
 from weaklink.cli.main import app
 from weaklink.cli.run import COLUMNAR, FAUST
-from weaklink.errors import ConfigurationError
+from weaklink.errors import BrokerError, ConfigurationError
 
 
 def test_every_stage_of_the_topology_can_be_run() -> None:
@@ -19,3 +20,15 @@ def test_an_unknown_stage_is_said() -> None:
     """With the names that there are."""
     with pytest.raises(ConfigurationError, match="ingest, correlate, campaigns, enforce"):
         CliRunner().invoke(app, ["run", "nonsense"], catch_exceptions=False)
+
+
+def test_a_stage_without_a_broker_says_where_it_looked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line instead of the Kafka client's traceback."""
+
+    def away(*_: object) -> None:
+        raise KafkaTimeoutError("Unable to bootstrap")
+
+    monkeypatch.setenv("WEAKLINK_KAFKA__BOOTSTRAP_SERVERS", "nowhere:9092")
+    monkeypatch.setattr("weaklink.stream.runner.Runner", away)
+    with pytest.raises(BrokerError, match="nowhere:9092 cannot be reached"):
+        CliRunner().invoke(app, ["run", "correlate"], catch_exceptions=False)

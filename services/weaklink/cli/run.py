@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from weaklink import topology
-from weaklink.errors import ConfigurationError
+from weaklink.errors import BrokerError, ConfigurationError
 
 if TYPE_CHECKING:
     from weaklink.settings import Settings
@@ -64,11 +64,17 @@ def _run_columnar(stage: str, slot: str | None, settings: "Settings") -> None:
     # thousand times the event, and drown the log.
     os.environ["RUST_BACKTRACE"] = "0"
     import structlog
+    from kafka.errors import KafkaError
 
     from weaklink.stream.runner import Runner
 
     log = structlog.get_logger()
-    runner = Runner(_load(COLUMNAR[stage])(settings), topology.stage(stage), settings, slot)
+    try:
+        runner = Runner(_load(COLUMNAR[stage])(settings), topology.stage(stage), settings, slot)
+    except KafkaError as error:
+        raise BrokerError(
+            f"Kafka at {settings.kafka.bootstrap_servers} cannot be reached: {error} (WEAKLINK_KAFKA__BOOTSTRAP_SERVERS says where it is)"
+        ) from error
 
     def stop(number: int, _frame: object) -> None:
         log.info("stopping", signal=signal.Signals(number).name)

@@ -12,9 +12,9 @@ import numpy.typing as npt
 import polars as pl
 import structlog
 from kafka import TopicPartition
-from kafka.errors import KafkaError
 
 from weaklink import frames, metrics, topology
+from weaklink.errors import BrokerError
 from weaklink.frames import ACTIVITY
 from weaklink.ingest import receipts, rejects
 from weaklink.ingest.dedupe import IdWindow, Memory
@@ -60,7 +60,7 @@ class IngestStage:
         self._memory = Memory(self._config.duplicate_memory_bytes_max, Path(settings.data_folder) / "spill")
         self._windows: dict[str, IdWindow] = {}
         self._tallies: dict[TopicPartition, Tally] = {}
-        self._refresh()
+        self._take(registry.refresh())
 
     def admits(self, source: TopicPartition) -> bool:
         """Only partitions of registered parties are read; of others a warning is given once."""
@@ -87,7 +87,9 @@ class IngestStage:
         return max(0, committed_offset - self._config.duplicate_window_offsets)
 
     def restore(self, unit: str, frames: Mapping[str, pl.DataFrame] | None) -> None:
-        """Begin with an empty window."""
+        """Begin with an empty window, in place of one whose rebuild was interrupted."""
+        if unfinished := self._windows.pop(unit, None):
+            unfinished.clear()
         self._windows[unit] = IdWindow(self._config.duplicate_window_offsets, self._memory)
 
     def recall(self, unit: str, messages: Iterable[Message]) -> None:
@@ -162,12 +164,15 @@ class IngestStage:
 
     def _refresh(self) -> None:
         try:
-            self._parties = self._registry.refresh()
-        except KafkaError as error:
+            self._take(self._registry.refresh())
+        except BrokerError as error:
             _log.warning(
                 "party_registry_unreachable", error=str(error), meaning="going on with the parties known so far"
             )
-        self._known |= self._parties
+
+    def _take(self, parties: dict[str, Party]) -> None:
+        self._parties = parties
+        self._known |= parties
 
     def _duplicates(self, source: TopicPartition, ids: npt.NDArray[np.uint8], offsets: Rows) -> npt.NDArray[np.bool_]:
         return self._windows[self.unit(source)].add(ids, offsets)

@@ -128,7 +128,9 @@ def test_actions_against_tokens_are_shown_in_hexadecimal(member: Member) -> None
     assert json.loads(as_json.output)["target_token"] == block.values["target_token"].hex()
 
 
-def test_rejects_are_shown_with_reason_and_place(member: Member) -> None:
+@pytest.mark.parametrize(("offset", "shown", "last"), [("42", "42", 42), ("42-61", "42 to 61", 61)])
+def test_rejects_are_shown_with_reason_and_place(member: Member, offset: str, shown: str, last: int) -> None:
+    """One event, or a whole record batch that could not be unpacked."""
     producer = KafkaProducer(**member.kafka.client_options())
     headers = {
         "reason": "TOO_OLD",
@@ -136,7 +138,7 @@ def test_rejects_are_shown_with_reason_and_place(member: Member) -> None:
         "detail": "9 days old",
         "topic": member.party.events_topic,
         "partition": "1",
-        "offset": "42",
+        "offset": offset,
     }
     producer.send(
         member.party.rejects_topic,
@@ -145,10 +147,10 @@ def test_rejects_are_shown_with_reason_and_place(member: Member) -> None:
     )
     producer.close()
     text = RUN.invoke(app, ["partner", "rejects", "--party", member.party.id]).output
-    assert f"{member.party.events_topic} partition 1 offset 42: TOO_OLD (occurred_at): 9 days old" in text
+    assert f"{member.party.events_topic} partition 1 offset {shown}: TOO_OLD (occurred_at): 9 days old" in text
     (line,) = RUN.invoke(app, ["partner", "rejects", "--party", member.party.id, "--json"]).output.splitlines()
     reject = json.loads(line)
-    assert (reject["value"], reject["offset"]) == (b"\x00bytes".hex(), 42)
+    assert (reject["value"], reject["offset"], reject["last_offset"]) == (b"\x00bytes".hex(), 42, last)
     assert "older than this record's limit" in reject["explanation"]
 
 

@@ -135,12 +135,14 @@ def rejects(party: PartyOption, follow: FollowOption = False, as_json: JsonOptio
                         "topic": reject.topic,
                         "partition": reject.partition,
                         "offset": reject.offset,
+                        "last_offset": reject.last_offset,
                         "value": reject.value.hex(),
                     }
                 )
             )
             continue
         where = f"{reject.topic} partition {reject.partition} offset {reject.offset}"
+        where += f" to {reject.last_offset}" if reject.last_offset > reject.offset else ""
         typer.echo(f"{where}: {reject.reason}{f' ({reject.field})' if reject.field else ''}: {reject.detail}")
 
 

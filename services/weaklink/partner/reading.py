@@ -18,7 +18,10 @@ _POLL_MS: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """An event that came back: why, where it was, and its original bytes."""
+    """An event that came back: why, where it was, and its original bytes.
+
+    A record batch that could not be unpacked comes back as one, without its bytes: `offset` to `last_offset`.
+    """
 
     reason: str
     field: str | None
@@ -26,6 +29,7 @@ class Reject:
     topic: str
     partition: int
     offset: int
+    last_offset: int
     value: bytes
 
     @property
@@ -74,12 +78,14 @@ def read_rejects(kafka: KafkaConfig, party: str, *, follow: bool = False) -> Ite
     """The party's rejected events."""
     for record in read_topic(kafka, f"party.{party}.rejects", follow=follow):
         headers = {name: value.decode(errors="replace") for name, value in record.headers}
+        first, _, last = headers.get("weaklink-offset", str(record.offset)).partition("-")
         yield Reject(
             headers.get("weaklink-reason", "UNKNOWN"),
             headers.get("weaklink-field") or None,
             headers.get("weaklink-detail", ""),
             headers.get("weaklink-topic", record.topic),
             int(headers.get("weaklink-partition", record.partition)),
-            int(headers.get("weaklink-offset", record.offset)),
+            int(first),
+            int(last or first),
             record.value or b"",
         )

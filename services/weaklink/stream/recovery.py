@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import structlog
 from kafka import TopicPartition
+from kafka.errors import KafkaError
 
 from weaklink import metrics
 from weaklink.settings import Settings
@@ -55,9 +56,17 @@ class Recovery:
             self._release(unit)
         stale = {unit: offsets for unit, offsets in targets.items() if unit not in self.held}
         starts: dict[TopicPartition, int] = {}
-        for unit, offsets in stale.items():
-            starts |= self._begin(unit, offsets)
-        self._replay(starts, {tp: committed[tp] for tp in starts}, committed)
+        begun: list[str] = []
+        try:
+            for unit, offsets in stale.items():
+                begun.append(unit)
+                starts |= self._begin(unit, offsets)
+            self._replay(starts, {tp: committed[tp] for tp in starts}, committed)
+        except (Interrupted, KafkaError):
+            # Half rebuilt, and perhaps another worker's by now: nobody would release them later.
+            for unit in begun:
+                self._stage.release(unit)
+            raise
         self.held |= stale
         metrics.UNITS.labels(self._stage.name).set(len(self.held))
         metrics.REBUILD_SECONDS.labels(self._stage.name).set(time.perf_counter() - started)
@@ -85,9 +94,9 @@ class Recovery:
             at = snapshot.offsets.get(tp) if snapshot else None
             wanted = self._stage.replay_from(tp, offset) if at is None else at
             starts[tp] = min(max(wanted, beginnings[tp]), offset)
-            if at is not None and at < beginnings[tp]:
+            if wanted < beginnings[tp]:
                 _log.warning(
-                    "rebuild_incomplete", unit=unit, topic=tp.topic, partition=tp.partition, snapshot_at=at, log_begins=beginnings[tp],
+                    "rebuild_incomplete", unit=unit, topic=tp.topic, partition=tp.partition, wanted_from=wanted, log_begins=beginnings[tp],
                     meaning="input between the two has expired: the state lacks it",
                 )  # fmt: skip
         _log.info(

@@ -1,0 +1,53 @@
+"""What a rebuild leaves behind when it cannot be finished, and what it says when the log does not reach back far enough."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from kafka import TopicPartition
+from structlog.testing import capture_logs
+
+from tests.stream.counting import Counting
+from weaklink.settings import Settings
+from weaklink.stream.checkpoint import SnapshotStore
+from weaklink.stream.recovery import Interrupted, Recovery
+
+FIRST, SECOND = TopicPartition("in", 0), TopicPartition("in", 1)
+
+
+def source_of(committed: dict[TopicPartition, int], begins: int, *, changed: bool) -> Any:
+    """A source whose log begins at `begins`, and whose assignment changes at the first poll or never."""
+    consumer = SimpleNamespace(
+        beginning_offsets=lambda partitions: dict.fromkeys(partitions, begins),
+        position=lambda tp: committed[tp],
+        pause=lambda *_: None,
+        resume=lambda *_: None,
+        seek=lambda *_: None,
+        _fetcher=SimpleNamespace(_paused_partition_records={}),
+    )
+    return SimpleNamespace(
+        consumer=consumer, committed=lambda tps: {tp: committed[tp] for tp in tps}, poll=lambda *_: [], changed=changed
+    )
+
+
+def test_units_of_an_interrupted_rebuild_are_released(tmp_path: Path) -> None:
+    """Else a worker would hold on to the state of partitions that have moved elsewhere meanwhile."""
+    stage = Counting("in", "out")
+    store = SnapshotStore(str(tmp_path), "in", 3)
+    recovery = Recovery(stage, source_of({FIRST: 10, SECOND: 5}, 0, changed=True), store, Settings())
+    with pytest.raises(Interrupted):
+        recovery.recover([FIRST, SECOND])
+    assert (stage.sums, recovery.held) == ({}, {})
+
+
+@pytest.mark.parametrize(("begins", "said"), [(0, 0), (4, 1)])
+def test_a_rebuild_from_a_log_that_has_expired_says_so(tmp_path: Path, begins: int, said: int) -> None:
+    """Also without a snapshot: what the log no longer holds is missing from the state."""
+    stage = Counting("in", "out")
+    store = SnapshotStore(str(tmp_path), "in", 3)
+    recovery = Recovery(stage, source_of({FIRST: 10}, begins, changed=False), store, Settings())
+    with capture_logs() as logs:
+        recovery.recover([FIRST])
+    assert sum(line["event"] == "rebuild_incomplete" for line in logs) == said
+    assert recovery.held == {"0": {FIRST: 10}}

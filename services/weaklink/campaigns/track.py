@@ -85,12 +85,6 @@ class Tracker:
         changed |= self._settle(evaluation)
         return changed
 
-    def update_fast(self, evaluation: Evaluation) -> set[str]:
-        """Only the fast path: takes in newcomers, judges nobody else."""
-        before = self.members
-        self.members = self._join_fast(evaluation)
-        return _differences(before, self.members)
-
     def _identify(self, evaluation: Evaluation) -> pl.DataFrame:
         """The confirmed accounts as MEMBERS, their communities under lasting ids."""
         confirmed = evaluation.accounts.filter("flagged")

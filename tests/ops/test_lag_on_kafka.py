@@ -1,5 +1,6 @@
 """Lag asked of a real broker, and compared with what Kafka's own tool says."""
 
+import itertools
 import subprocess
 import time
 import uuid
@@ -51,6 +52,17 @@ class World:
         consumer.commit({TopicPartition(self.topic, partition): OffsetAndMetadata(offset, "", -1)})
         consumer.close()
 
+    def append_times_seconds(self) -> list[float]:
+        """When the broker stored each record of partition 0."""
+        consumer = KafkaConsumer(**self.kafka.client_options(), consumer_timeout_ms=10_000)
+        partition = TopicPartition(self.topic, 0)
+        consumer.assign([partition])
+        consumer.seek_to_beginning(partition)
+        end = consumer.end_offsets([partition])[partition]
+        times = [record.timestamp / 1000 for record in itertools.islice(consumer, end)]
+        consumer.close()
+        return times
+
     def lags(self) -> dict[str, ReaderLag]:
         with LagProbe(self.kafka) as probe:
             return {one.group: one for one in probe.sample() if one.reader == f"party {self.party}"}
@@ -97,13 +109,14 @@ def test_transaction_markers_are_not_records(world: World) -> None:
 def test_seconds_age_from_the_oldest_record_that_is_not_committed(world: World) -> None:
     """Of two records a while apart, committing the first leaves the age of the second."""
     world.send(1)
-    time.sleep(1.5)
+    time.sleep(0.2)
     world.send(1)
-    before = world.lag().seconds
+    first, second = world.append_times_seconds()
+    before = world.lag()
     world.commit(1)
-    after = world.lag().seconds
-    assert before >= 1.5
-    assert after <= before - 1.0
+    after = world.lag()
+    assert before.seconds == pytest.approx(before.at_us / 1e6 - first, abs=0.002)
+    assert after.seconds == pytest.approx(after.at_us / 1e6 - second, abs=0.002)
 
 
 def test_every_group_of_the_party_that_reads_its_actions_is_shown(world: World) -> None:

@@ -23,6 +23,7 @@ from weaklink.ops.audit import (
     counted_from,
     offsets_in_reject,
 )
+from weaklink.ops.group_offsets import committed_offsets
 from weaklink.parties import EVENTS_TOPICS
 from weaklink.records import reasons
 from weaklink.settings import Settings
@@ -55,8 +56,7 @@ def _audit_once(kafka: KafkaConfig) -> list[PartitionAudit]:
                 f"topic {topology.ACTIVITY} does not exist on {kafka.bootstrap_servers}: run `weaklink provision`"
             )
         group = topology.stage("ingest").group
-        offsets: Mapping[TopicPartition, Any] = admin.list_group_offsets([group]).get(group, {})
-    committed = {tp: one.offset for tp, one in offsets.items() if one.offset >= 0}
+        committed = committed_offsets(admin, [group])[group]
     with closing(_consumer(kafka)) as consumer:
         events = _partitions(consumer, sorted(topic for topic in topics if re.fullmatch(EVENTS_TOPICS, topic)))
         ranges, expired = _ranges(consumer, committed)

@@ -5,13 +5,14 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from weaklink import topology
 from weaklink.kafka_options import KafkaConfig
+from weaklink.ops.group_offsets import committed_offsets
 from weaklink.ops.lag import PartitionLag, ReaderLag
 from weaklink.parties import EVENTS_TOPICS, party_of_topic
 
@@ -60,7 +61,7 @@ class LagProbe:
         """The lag of every stage, in flow order, then of every party that has an actions topic. Raises kafka's errors."""
         topics = sorted(self._admin.list_topics())
         readers = self._readers(topics)
-        committed = self._committed(sorted({group for _, group, _ in readers}))
+        committed = committed_offsets(self._admin, sorted({group for _, group, _ in readers}))
         partitions = {topic: self._partitions(topic) for topic in {one for _, _, names in readers for one in names}}
         wanted = {tp for found in partitions.values() for tp in found}
         ends = self._consumer.end_offsets(list(wanted)) if wanted else {}
@@ -95,13 +96,7 @@ class LagProbe:
         return readers
 
     def _reads(self, group: str, topic: str) -> bool:
-        return any(tp.topic == topic for tp in self._committed([group])[group])
-
-    def _committed(self, groups: list[str]) -> dict[str, dict[TopicPartition, int]]:
-        found: Mapping[str, Mapping[TopicPartition, Any]] = self._admin.list_group_offsets(groups) if groups else {}
-        return {
-            group: {tp: one.offset for tp, one in found.get(group, {}).items() if one.offset >= 0} for group in groups
-        }
+        return any(tp.topic == topic for tp in committed_offsets(self._admin, [group])[group])
 
     def _partitions(self, topic: str) -> list[TopicPartition]:
         return [TopicPartition(topic, number) for number in sorted(self._consumer.partitions_for_topic(topic) or ())]

@@ -1,19 +1,16 @@
 """How far the pipeline is behind what was published: the loop waits for it instead of running ahead."""
 
-import time
 from dataclasses import dataclass
 from typing import Final
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaError
 
 from weaklink import topology
-from weaklink.errors import BrokerError
 from weaklink.kafka_options import KafkaConfig
+from weaklink.ops.group_offsets import committed_offsets
 from weaklink.parties import Party
 
-_RETRY_SECONDS: Final = 30.0
 _MARKERS_MAX: Final = 2
 """A transaction's end marker occupies an offset that no commit may count: so much per partition is no backlog."""
 
@@ -57,7 +54,7 @@ class BacklogReader:
                 for number in self._consumer.partitions_for_topic(topic) or ()
             ]
             ends = self._consumer.end_offsets(partitions)
-            committed = self._committed(stage.group)
+            committed = committed_offsets(self._admin, [stage.group])[stage.group]
             behind = {one: ends[one] - committed.get(one, 0) for one in partitions}
             behind = {one: count for one, count in behind.items() if count > _MARKERS_MAX}
             messages[stage.name] = sum(behind.values())
@@ -68,16 +65,3 @@ class BacklogReader:
         """Leave the broker."""
         self._admin.close()
         self._consumer.close()
-
-    def _committed(self, group: str) -> dict[TopicPartition, int]:
-        deadline = time.monotonic() + _RETRY_SECONDS
-        while True:
-            try:
-                found = self._admin.list_group_offsets(group).get(group, {})
-            except KafkaError as error:
-                # A broker that has just started is still loading its groups, and says so.
-                if not getattr(error, "retriable", False) or time.monotonic() > deadline:
-                    raise BrokerError(f"the offsets of group {group} cannot be read: {error}") from error
-                time.sleep(0.3)
-            else:
-                return {partition: entry.offset for partition, entry in found.items() if entry.offset >= 0}

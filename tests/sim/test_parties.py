@@ -106,6 +106,20 @@ def test_an_honest_customer_complains_and_gets_the_account_back() -> None:
     assert stand.ground.taken.dead == set()
 
 
+def test_an_account_stays_suspended_until_the_last_action_on_it_is_withdrawn() -> None:
+    """A suspension takes the place of a milder measure, or of one of a campaign that merged: their withdrawals come after it."""
+    stand = Stand()
+    stand.receive("SUSPEND", account=OPERATOR)
+    stand.receive("CHALLENGE", account=OPERATOR, state="WITHDRAWN", revision=2)
+    stand.receive("SUSPEND", account=OPERATOR, action_id="of another campaign")
+    stand.receive("SUSPEND", account=OPERATOR, state="WITHDRAWN", revision=2)
+    stand.pass_time(3)
+    assert stand.ground.taken.dead == {OPERATOR}
+    stand.receive("SUSPEND", account=OPERATOR, action_id="of another campaign", state="EXPIRED", revision=2)
+    stand.pass_time(6)
+    assert stand.ground.taken.dead == set()
+
+
 @pytest.mark.parametrize(("account", "share"), [(OPERATOR, (0.7, 1.0)), (HONEST, (0.0, 0.15))])
 def test_challenges_stop_operators_and_hardly_anybody_else(account: int, share: tuple[float, float]) -> None:
     """People pass a challenge, operators mostly fail it."""

@@ -25,6 +25,8 @@ _OPERATOR_PASSES: Final = 0.1
 _HONEST_PASSES: Final = 0.97
 _HONEST_COMPLAINS: Final = 0.9
 _COMPLAINT_HOURS: Final = 6.0
+_HOLDS_NOTHING: Final = ("passed", "watched")
+"""Notes of actions that were carried out and took nothing away."""
 
 
 @dataclass
@@ -76,6 +78,8 @@ class SimulatedParty:
         self._random = np.random.default_rng([seed, 9, index])
         self.inbox: queue.SimpleQueue[EnforcementAction] = queue.SimpleQueue()
         self._due: list[tuple[int, EnforcementAction, bool]] = []
+        self._standing: dict[tuple[str, int, bytes], set[str]] = {}
+        """What is held -> the actions that hold it: it is let go when the last of them is withdrawn."""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._read, name=f"actions-{spec.id}", daemon=True)
 
@@ -113,12 +117,17 @@ class SimulatedParty:
         if account is None and number is None:
             self._answer(action, ReceiptStatus.NOT_OURS, "no such account, and no token that we sent")
             return
+        holders = self._standing.setdefault(_held_by(action, account, number), set())
         if action.state is not ActionState.ACTIVE:
-            self._undo(action, account, number, ground)
+            holders.discard(action.action_id)
+            if not holders:
+                self._undo(action, account, number, ground)
             self._answer(action, ReceiptStatus.DONE)
             return
         honest = account is not None and ground.accounts.operator[account] < 0
         note = self._apply(action, account, number, ground)
+        if note not in _HOLDS_NOTHING:
+            holders.add(action.action_id)
         self._answer(action, ReceiptStatus.DONE, note=note)
         harsh = action.measure in (Measure.SUSPEND, Measure.THROTTLE) or (account in taken.dead)
         if honest and harsh and action.slice_end_user is None and self._random.random() < _HONEST_COMPLAINS:
@@ -183,6 +192,14 @@ class SimulatedParty:
                         self.inbox.put(received.action)
         except BaseException as error:  # kept for the loop's thread, which raises it
             self.error = error
+
+
+def _held_by(action: EnforcementAction, account: int | None, number: int | None) -> tuple[str, int, bytes]:
+    """What an action takes away: an account's life, part of its traffic, or a token."""
+    if account is None:
+        return "token", number or 0, b""
+    throttles = action.slice_end_user is not None or action.measure is Measure.THROTTLE
+    return "traffic" if throttles else "account", account, action.slice_end_user or b""
 
 
 def check(parties: Sequence[SimulatedParty]) -> None:

@@ -83,6 +83,17 @@ def test_an_answer_to_an_action_that_has_ended_is_late_but_told_on() -> None:
     assert not answered.change.publish
 
 
+@pytest.mark.parametrize("status", ["ACCEPTED", "DONE", "PARTLY_DONE"])
+def test_carrying_out_a_withdrawal_does_not_take_back_the_dispute_that_brought_it(status: str) -> None:
+    """The answer to the revision that ended the action is noted, and is no verdict on the target."""
+    disputed = answer(said("DISPUTED", appended_at=50), issued(), 60, CONFIG).change
+    assert disputed
+    obeyed = answer(said(status, revision=2, appended_at=70), disputed.action, 80, CONFIG)
+    assert (obeyed.outcome, obeyed.verdict) == ("LATE", None)
+    assert obeyed.change
+    assert obeyed.change.action.answer == status
+
+
 def test_an_older_answer_changes_nothing() -> None:
     """What was appended before the newest known answer is only recorded."""
     newest = answer(said("DONE", appended_at=90), issued(), 95, CONFIG).change

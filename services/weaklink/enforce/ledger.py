@@ -107,9 +107,9 @@ class Ledger:
                 if answered.change:
                     standing[receipt["action_id"]] = answered.change.action
                     changes.append((answered.change, source))
-                if action is None or answered.verdict is None:
+                if answered.outcome not in (lifecycle.APPLIED, lifecycle.LATE):
                     told.append(reject_message(receipt, answered))
-                else:
+                elif action is not None and answered.verdict is not None:
                     note = lifecycle.note_of(receipt)
                     told.append(feedback_message(action, answered.verdict, now_us, note, f"feedback/{source}"))
             await self._note_outcomes(connection, batch, answers)

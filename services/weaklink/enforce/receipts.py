@@ -12,6 +12,9 @@ from weaklink.records import reasons
 ENDING: Final = frozenset({"DISPUTED", "NOT_OURS"})
 """Answers that end an action at the party that gave them: the evidence is in doubt, or the target is not there."""
 
+OBEYED: Final = frozenset({"ACCEPTED", "DONE", "PARTLY_DONE"})
+"""Answers that do as asked."""
+
 APPLIED: Final = "APPLIED"
 LATE: Final = "LATE"
 
@@ -32,7 +35,7 @@ def answer(receipt: Mapping[str, Any], action: Action | None, now_us: int, confi
 
     A DISPUTED or NOT_OURS withdraws the action at that party and holds the target, whichever revision it answers, so that the order
     in which receipts and revisions cross does not matter. A REFUSED is noted and told to campaigns, which plans around it. All
-    applied and late receipts become feedback.
+    applied and late receipts become feedback, but for those that do as a withdrawal or an expiry asks.
     """
     status: str = receipt["status"]
     if action is None or action.revision == 0:
@@ -57,7 +60,10 @@ def answer(receipt: Mapping[str, Any], action: Action | None, now_us: int, confi
     if not newest:
         return Answered(LATE, verdict=status)
     change = changed(action, Cause.RECEIPT, now_us, **said, **noted)
-    return Answered(APPLIED if action.state in LIVE else LATE, change, status)
+    # Doing as the end of an action asks is no verdict: told to campaigns, it would take back the dispute that brought the end about.
+    ended = action.state not in LIVE
+    verdict = None if ended and receipt["revision"] == action.revision and status in OBEYED else status
+    return Answered(LATE if ended else APPLIED, change, verdict)
 
 
 def expired(action: Action, now_us: int) -> Change:

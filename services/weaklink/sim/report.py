@@ -28,6 +28,7 @@ def print_summary(
         title="Campaigns: exchanges made without Weaklink and with it",
         title_justify="left",
         box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
         pad_edge=False,
     )
     for name in _COLUMNS:

@@ -11,6 +11,7 @@ from polars.testing import assert_frame_equal
 
 from tests.campaigns.test_method import NOW_US, state_of
 from tests.campaigns.worlds import World, benign_life, campaign
+from weaklink import frames
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.state import CampaignsState
 from weaklink.errors import CheckpointError, WeaklinkError
@@ -110,6 +111,23 @@ def test_what_rested_on_disputed_accounts_falls_at_other_parties_too() -> None:
     state.fold_feedback([verdict(p, n, "DISPUTED") for p, n in labs.select("party", "account_name").iter_rows()])
     after = state.evaluate(NOW_US).accounts
     assert after["flagged"].sum() == 0
+
+
+def test_a_party_that_disputes_its_tokens_takes_its_own_links_out_and_nobody_elses() -> None:
+    """The payment party disputes every token that its flagged accounts hold: none of them is flagged any more, the labs' are."""
+    state = state_of(world_of(6))
+    before = state.evaluate(NOW_US).accounts.filter("flagged")
+    own = before.filter(pl.col("party") == "pay-a")
+    held = state.links.rows().join(own.select("account"), on="account", how="semi")
+    tokens = {
+        frames.token_bytes(*row) for row in held.select("identifier", "tail", "kind", "epoch").unique().iter_rows()
+    }
+    said = verdict("pay-a", "", "DISPUTED", measure="BLOCK_IDENTIFIER") | {"target_account": None}
+    state.fold_feedback([said | {"target_token": token} for token in sorted(tokens)])
+    after = state.evaluate(NOW_US).accounts.filter("flagged")
+    assert own.height > 0
+    assert after.filter(pl.col("party") == "pay-a").height == 0
+    assert after.height > 0
 
 
 def test_another_partys_dispute_says_nothing_about_an_account() -> None:

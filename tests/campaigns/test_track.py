@@ -55,6 +55,22 @@ def test_the_same_state_again_publishes_nothing() -> None:
     assert engine.tick(NOW_US + 1_000_000, PARTIES) == []
 
 
+def test_a_campaign_that_waits_for_its_plan_keeps_the_time_of_its_evidence() -> None:
+    """One plan a tick: the second campaign is planned later, on evidence that is as old as it was, whatever came meanwhile."""
+    world = world_with("c", "d")
+    engine = Engine(CampaignsConfig(plans_per_tick_max=1), WeakLinksConfig())
+    fold(engine, world)
+    tipped_us = world.activity()["appended_at_us"].max()
+    assert isinstance(tipped_us, int)
+    (first,) = engine.tick(NOW_US, PARTIES)
+    later = world.activity().with_columns(pl.col("appended_at_us") + 60_000_000, events=pl.lit(0, pl.UInt32))
+    engine.state.fold_activity(later)
+    after = [update for wait_us in range(1, 4) for update in engine.tick(NOW_US + wait_us, PARTIES)]
+    other = next(update for update in after if update.campaign.campaign_id != first.campaign.campaign_id)
+    assert first.campaign.evidence_at_us <= tipped_us
+    assert other.campaign.evidence_at_us <= tipped_us
+
+
 def test_an_id_survives_growth_and_newcomers_get_measures_only_for_themselves() -> None:
     """Twenty more accounts on the same devices and cards: the same campaign, and only the new measures are issued."""
     world = World(2)

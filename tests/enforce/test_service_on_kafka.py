@@ -94,7 +94,7 @@ def test_a_receipt_for_anothers_action_comes_back_to_its_sender(world: World) ->
     world.wait(lambda: bool(world.on(rejects)))
     (record,) = (record for record in world.records if record.topic == rejects)
     headers = {name: value.decode() for name, value in record.headers}
-    assert headers["weaklink-reason"] == "NOT_YOUR_ACTION"
+    assert headers["weaklink-reason"] == "UNKNOWN_ACTION"
     assert (record.key, headers["weaklink-offset"]) == (b"1:44", "44")
     assert decoded(record.value)["action_id"] == ident
     (row,) = query(world, sa.select(actions).where(actions.c.action_id == ident))

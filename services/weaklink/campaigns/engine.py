@@ -37,25 +37,29 @@ class Engine:
         self.state: Final = CampaignsState(config)
         self.tracker: Final = Tracker(config)
         self._planned: dict[str, Situation] = {}
-        self._waiting: set[str] = set()
+        self._waiting: dict[
+            str, int
+        ] = {}  # campaigns that wait for their plan, and the append time of what called for it
+        self._seen_us = 0  # newest append time that the last evaluation knew
         self._expired_us = 0
 
     def tick(self, now_us: int, parties: Mapping[str, PartyKind]) -> list[Update]:
         """Evaluate as of `now_us`; plan campaigns whose members, grounds or volume changed, the largest first, up to `plans_per_tick_max`."""
         self._expire(now_us)
         evaluation = self.state.evaluate(now_us)
-        changed = self.tracker.update(evaluation) | self._waiting
+        before = self.tracker.members
+        changed = self.tracker.update(evaluation) | self._waiting.keys()
         members = planning.plan_members(self.tracker.members, evaluation, self._config)
         situations = planning.situations(members)
         for campaign_id, situation in situations.items():
-            before = self._planned.get(campaign_id)
-            if before is None or situation.differs(before, self._config.plan_volume_change_share):
+            last = self._planned.get(campaign_id)
+            if last is None or situation.differs(last, self._config.plan_volume_change_share):
                 changed.add(campaign_id)
         ranked = sorted(changed, key=lambda i: (-situations[i].requests_per_day if i in situations else -1e18, i))
         ended = [i for i in ranked if self.tracker.campaigns[i].state not in LIVE or i not in situations]
         planned = [i for i in ranked if i not in ended][: self._config.plans_per_tick_max]
-        self._waiting = changed - set(ended) - set(planned)
-        evidence = self._evidence_at()
+        evidence = self._evidence_at(before) | self._waiting  # what waited keeps the time from which it has waited
+        self._waiting = {i: evidence.get(i, 0) for i in sorted(changed - set(ended) - set(planned))}
         updates = [self._end(self.tracker.campaigns[i], now_us) for i in ended]
         for campaign_id in planned:
             self._planned[campaign_id] = situations[campaign_id]
@@ -115,13 +119,23 @@ class Engine:
         told = facts(members, links, evaluation, self.state.profiles)
         return Update(replace(campaign), own, told, changes)
 
-    def _evidence_at(self) -> dict[str, int]:
-        """Append time of the newest evidence on each campaign's accounts."""
+    def _evidence_at(self, before: pl.DataFrame) -> dict[str, int]:
+        """By campaign, the append time of the evidence that tipped it: of what came since the last evaluation, the oldest.
+
+        Looked for at the accounts that are new to the campaign, else at all its members; where nothing new came, their newest evidence.
+        """
         members = self.tracker.members.select("account", "campaign_id")
+        new = members.join(before.select("account", "campaign_id"), on=["account", "campaign_id"], how="anti")
+        members = pl.concat([new, members.join(new, on="campaign_id", how="anti")])
         profiles = self.state.profiles.accounts.rows().select("account", "appended_at_us")
         links = self.state.links.rows().select("account", "appended_at_us")
-        newest = pl.concat([profiles, links.join(members, on="account", how="semi")]).join(members, on="account")
-        return dict(newest.group_by("campaign_id").agg(pl.col("appended_at_us").max()).iter_rows())
+        appended = pl.col("appended_at_us")
+        times = pl.concat([profiles, links.join(members, on="account", how="semi")]).join(members, on="account")
+        tipped = times.group_by("campaign_id").agg(
+            pl.coalesce(appended.filter(appended > self._seen_us).min(), appended.max())
+        )
+        self._seen_us = max(self._seen_us, int(profiles["appended_at_us"].max() or 0))  # type: ignore[arg-type]
+        return dict(tipped.iter_rows())
 
     def _expire(self, now_us: int) -> None:
         if now_us - self._expired_us >= self._config.expire_every_hours * US_PER_HOUR:

@@ -44,6 +44,7 @@ class CampaignsStage:
     def _reset(self) -> None:
         self.engine = Engine(self._settings.campaigns, self._settings.weaklinks)
         self._now_us = 0
+        self._ticked_us = 0
         self._dirty = True
         self._rest_until = 0.0
 
@@ -66,6 +67,7 @@ class CampaignsStage:
     def recall(self, unit: str, recalled: Iterable[Message]) -> None:
         """Take back identities, members and standing measures as they were last published: no restart issues other ids."""
         self.engine.tracker.restore(*messages.read_campaigns(recalled))
+        self._ticked_us = max((one.updated_at_us for one in self.engine.tracker.campaigns.values()), default=0)
 
     def release(self, unit: str) -> None:
         """Forget everything."""
@@ -110,7 +112,8 @@ class CampaignsStage:
         if not (self._dirty or self.engine.waiting) or time.monotonic() < self._rest_until:
             return []
         started = time.monotonic()
-        now_us = self._now_us or now_us
+        # Strictly later than the last tick's, also when only feedback came: of two decisions on one measure the later one counts.
+        now_us = self._ticked_us = max(self._now_us or now_us, self._ticked_us + 1)
         out: list[Message] = []
         for update in self.engine.tick(now_us, self._parties()):
             out.append(messages.campaign_message(update.campaign, update.members, update.facts, self._topics.campaigns))

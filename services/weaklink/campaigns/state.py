@@ -15,6 +15,7 @@ from weaklink.errors import CheckpointError
 
 _VOLUME_DAYS_MIN: Final = 0.25
 DISPUTES: Final = frozenset({"DISPUTED", "NOT_OURS"})
+_ANY_MEASURE: Final = "*"
 OBEYED: Final = frozenset({"DONE", "ACCEPTED", "PARTLY_DONE"})
 
 LINK_KEYS: Final = ["identifier", "slot", "account"]
@@ -29,7 +30,8 @@ FEEDBACK: Final = pl.Schema(
 )
 """When each account's own party last disputed, a person last declined, or the party last did what was asked."""
 REFUSALS: Final = pl.Schema({"party": pl.String, "measure": pl.String, "target": pl.Binary, "recorded_at_us": pl.Int64})
-"""Measures that their party or a person refused, by target (the token, or the account's name in UTF-8): not asked for again."""
+"""Measures that their party or a person refused, by target (the token, or the account's name in UTF-8): not asked for again.
+A token that its party disputed has a row of measure `*` too: that party's links to it count for nothing."""
 
 
 def _micros(at: datetime | int) -> int:
@@ -80,6 +82,8 @@ class CampaignsState:
             name, token = record["target_account"], record["target_token"]
             if verdict in DISPUTES or verdict in ("REFUSED", "DECLINED"):
                 refused.append((record["party"], record["measure"], token or (name or "").encode(), at))
+            if token is not None and verdict == "DISPUTED":
+                refused.append((record["party"], _ANY_MEASURE, token, at))
             if name is not None:
                 suspended = record["measure"] == "SUSPEND" and verdict == "DONE"
                 rows.append(
@@ -131,7 +135,23 @@ class CampaignsState:
 
     def evaluate(self, now_us: int) -> Evaluation:
         """Score every account and find the communities, as of now."""
-        return evaluate(self.accounts(now_us), self.links.rows(), now_us, self.config)
+        return evaluate(self.accounts(now_us), self._undisputed_links(), now_us, self.config)
+
+    def _undisputed_links(self) -> pl.DataFrame:
+        """Links without those of a party to a token that it disputed. Others' links to it stand: no party can vouch for another's."""
+        links = self.links.rows()
+        tokens = self.refusals.rows().filter(pl.col("measure") == _ANY_MEASURE)
+        if tokens.is_empty():
+            return links
+        disputed = tokens.select(
+            "party", pl.col("target").bin.slice(2, 8).bin.reinterpret(dtype=pl.UInt64).alias("identifier")
+        )
+        owners = self.profiles.accounts.rows().select("account", "party")
+        return (
+            links.join(owners, on="account", how="left", maintain_order="left")
+            .join(disputed, on=["identifier", "party"], how="anti", maintain_order="left")
+            .select(links.columns)
+        )
 
     def expire(self, now_us: int, members: pl.Series) -> None:
         """Forget links and profiles that are too old, but not those of `members` (account keys) within the tombstone's time."""

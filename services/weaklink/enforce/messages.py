@@ -7,6 +7,7 @@ from typing import Any
 from weaklink import topology
 from weaklink.enforce.action import Action, Change
 from weaklink.enforce.receipts import Answered
+from weaklink.records import reasons
 from weaklink.records.codec import encode
 
 
@@ -71,13 +72,18 @@ def change_messages(change: Change, tlp: str) -> list[Outgoing]:
 
 
 def reject_message(receipt: Mapping[str, Any], answered: Answered) -> Outgoing:
-    """The sender's ActionReceipt as it published it (single-object encoding), with headers that say why it counts for nothing."""
+    """The sender's ActionReceipt as it published it (single-object encoding), with headers that say why it counts for nothing.
+
+    Whether the id that it named belongs to another party's action or to none is not told: ids can be computed by whoever knows a
+    campaign and a token, and the answer would say what another party was asked to do. The ledger keeps the difference.
+    """
+    told = reasons.UNKNOWN_ACTION if answered.outcome == reasons.NOT_YOUR_ACTION else answered.outcome
     original = {
         name: receipt[name] for name in ("event_id", "occurred_at", "action_id", "revision", "status", "reason", "note")
     }
     party, partition, offset = receipt["party"], receipt["source_partition"], receipt["source_offset"]
     headers = {
-        "weaklink-reason": answered.outcome,
+        "weaklink-reason": told,
         "weaklink-field": answered.field or "",
         "weaklink-detail": answered.detail or "",
         "weaklink-topic": f"party.{party}.events",

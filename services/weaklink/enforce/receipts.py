@@ -38,12 +38,11 @@ def answer(receipt: Mapping[str, Any], action: Action | None, now_us: int, confi
     applied and late receipts become feedback, but for those that do as a withdrawal or an expiry asks.
     """
     status: str = receipt["status"]
+    none_such = f"no action {_shown(receipt['action_id'])} was issued to this party"
     if action is None or action.revision == 0:
-        return Answered(
-            reasons.UNKNOWN_ACTION, field="action_id", detail=f"no action {_shown(receipt['action_id'])} was issued"
-        )
+        return Answered(reasons.UNKNOWN_ACTION, field="action_id", detail=none_such)
     if action.target.party != receipt["party"]:
-        return Answered(reasons.NOT_YOUR_ACTION, field="action_id", detail="the action was addressed to another party")
+        return Answered(reasons.NOT_YOUR_ACTION, field="action_id", detail=none_such)
     if not 1 <= receipt["revision"] <= action.revision:
         return Answered(
             reasons.UNKNOWN_ACTION,

@@ -43,6 +43,6 @@ EXPLANATIONS: Final[dict[str, str]] = {
     BAD_INTERVAL: "released_at must not lie before occurred_at.",
     BAD_TEXT: "A text field is empty where it must not be, longer than 256 characters, or holds control characters.",
     BATCH_TOO_LARGE: "A record batch inflates to more than the limit. Send smaller batches.",
-    NOT_YOUR_ACTION: "The receipt answers an action that was addressed to another party.",
-    UNKNOWN_ACTION: "The receipt names an action that was never issued.",
+    NOT_YOUR_ACTION: "Kept in the ledger only; the sender is told UNKNOWN_ACTION.",
+    UNKNOWN_ACTION: "The receipt names an action that was never issued to this party.",
 }

@@ -46,7 +46,8 @@ def summarise(
     guilty = {name for name, operator in truth.items() if operator >= 0}
     flagged = set(outcome.flagged)
     active = [action for action in outcome.actions if action["state"] == "ACTIVE"]
-    suspended = {(a["party"], a["target_account"]) for a in active if a["measure"] == "SUSPEND" and a["target_account"]}
+    ending = ("SUSPEND", "REVOKE_LEASE")
+    suspended = {(a["party"], a["target_account"]) for a in active if a["measure"] in ending and a["target_account"]}
     latency = np.array([action["latency_seconds"] for action in active] or [0.0])
     total_free = sum(free.values())
     return {

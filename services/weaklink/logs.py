@@ -23,7 +23,20 @@ def configure_logging(service: str, *, json: bool | None = None, level: str = "i
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=_ToStderr,
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)
+
+
+class _ToStderr:
+    """Writes to what stderr is at that moment: a process that replaces it (a test, a daemon) closes the old one."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def msg(self, message: str) -> None:
+        """Write one line."""
+        sys.stderr.write(message + "\n")
+        sys.stderr.flush()
+
+    log = debug = info = warn = warning = error = critical = fatal = exception = failure = msg

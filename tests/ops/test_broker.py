@@ -14,10 +14,12 @@ from weaklink.ops import kafka_jars
 from weaklink.ops.broker import LocalCluster, free_ports
 
 
-def round_trip(kafka: KafkaConfig, topic: str) -> bytes:
+def round_trip(kafka: KafkaConfig, topic: str, replication_factor: int | None = None) -> bytes:
     """Create a topic, send one message, read it back."""
     admin = KafkaAdminClient(**kafka.client_options())
-    admin.create_topics({topic: {"num_partitions": 1, "replication_factor": kafka.replication_factor}})
+    admin.create_topics(
+        {topic: {"num_partitions": 1, "replication_factor": replication_factor or kafka.replication_factor}}
+    )
     admin.close()
     producer = KafkaProducer(**kafka.client_options(), acks="all")
     producer.send(topic, b"hello").get(timeout=30)
@@ -52,7 +54,7 @@ def test_three_nodes_serve_after_one_is_killed(tmp_path: Path) -> None:
     with LocalCluster(tmp_path, nodes=3, heap_mib=256) as cluster:
         assert round_trip(cluster.kafka, "before") == b"hello"
         cluster.kill_node(1)
-        assert round_trip(cluster.kafka, "after") == b"hello"
+        assert round_trip(cluster.kafka, "after", replication_factor=2) == b"hello"  # two are left to hold replicas
         cluster.start_node(1)
 
 

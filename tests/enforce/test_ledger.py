@@ -77,7 +77,7 @@ async def test_the_migrations_give_the_tables_that_the_code_uses(database: Datab
 
 async def test_several_workers_may_migrate_an_empty_database_at_once(ledger_address: str) -> None:
     """One does it, the others wait and find it done."""
-    databases = [open_database(ledger_address) for _ in range(3)]
+    databases = [open_database(ledger_address) for _ in range(8)]
     await asyncio.gather(*(one.migrate() for one in databases))
     assert await rows(databases[0], decisions) == []
     for one in databases:
@@ -171,7 +171,7 @@ async def test_workers_that_handle_the_same_decisions_at_once_act_once(ledger_ad
         )
         for i in range(40)
     ]
-    others = [open_database(ledger_address) for _ in range(3)]
+    others = [open_database(ledger_address) for _ in range(8)]
 
     async def work(seed: int) -> None:
         mine = Ledger(others[seed], config, Clock("event", 24))

@@ -1,6 +1,7 @@
 """The ledger's database: engine, transactions, and migrations that run on start. SQLite or PostgreSQL."""
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from alembic.util import CommandError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.util import await_only
 
 from weaklink.errors import ConfigurationError, LedgerError
 from weaklink.settings import Settings
@@ -21,6 +23,7 @@ from weaklink.settings import Settings
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK: Final = "weaklink.ledger.migrations"
 _SQLITE_BUSY_SECONDS: Final = 30
+_SQLITE_RETRY_SECONDS: Final = 0.05
 _READ_ONLY: Final = "weaklink_read_only"
 
 
@@ -126,10 +129,24 @@ def _upgrade(connection: sa.Connection) -> None:
 def _on_connect(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # the driver begins no transactions of its own: _on_begin does
     cursor = connection.cursor()
+    _use_write_ahead_log(cursor)
     # synchronous=FULL: an action must not be lost to a power cut after Kafka's offsets were committed.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _use_write_ahead_log(cursor: Any) -> None:
+    """Waits for its turn: the first change of the journal's mode is refused at once while another connection has the file open."""
+    deadline = time.monotonic() + _SQLITE_BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+        await_only(asyncio.sleep(_SQLITE_RETRY_SECONDS))
 
 
 def _on_begin(connection: sa.Connection) -> None:

@@ -171,7 +171,7 @@ async def test_workers_that_handle_the_same_decisions_at_once_act_once(ledger_ad
         )
         for i in range(40)
     ]
-    others = [open_database(ledger_address) for _ in range(8)]
+    others = [open_database(ledger_address) for _ in range(3)]
 
     async def work(seed: int) -> None:
         mine = Ledger(others[seed], config, Clock("event", 24))

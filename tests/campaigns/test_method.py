@@ -42,7 +42,7 @@ def test_one_bad_holder_of_a_common_value_condemns_nobody() -> None:
     graph = build_graph(accounts, world.shared().sort("identifier", "slot", "account"), 8)
     prior = np.full(20, -5.0)
     prior[3] = 4.0
-    logit = first_hand(graph, prior, np.zeros(20, bool), CampaignsConfig().belief)
+    logit, _ = first_hand(graph, prior, np.zeros(20, bool), CampaignsConfig().belief)
     assert logit[3] == pytest.approx(4.0, abs=0.5)
     assert np.delete(logit, 3).max() < -3.0
 
@@ -55,7 +55,7 @@ def test_accounts_that_share_an_address_of_mail_vouch_for_each_other_as_one_pers
     world.link(people, Kind.DEVICE, np.repeat(world.values(1), 5))
     graph = build_graph(world.truth().sort("account"), world.shared().sort("identifier", "slot", "account"), 8)
     assert len(set(graph.person.tolist())) == 1
-    logit = first_hand(graph, np.full(5, -1.0), np.zeros(5, bool), CampaignsConfig().belief)
+    logit, _ = first_hand(graph, np.full(5, -1.0), np.zeros(5, bool), CampaignsConfig().belief)
     assert logit.max() <= -1.0
 
 

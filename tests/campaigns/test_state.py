@@ -163,3 +163,14 @@ def test_old_links_expire_but_not_those_of_members() -> None:
     assert len(left) > 0
     assert set(left.to_list()) <= set(members.to_list())
     assert np.isin(members.to_numpy(), state.profiles.accounts.rows()["account"].to_numpy()).all()
+
+
+def test_accounts_held_against_their_own_population_are_judged_as_before() -> None:
+    """A population that was measured before is taken at its word: conduct and structure are the same to the last digit."""
+    state = state_of(world_of(10))
+    full = state.evaluate(NOW_US)
+    again = state.evaluate(NOW_US, full.population)
+    assert_frame_equal(
+        again.accounts.select("account", "b", "structure"), full.accounts.select("account", "b", "structure")
+    )
+    assert again.population.sharing is full.population.sharing

@@ -22,6 +22,7 @@ from weaklink.campaigns.graph import (
     foreign_seats,
     sums,
 )
+from weaklink.campaigns.population import Population
 
 ACCOUNTS: Final = pl.Schema(
     {
@@ -65,7 +66,8 @@ COMMUNITIES: Final = pl.Schema(
 class Evaluation:
     """What one evaluation found. `accounts`: ACCOUNTS, a row per account of `graph`, in its order. `communities`: COMMUNITIES.
 
-    `parts`: the parts of conduct, row for row; `evidenced`: accounts whose own evidence can carry others.
+    `parts`: the parts of conduct, row for row; `evidenced`: accounts whose own evidence can carry others; `population`: what
+    they were held against.
     """
 
     now_us: int
@@ -74,6 +76,7 @@ class Evaluation:
     parts: pl.DataFrame
     graph: Graph
     evidenced: Bools
+    population: Population
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +88,20 @@ class _Belief:
     evidenced: Bools
 
 
-def evaluate(accounts: pl.DataFrame, links: pl.DataFrame, now_us: int, config: CampaignsConfig) -> Evaluation:
-    """Evaluate.
+def evaluate(
+    accounts: pl.DataFrame,
+    links: pl.DataFrame,
+    now_us: int,
+    config: CampaignsConfig,
+    population: Population | None = None,
+) -> Evaluation:
+    """Evaluate, against the given population or one measured on these accounts.
 
     `accounts`: profiles.ACCOUNTS sorted by account, with plan, verified, `disputed`, `declined`, `end_users` (distinct
     END_USER tokens) and `requests_per_day`. `links`: SHARED columns, sorted by (identifier, slot, account).
     """
     graph = build_graph(accounts, links, config.structure.person_accounts_max)
-    belief = _believe(graph, accounts, config)
+    belief, population = _believe(graph, accounts, config, population)
     used = (accounts["windows"] > 0).to_numpy()
     disputed = accounts["disputed"].to_numpy()
     organisation = (accounts["verified"] == "ORGANISATION").fill_null(value=False).to_numpy()
@@ -127,21 +136,28 @@ def evaluate(accounts: pl.DataFrame, links: pl.DataFrame, now_us: int, config: C
         "last_seen_us",
         "appended_at_us",
     ).cast(ACCOUNTS)
-    return Evaluation(now_us, frame, _communities(frame, scores, ring_of), belief.parts, graph, belief.evidenced)
+    found_communities = _communities(frame, scores, ring_of)
+    return Evaluation(now_us, frame, found_communities, belief.parts, graph, belief.evidenced, population)
 
 
-def _believe(graph: Graph, accounts: pl.DataFrame, config: CampaignsConfig) -> _Belief:
-    parts = evidence.conduct(accounts, config.conduct)
+def _believe(
+    graph: Graph, accounts: pl.DataFrame, config: CampaignsConfig, population: Population | None
+) -> tuple[_Belief, Population]:
+    typical = population.conduct if population else evidence.typical_conduct(accounts, config.conduct)
+    parts = evidence.conduct(accounts, typical, config.conduct)
     b = parts["b"].to_numpy()
     foreign = foreign_seats(graph)
-    structure, _ = evidence.structure(graph, foreign, config.structure)
+    degrees = evidence.degrees(graph, foreign)
+    sharing = population.sharing if population else evidence.sharing(graph, degrees)
+    structure = evidence.structure(degrees, sharing, config.structure)
     disputed = accounts["disputed"].to_numpy()
     prior = config.belief.prior_logit + b + np.where(disputed, 0.0, structure)
-    logit_q = propagate.first_hand(graph, prior, disputed, config.belief)
-    logit_p = np.where(disputed, logit_q, propagate.across_parties(graph, foreign, logit_q, config.belief))
+    known = population.pi if population else None
+    logit_q, pi = propagate.first_hand(graph, prior, disputed, config.belief, known)
+    logit_p = np.where(disputed, logit_q, propagate.across_parties(graph, foreign, logit_q, pi, config.belief))
     p: Floats = expit(logit_p)
     evidenced = (b + structure >= config.cluster.evidenced) & ~disputed
-    return _Belief(parts, b, structure, p, evidenced)
+    return _Belief(parts, b, structure, p, evidenced), Population(typical, sharing, pi)
 
 
 def _resellers(graph: Graph, accounts: pl.DataFrame, p: Floats, config: CampaignsConfig) -> Bools:

@@ -1,5 +1,6 @@
 """Evidence of one account by itself: conduct (what it does) and structure (how unusual its sharing is)."""
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -7,6 +8,7 @@ import polars as pl
 
 from weaklink.campaigns.config import ConductConfig, StructureConfig
 from weaklink.campaigns.graph import IS_HARD, KINDS, Floats, ForeignSeats, Graph, Ints, counts, distinct, sums
+from weaklink.campaigns.population import Sharing, Tails, TypicalConduct
 from weaklink.campaigns.profiles import TASK_COLUMNS, TASKS, US_PER_DAY
 
 CONDUCT_PARTS: Final = (
@@ -21,7 +23,24 @@ CONDUCT_PARTS: Final = (
 )
 
 
-def conduct(accounts: pl.DataFrame, config: ConductConfig) -> pl.DataFrame:
+_RATIO: Final = ((pl.col("output_tokens") + 1).log() - (pl.col("input_tokens") + 1).log()).round(9)
+
+
+def typical_conduct(accounts: pl.DataFrame, config: ConductConfig) -> TypicalConduct:
+    """The population's task mix and output ratio. Every account counts alike, so that volume cannot bend them."""
+    used = accounts.filter(pl.col("windows") > 0)
+    shares = used.select((pl.col(name) / pl.col("windows")).sum() for name in TASK_COLUMNS).row(0)
+    prior = config.population_prior_accounts
+    weights = []
+    for task, share in zip(TASKS, shares, strict=True):
+        population = ((share or 0.0) + prior / len(TASKS)) / (used.height + prior)
+        ratio = float(np.log(config.campaign_task_shares[task] / population))
+        weights.append(round(max(-config.task_window_clip, min(config.task_window_clip, ratio)), 9))
+    median: float | None = used.select(_RATIO.median()).item()
+    return TypicalConduct(tuple(weights), median or 0.0)
+
+
+def conduct(accounts: pl.DataFrame, typical: TypicalConduct, config: ConductConfig) -> pl.DataFrame:
     """The parts of conduct, in nats, and their sum `b`, a row per account in the same order.
 
     `accounts`: profiles.ACCOUNTS with the unpacked `plan` and `verified`, and Boolean `disputed` and `declined`.
@@ -34,23 +53,18 @@ def conduct(accounts: pl.DataFrame, config: ConductConfig) -> pl.DataFrame:
     regular = (
         config.regular_weight * (windows - 1) * (np.log(1 / config.regular_sigma) - variance / 2 * (1 / sigma2 - 1))
     )
-    ratio = ((pl.col("output_tokens") + 1).log() - (pl.col("input_tokens") + 1).log()).round(9)
     used = pl.col("windows") > 0
     old = (
         pl.col("last_seen_us") - pl.coalesce("opened_at_us", "first_seen_us")
     ) >= config.old_account_days * US_PER_DAY
     parts = accounts.select(
-        pl.when(used).then(_task_mix(accounts, config)).otherwise(0.0).alias("task_mix"),
+        pl.when(used).then(_task_mix(typical, config)).otherwise(0.0).alias("task_mix"),
         pl.when(pl.col("windows") >= config.regular_windows_min)
         .then(regular.clip(*config.regular_clip))
         .otherwise(0.0)
         .alias("regularity"),
         pl.when(used)
-        .then(
-            (config.output_weight * (ratio - ratio.filter(used).median() - config.output_margin)).clip(
-                *config.output_clip
-            )
-        )
+        .then((config.output_weight * (_RATIO - typical.output_ratio - config.output_margin)).clip(*config.output_clip))
         .otherwise(0.0)
         .alias("output_share"),
         pl.when(old)
@@ -81,70 +95,72 @@ def _looked_up(column: str, weights: dict[str, float]) -> pl.Expr:
     return pl.col(column).cast(pl.String).replace_strict(weights, default=0.0, return_dtype=pl.Float64).fill_null(0.0)
 
 
-def _task_mix(accounts: pl.DataFrame, config: ConductConfig) -> pl.Expr:
-    """Log-likelihood ratio of the task mix. The population's mix counts every account alike, so that volume cannot bend it."""
-    used = pl.col("windows") > 0
-    shares = accounts.filter(used).select((pl.col(name) / pl.col("windows")).sum() for name in TASK_COLUMNS).row(0)
-    users = int((accounts["windows"] > 0).sum())
-    prior = config.population_prior_accounts
-    weights = []
-    for task, share in zip(TASKS, shares, strict=True):
-        population = ((share or 0.0) + prior / len(TASKS)) / (users + prior)
-        ratio = float(np.log(config.campaign_task_shares[task] / population))
-        weights.append(max(-config.task_window_clip, min(config.task_window_clip, ratio)))
+def _task_mix(typical: TypicalConduct, config: ConductConfig) -> pl.Expr:
+    """Log-likelihood ratio of the task mix, campaign against population."""
     total = pl.sum_horizontal(
-        pl.col(name) * round(weight, 9) for name, weight in zip(TASK_COLUMNS, weights, strict=True)
+        pl.col(name) * weight for name, weight in zip(TASK_COLUMNS, typical.task_weights, strict=True)
     )
     return (config.task_weight * total).clip(*config.task_clip)
 
 
-def structure(graph: Graph, foreign: ForeignSeats, config: StructureConfig) -> tuple[Floats, Floats]:
-    """(structure of each account in nats, what of it the own party shows by itself).
+@dataclass(frozen=True, slots=True)
+class Degrees:
+    """With how many persons each account shares identifiers, by kind; hard kinds only.
+
+    `own` [account * KINDS + kind]: at its own party. The others row by row, one for each account, kind and foreign party:
+    `foreign_key` (account * KINDS + kind) and `foreign`, the persons there.
+    """
+
+    own: Floats
+    foreign_key: Ints
+    foreign: Floats
+
+
+def degrees(graph: Graph, foreign: ForeignSeats) -> Degrees:
+    """Degrees of all accounts of the graph."""
+    key = graph.account * KINDS + graph.link_kind
+    hard_link = IS_HARD[graph.link_kind]
+    others = np.where(hard_link, graph.group_persons[graph.group] - 1, 0.0)
+    own = sums(key, others, graph.n_accounts * KINDS)
+    pairs = np.flatnonzero(hard_link[foreign.link])
+    link, group = foreign.link[pairs], foreign.group[pairs]
+    row, row_key, _ = distinct(key[link], graph.group_party[group])
+    return Degrees(own, row_key, sums(row, graph.group_persons[group], len(row_key)))
+
+
+def sharing(graph: Graph, degree: Degrees) -> Sharing:
+    """How common sharing is, measured on the whole graph."""
+    everywhere = degree.own + sums(degree.foreign_key, degree.foreign, len(degree.own))
+    accounts = _could_share(graph)
+    return Sharing(Tails.of(degree.own.reshape(-1, KINDS), accounts), Tails.of(everywhere.reshape(-1, KINDS), accounts))
+
+
+def structure(degree: Degrees, typical: Sharing, config: StructureConfig) -> Floats:
+    """Structure of each account, in nats.
 
     clip(ln(.6 / u_k(d)), 0, 2.5) per hard kind k, where u_k(d) is the share of accounts, at parties where the kind occurs,
     that share identifiers of the kind with at least d persons. What only foreign parties show counts at most 1 per foreign party.
     """
-    n, key = graph.n_accounts, graph.account * KINDS + graph.link_kind
-    hard_link = IS_HARD[graph.link_kind]
-    others = np.where(hard_link, graph.group_persons[graph.group] - 1, 0.0)
-    own_degree = sums(key, others, n * KINDS)
-    population = _population(graph)
-    own = _rarity(own_degree, population, config)
-    added, foreign_degree = np.zeros(n * KINDS), np.zeros(n * KINDS)
-    pairs = np.flatnonzero(hard_link[foreign.link])
-    if len(pairs):
-        link, group = foreign.link[pairs], foreign.group[pairs]
-        row, row_key, _ = distinct(key[link], graph.group_party[group])
-        degree = sums(row, graph.group_persons[group], len(row_key))
-        foreign_degree = sums(row_key, degree, n * KINDS)
-        together = _rarity(
-            own_degree + foreign_degree, population, config, at=own_degree[row_key] + degree, at_key=row_key
-        )
-        added = sums(row_key, np.clip(together - own[row_key], 0, config.foreign_party_max), n * KINDS)
-    total = np.minimum(own + added, config.kind_max).reshape(n, KINDS).sum(axis=1)
-    return np.minimum(total, config.total_max), np.minimum(own.reshape(n, KINDS).sum(axis=1), config.total_max)
+    own = _rarity(np.arange(len(degree.own)) % KINDS, degree.own, typical.own, config)
+    kind = degree.foreign_key % KINDS
+    together = _rarity(kind, degree.own[degree.foreign_key] + degree.foreign, typical.everywhere, config)
+    more = np.clip(together - own[degree.foreign_key], 0, config.foreign_party_max)
+    total = own + sums(degree.foreign_key, more, len(own))
+    by_account: Floats = np.minimum(total, config.kind_max).reshape(-1, KINDS).sum(axis=1)
+    return np.minimum(by_account, config.total_max)
 
 
-def _population(graph: Graph) -> Floats:
+def _could_share(graph: Graph) -> Floats:
     """Accounts at the parties where a kind occurs, by kind: those that could have shared one."""
     occurs = np.zeros((KINDS, len(graph.parties)), bool)
     occurs[graph.kind[graph.group_node], graph.group_party] = True
     return occurs @ counts(graph.party, len(graph.parties)).astype(np.float64)
 
 
-def _rarity(
-    degree: Floats, population: Floats, config: StructureConfig, at: Floats | None = None, at_key: Ints | None = None
-) -> Floats:
-    """clip(ln(.6 / u_k(d)), 0, 2.5) for `degree` [account * KINDS + kind], or for `at` under that distribution."""
-    by_kind = degree.reshape(-1, KINDS)
-    values = degree if at is None else at
-    kinds = (np.arange(len(degree)) if at_key is None else at_key) % KINDS
-    result = np.zeros(len(values))
-    for kind in np.flatnonzero(IS_HARD):
-        sharing = np.sort(by_kind[by_kind[:, kind] > 0, kind])
-        asked = np.flatnonzero((kinds == kind) & (values > 0))
-        if len(sharing) == 0 or len(asked) == 0:
-            continue
-        tail = (len(sharing) - np.searchsorted(sharing, values[asked], side="left")) / max(population[kind], 1.0)
-        result[asked] = np.clip(np.log(config.log_share / np.maximum(tail, config.tail_floor)), 0, config.kind_max)
+def _rarity(kind: Ints, degree: Floats, tails: Tails, config: StructureConfig) -> Floats:
+    """clip(ln(.6 / u_k(d)), 0, 2.5) of each pair; 0 where nothing is shared."""
+    result = np.zeros(len(degree))
+    asked = np.flatnonzero(degree > 0)
+    tail = np.maximum(tails.at(kind[asked], degree[asked]), config.tail_floor)
+    result[asked] = np.clip(np.log(config.log_share / tail), 0, config.kind_max)
     return result

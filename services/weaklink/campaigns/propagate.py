@@ -14,8 +14,12 @@ def kind_means(graph: Graph, q: Floats, config: BeliefConfig) -> Floats:
     return np.maximum(config.pi_floor, sums(kind, q[account], KINDS) / held)
 
 
-def first_hand(graph: Graph, prior: Floats, cleared: Bools, config: BeliefConfig) -> Floats:
-    """logit q of each account, from `prior` (= -5 + b + structure) and the other own-party holders of its identifiers.
+def first_hand(
+    graph: Graph, prior: Floats, cleared: Bools, config: BeliefConfig, pi: Floats | None = None
+) -> tuple[Floats, Floats]:
+    """(logit q of each account, pi), from `prior` (= -5 + b + structure) and the other own-party holders of its identifiers.
+
+    `pi`: the mean belief of each kind's holders, where it is known from the whole population; otherwise it is measured in each round.
 
     Per identifier ln(r / pi_k), r = (sum of the *other* persons' q + pi_k) / n; clipped per kind. Damped fixed-point rounds.
     The account's own person is left out, so one bad holder of a common value condemns nobody. `cleared` accounts, for which
@@ -33,28 +37,27 @@ def first_hand(graph: Graph, prior: Floats, cleared: Bools, config: BeliefConfig
     logit = prior.copy()
     for _ in range(config.rounds):
         q = expit(logit)
-        pi = kind_means(graph, q, config)
+        means = kind_means(graph, q, config) if pi is None else pi
         seat_q = sums(graph.seat, q[graph.account], len(graph.seat_group)) / graph.seat_accounts
         group_q = sums(graph.seat_group, seat_q, len(graph.group_node))
         others = np.maximum(group_q[group] - seat_q[seat], 0.0)
-        term = np.log((others + pi[kind] * (1 + unseen)) / holders / pi[kind])
+        term = np.log((others + means[kind] * (1 + unseen)) / holders / means[kind])
         by_kind = np.clip(sums(row, term, len(row_account)), config.kind_floor, caps[row_kind])
         logit = (1 - config.damping) * logit + config.damping * (
             prior + np.where(cleared, 0.0, sums(row_account, by_kind, graph.n_accounts))
         )
     rounded: Floats = np.round(logit, 9)
-    return rounded
+    return rounded, kind_means(graph, expit(rounded), config) if pi is None else pi
 
 
-def across_parties(graph: Graph, foreign: ForeignSeats, logit_q: Floats, config: BeliefConfig) -> Floats:
-    """logit p: what other parties' holders add to q, once and never fed back.
+def across_parties(graph: Graph, foreign: ForeignSeats, logit_q: Floats, pi: Floats, config: BeliefConfig) -> Floats:
+    """logit p: what other parties' holders add to q, once and never fed back. `pi` as `first_hand` gave it.
 
     Per foreign party clip(sum of ln(r / pi), -.15, 1); soft kinds over all parties together at most 1.5.
     """
     if len(foreign.link) == 0:
         return logit_q.copy()
     q = expit(logit_q)
-    pi = kind_means(graph, q, config)
     seat_q = sums(graph.seat, q[graph.account], len(graph.seat_group)) / graph.seat_accounts
     group_q = sums(graph.seat_group, seat_q, len(graph.group_node))
     kind = graph.link_kind[foreign.link]

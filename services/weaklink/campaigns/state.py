@@ -10,6 +10,7 @@ from weaklink import frames
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.evaluate import Evaluation, evaluate
 from weaklink.campaigns.folding import FoldedTable
+from weaklink.campaigns.population import Population
 from weaklink.campaigns.profiles import US_PER_DAY, Profiles, opened_attributes
 from weaklink.errors import CheckpointError
 
@@ -133,9 +134,9 @@ class CampaignsState:
             .select("account", (pl.col("recent") / lived.clip(_VOLUME_DAYS_MIN, days)).alias("requests_per_day"))
         )
 
-    def evaluate(self, now_us: int) -> Evaluation:
-        """Score every account and find the communities, as of now."""
-        return evaluate(self.accounts(now_us), self._undisputed_links(), now_us, self.config)
+    def evaluate(self, now_us: int, population: Population | None = None) -> Evaluation:
+        """Score every account and find the communities, as of now, against this population or one measured now."""
+        return evaluate(self.accounts(now_us), self._undisputed_links(), now_us, self.config, population)
 
     def _undisputed_links(self) -> pl.DataFrame:
         """Links without those of a party to a token that it disputed. Others' links to it stand: no party can vouch for another's."""

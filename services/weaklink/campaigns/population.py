@@ -1,0 +1,67 @@
+"""What is measured over all accounts at once, apart from what is worked out for each: an evaluation of a few accounts takes it as given."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from weaklink.campaigns.graph import KINDS, Floats, Ints
+
+
+@dataclass(frozen=True, slots=True)
+class TypicalConduct:
+    """What the conduct of one account is held against."""
+
+    task_weights: tuple[float, ...]
+    """Nats of one usage window of each task, in the order of profiles.TASKS."""
+    output_ratio: float
+    """Median of ln(output tokens / input tokens) of the accounts with usage; 0 when there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tails:
+    """u_k(d): the share of accounts that share identifiers of kind k with at least d persons.
+
+    `degrees[k]`: the distinct degrees that occur, ascending; `shares[k]`: the share at each, and 0 beyond the last.
+    """
+
+    degrees: tuple[Floats, ...]
+    shares: tuple[Floats, ...]
+
+    def at(self, kind: Ints, degree: Floats) -> Floats:
+        """u_k(d) of each pair; for the degree 0, and for a kind that nobody shares, it means nothing."""
+        result = np.zeros(len(degree))
+        for k in range(KINDS):
+            asked = np.flatnonzero(kind == k)
+            if len(asked):
+                result[asked] = self.shares[k][np.searchsorted(self.degrees[k], degree[asked], side="left")]
+        return result
+
+    @staticmethod
+    def of(degrees_by_kind: Floats, accounts: Floats) -> "Tails":
+        """Measured on degrees [account, kind] (0: shares none), as shares of `accounts` by kind."""
+        degrees, shares = [], []
+        for kind in range(KINDS):
+            column = degrees_by_kind[:, kind]
+            found, many = np.unique(column[column > 0], return_counts=True)
+            at_least = np.cumsum(many[::-1])[::-1] / max(float(accounts[kind]), 1.0)
+            degrees.append(found)
+            shares.append(np.append(at_least, 0.0))
+        return Tails(tuple(degrees), tuple(shares))
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """How common sharing is: at the account's own party alone (`own`), and at all parties together (`everywhere`)."""
+
+    own: Tails
+    everywhere: Tails
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """All such measures. A full evaluation makes a new one; evaluations of what changed since keep to it."""
+
+    conduct: TypicalConduct
+    sharing: Sharing
+    pi: Floats
+    """Mean belief of the holders of each kind."""

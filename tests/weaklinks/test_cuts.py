@@ -31,7 +31,9 @@ def test_a_card_that_all_accounts_share_is_blocked_at_the_payment_party_that_sen
     assert block["party"] == "pay-a"
     assert block["target_token"] == token_bytes(77, 77 * 256 + 7, int(IdentifierKind.CARD), 0)
     assert block["target_account"] is None
-    assert block["expected_cut"] == pytest.approx(20 * 100 * 0.99 * CONFIG.block_identifier_effect)
+    # Its accounts are suspended too: the card is credited with its part of what both cut together.
+    both = CONFIG.block_identifier_effect + CONFIG.suspend_effect
+    assert block["expected_cut"] == pytest.approx(20 * 100 * 0.99 * CONFIG.block_identifier_effect / max(1.0, both))
     assert block["from_plan"]
     assert block["supporting_parties"] == 3
     assert plan.solver == "milp"
@@ -175,7 +177,10 @@ def test_leases_of_a_clouds_account_in_the_campaign_are_revoked_with_the_account
         campaign.holds(IdentifierKind.IP, 900 + address, [("cloud-a", "lessee"), *names], slot=19_000, requests=25)
     (revoke,) = by_measure(plan_of(campaign), "REVOKE_LEASE")
     assert (revoke["party"], revoke["target_account"]) == ("cloud-a", "lessee")
-    assert revoke["expected_cut"] == pytest.approx(10 * 100 * 0.99 * 0.75 * CONFIG.revoke_lease_effect)
+    upstream = 0.75 * CONFIG.revoke_lease_effect
+    assert revoke["expected_cut"] == pytest.approx(
+        10 * 100 * 0.99 * upstream / max(1.0, upstream + CONFIG.suspend_effect)
+    )
 
 
 def test_an_address_is_revoked_by_its_token_when_the_lessee_is_a_stranger_and_counts_as_touched() -> None:
@@ -255,6 +260,26 @@ def test_volume_cut_share_is_what_the_measures_cut_of_the_members_volume() -> No
     assert plan.volume_cut_share == pytest.approx(1.0)
     only_accounts = plan_of(carded(20), WeakLinksConfig(block_identifier_effect=0.0))
     assert only_accounts.volume_cut_share == pytest.approx(CONFIG.suspend_effect)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_expected_cuts_of_a_plan_add_up_to_what_it_cuts_and_no_more(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    campaign = Campaign()
+    names = [(str(rng.choice(["lab-a", "lab-b", "router-a"])), f"user-{i}") for i in range(40)]
+    for party, name in names:
+        # More than `idle_volume` of the mean each, so that the plan's volumes are the requests themselves.
+        campaign.member(party, name, requests_per_day=float(rng.uniform(60, 140)), score=float(rng.uniform(0.6, 1)))
+    campaign.stranger("pay-a", "payer").stranger("cloud-a", "lessee")
+    for identifier in range(50, 60):
+        picked = [names[i] for i in rng.choice(len(names), size=8, replace=False)]
+        campaign.holds(IdentifierKind.CARD, identifier, [("pay-a", "payer"), *picked])
+        campaign.holds(IdentifierKind.IP, 100 + identifier, [("cloud-a", "lessee"), *picked], slot=20_000, requests=30)
+    plan = plan_of(campaign, WeakLinksConfig(benign_account_price=0.1))
+    assert {"SUSPEND", "BLOCK_IDENTIFIER"} <= {one["measure"] for one in plan.measures}
+    whole = sum(one["score"] * one["requests_per_day"] for one in campaign.members)
+    assert sum(one["expected_cut"] for one in plan.measures) == pytest.approx(plan.volume_cut_share * whole)
+    assert all(one["expected_cut"] >= 0 for one in plan.measures)
 
 
 def test_the_order_of_rows_changes_nothing() -> None:

@@ -9,6 +9,7 @@ Key = tuple[str, str, str | None, bytes | None, str | None, bytes | None]
 ISSUE: Final = "ISSUE"
 WITHDRAW: Final = "WITHDRAW"
 _CONFIDENT: Final = 0.9
+_FROM_PLAN_ONLY: Final = ("BLOCK_IDENTIFIER", "REVOKE_LEASE", "REQUIRE_END_USER_IDS")
 _SEVERITY: Final = {"OBSERVE": 0, "CHALLENGE": 1, "THROTTLE": 1} | dict.fromkeys(
     ("SUSPEND", "BLOCK_IDENTIFIER", "REVOKE_LEASE", "REQUIRE_END_USER_IDS"), 2
 )
@@ -27,13 +28,13 @@ def key(measure: Measure) -> Key:
 
 
 def grounds(measure: Measure) -> tuple[bool, ...]:
-    """What policy decides by: when it changes, the measure is proposed again."""
+    """What policy decides by: when it changes, the measure is proposed again. Only upstream measures need a plan behind them."""
     return (
         measure["supporting_parties"] > 1,
         measure["own_finding"],
         measure["hard_identifier"],
         measure["established"],
-        measure["from_plan"],
+        measure["from_plan"] or measure["measure"] not in _FROM_PLAN_ONLY,
         measure["confidence"] > _CONFIDENT,
     )
 

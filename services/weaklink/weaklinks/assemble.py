@@ -44,8 +44,7 @@ def assemble(
     shared = found.columns.height
     rows, columns = found.flows["row"].to_numpy(), found.flows["column"].to_numpy()
     flows = sparse.csr_array((found.flows["share"].to_numpy(), (rows, columns)), shape=(members.height, shared))
-    own_effect, own_price = _own(members, unit, config)
-    worth = volumes * own_effect > own_price
+    worth, own_effect, own_price = own_worth(members, unit, config)
     first, group = _alike(flows, np.where(worth, members["own"].to_physical().to_numpy().astype(np.int64), -1))
     groups = len(first)
     has_own = worth[first]
@@ -66,10 +65,13 @@ def assemble(
     return Assembled(problem, shared, group, own_column)
 
 
-def _own(
+def own_worth(
     members: pl.DataFrame, unit: float, config: WeakLinksConfig
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(effect, price) of each member's own measure. The price counts that the account may be benign after all."""
+) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
+    """(worth taking if nothing else cuts the account, effect, price) of each member's own measure.
+
+    members: with `own`, `volume`, `serves`, `requests_per_day`. The price counts that the account may be benign after all.
+    """
     name = pl.col("own").cast(pl.String)
     # REVOKE_LEASE on a cloud's account is a candidate column already, since it cuts others' volume too.
     effects = m.effect(config) | {m.REVOKE_LEASE: 0.0}
@@ -78,9 +80,9 @@ def _own(
         name.replace_strict(m.account_prices(config), return_dtype=pl.Float64).alias("price"),
         name.replace_strict(m.harm(config), return_dtype=pl.Float64).alias("harm"),
     )
-    return frame["effect"].to_numpy(), frame["price"].to_numpy() + frame["harm"].to_numpy() * _innocent(
-        members, unit, config
-    )
+    effect = frame["effect"].to_numpy()
+    price = frame["price"].to_numpy() + frame["harm"].to_numpy() * _innocent(members, unit, config)
+    return np.asarray(members["volume"].to_numpy() * effect > price), effect, price
 
 
 def _innocent(members: pl.DataFrame, unit: float, config: WeakLinksConfig) -> NDArray[np.float64]:

@@ -37,7 +37,8 @@ class Plan:
 
     volume_cut_share: share of the campaign's volume, 0 to 1. benign_accounts_touched: each once.
     benign_volume_touched: their requests a day. gap: how far the best plan may lie above this one, as a share of the
-    proven bound (0: proven best). solver: `milp`, or `greedy` when the program found nothing better in time.
+    proven bound (0: proven best). solver: `milp`, or `greedy` when the program found nothing better in time. unit_requests_per_day: of one
+    account-equivalent (0: no usage at all), for `accounts.account_measures` until the next plan.
     """
 
     measures: list[dict[str, Any]]
@@ -46,6 +47,7 @@ class Plan:
     benign_volume_touched: float
     gap: float
     solver: str
+    unit_requests_per_day: float
 
 
 def plan_campaign(
@@ -81,6 +83,7 @@ def plan_campaign(
         benign_volume_touched=volume,
         gap=solution.gap,
         solver=solution.solver,
+        unit_requests_per_day=held.unit_requests_per_day,
     )
 
 

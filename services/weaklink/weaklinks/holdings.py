@@ -42,11 +42,7 @@ def holdings(
     config: WeakLinksConfig,
 ) -> Holdings:
     """Number the members and the tokens, and fold the links over time slots (columns: see `plan_campaign`)."""
-    kinds = pl.DataFrame(
-        {"party": list(parties), "party_kind": [str(kind) for kind in parties.values()]},
-        schema={"party": pl.String, "party_kind": pl.String},
-    )
-    members = members.with_row_index("row").join(kinds, on="party", how="left", maintain_order="left")
+    members = kinds_of(members.with_row_index("row"), parties)
     links = _in_use(links, config)
     days = links.filter(pl.col("kind") == _IP).group_by("account").agg(pl.col("slot").n_unique().alias("address_days"))
     members = members.join(days, on="account", how="left", maintain_order="left").with_columns(
@@ -57,7 +53,7 @@ def holdings(
     held = (
         folded.join(tokens, on=_TOKEN, maintain_order="left")
         .join(members.select("account", "row"), on="account", how="left", maintain_order="left")
-        .join(kinds, on="party", how="left", maintain_order="left")
+        .pipe(kinds_of, parties)
         .with_columns(pl.col("score", "requests_per_day").fill_null(0.0))
     )
     member, benign = pl.col("row").is_not_null(), pl.col("score") < config.benign_score_max
@@ -71,6 +67,15 @@ def holdings(
     members, unit = _with_volume(_with_serving(members, held), slices, config)
     columns = ("token", "account", "row", "party", "party_kind", "score", "requests_per_day", "requests")
     return Holdings(members, tokens, held.select(columns), unit)
+
+
+def kinds_of(rows: pl.DataFrame, parties: Mapping[str, PartyKind]) -> pl.DataFrame:
+    """Add `party_kind` (String, null for a party that is not registered)."""
+    kinds = pl.DataFrame(
+        {"party": list(parties), "party_kind": [str(kind) for kind in parties.values()]},
+        schema={"party": pl.String, "party_kind": pl.String},
+    )
+    return rows.join(kinds, on="party", how="left", maintain_order="left")
 
 
 def _with_serving(members: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
@@ -98,10 +103,19 @@ def _with_volume(members: pl.DataFrame, slices: pl.DataFrame, config: WeakLinksC
         .with_columns(own.alias("campaign_requests_per_day"))
         .drop("sliced")
     )
+    return member_volume(members, config)
+
+
+def member_volume(
+    members: pl.DataFrame, config: WeakLinksConfig, unit_requests_per_day: float | None = None
+) -> tuple[pl.DataFrame, float]:
+    """(members with `volume`, requests a day of one account-equivalent, unless that is given)."""
     active = members.filter((pl.col("campaign_requests_per_day") > 0) & ~pl.col("reseller"))[
         "campaign_requests_per_day"
     ]
-    unit = float(active.sum()) / len(active) if len(active) else 0.0
+    unit = unit_requests_per_day
+    if unit is None:
+        unit = float(active.sum()) / len(active) if len(active) else 0.0
     usage = pl.max_horizontal(pl.col("campaign_requests_per_day") / unit, config.idle_volume) if unit else pl.lit(1.0)
     return members.with_columns((usage * pl.col("serves")).alias("volume")), unit
 

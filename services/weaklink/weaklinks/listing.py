@@ -50,33 +50,26 @@ def measures(
         # Requests a day of the campaign that the member is expected to make.
         (pl.col("campaign_requests_per_day") * pl.col("serves")).alias("flowing"),
         (pl.col("established") | pl.col("organisation_verified")).alias("known"),
+        pl.Series("chosen", assembled.own_chosen(chosen)),
     )
     shared = found.columns.filter(pl.Series(chosen[: assembled.shared], dtype=pl.Boolean))
-    cuts = (
-        found.flows.join(members.select("row", "flowing"), on="row")
-        .group_by("column")
-        .agg((pl.col("flowing") * pl.col("share")).sum().alias("expected_cut"))
-    )
+    parts, own_cut = _attributed(found.flows.join(shared.select("column"), on="column", how="semi"), members, config)
     touched = (
         bystanders.filter("benign").group_by("column").agg(pl.len().cast(pl.Int32).alias("benign_accounts_touched"))
     )
     shared = (
-        shared.join(cuts, on="column", how="left")
+        shared.join(parts, on="column", how="left")
         .join(touched, on="column", how="left")
         .with_columns(pl.col("expected_cut").fill_null(0.0), pl.col("benign_accounts_touched").fill_null(0))
     )
-    own = members.with_columns(
-        pl.col("own").alias("measure"),
-        pl.Series("chosen", assembled.own_chosen(chosen)),
-        (
-            pl.col("flowing") * pl.col("own").cast(pl.String).replace_strict(m.effect(config), return_dtype=pl.Float64)
-        ).alias("expected_cut"),
-    ).filter(pl.col("chosen") | (pl.col("own") == m.OBSERVE))
+    own = members.with_columns(pl.col("own").alias("measure"), own_cut).filter(
+        pl.col("chosen") | (pl.col("own") == m.OBSERVE)
+    )
     rows = pl.concat(
         [
             _on_tokens(shared.filter(pl.col("token").is_not_null()), held, members),
-            _on_accounts(shared.filter(pl.col("row").is_not_null()).join(members, on="row")),
-            _on_accounts(
+            on_accounts(shared.filter(pl.col("row").is_not_null()).join(members, on="row")),
+            on_accounts(
                 own.with_columns(
                     pl.lit(None, dtype=pl.String).alias("slice_model"),
                     pl.lit(None, dtype=pl.Binary).alias("slice_end_user"),
@@ -94,6 +87,31 @@ def measures(
         descending=[True, True, False, False, False],
     )
     return ordered.to_dicts()
+
+
+def _attributed(flows: pl.DataFrame, members: pl.DataFrame, config: WeakLinksConfig) -> tuple[pl.DataFrame, pl.Series]:
+    """([column, expected_cut], expected_cut of each member's own measure), in requests a day.
+
+    Where chosen measures overlap on an account they cannot cut more than all of it. Each is credited in proportion to what it
+    would cut alone: the Aumann-Shapley value of min(1, sum of shares), so that the credits of a plan add up to what it cuts.
+    """
+    effects = pl.col("own").cast(pl.String).replace_strict(m.effect(config), return_dtype=pl.Float64)
+    own = pl.when("chosen").then(effects).otherwise(0.0).alias("own_share")
+    upstream = flows.group_by("row").agg(pl.col("share").sum().alias("upstream"))
+    credit = (
+        members.select("row", "flowing", own)
+        .join(upstream, on="row", how="left", maintain_order="left")
+        .with_columns(
+            # Requests a day that one unit of share is credited with.
+            (pl.col("flowing") / (pl.col("own_share") + pl.col("upstream").fill_null(0.0)).clip(1.0)).alias("each")
+        )
+    )
+    columns = (
+        flows.join(credit.select("row", "each"), on="row")
+        .group_by("column")
+        .agg((pl.col("each") * pl.col("share")).sum().alias("expected_cut"))
+    )
+    return columns, (credit["each"] * credit["own_share"]).alias("expected_cut")
 
 
 def _on_tokens(columns: pl.DataFrame, held: Holdings, members: pl.DataFrame) -> pl.DataFrame:
@@ -117,7 +135,7 @@ def _on_tokens(columns: pl.DataFrame, held: Holdings, members: pl.DataFrame) -> 
     )
 
 
-def _on_accounts(rows: pl.DataFrame) -> pl.DataFrame:
+def on_accounts(rows: pl.DataFrame) -> pl.DataFrame:
     """Measures on accounts of the addressed party."""
     return rows.with_columns(
         pl.col("account_name").alias("target_account"),

@@ -29,15 +29,24 @@ def account_reasons(held: Holdings, config: WeakLinksConfig) -> pl.DataFrame:
         .agg(_weight().sum().clip(0.0, _WEIGHT_MAX).alias("weight"), pl.col("parties").max())
         .select("row", _reason(pl.col("weight")).alias("reason"))
     )
+    return _heaviest(pl.concat([shared, *_own_reasons(held.members)]), config)
+
+
+def belief_reasons(members: pl.DataFrame, config: WeakLinksConfig) -> pl.DataFrame:
+    """[row, reasons] per member without its links: its belief, its party's own finding."""
+    return _heaviest(pl.concat(_own_reasons(members)), config)
+
+
+def _own_reasons(members: pl.DataFrame) -> list[pl.DataFrame]:
     score = pl.col("serves").clip(1e-6, 1 - 1e-6)
     parties = pl.col("supporting_parties").cast(pl.Int32)
-    belief = held.members.select(
+    belief = members.select(
         "row",
         pl.struct(
             pl.lit("BELIEF").alias("code"), (score / (1.0 - score)).log().alias("weight"), parties.alias("parties")
         ).alias("reason"),
     )
-    finding = held.members.filter("own_finding").select(
+    finding = members.filter("own_finding").select(
         "row",
         pl.struct(
             pl.lit("OWN_FINDING").alias("code"),
@@ -45,7 +54,11 @@ def account_reasons(held: Holdings, config: WeakLinksConfig) -> pl.DataFrame:
             pl.lit(1, dtype=pl.Int32).alias("parties"),
         ).alias("reason"),
     )
-    ordered = pl.concat([shared, belief, finding]).sort(
+    return [belief, finding]
+
+
+def _heaviest(found: pl.DataFrame, config: WeakLinksConfig) -> pl.DataFrame:
+    ordered = found.sort(
         "row",
         pl.col("reason").struct.field("weight"),
         pl.col("reason").struct.field("code"),

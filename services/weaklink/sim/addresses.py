@@ -6,8 +6,9 @@ import polars as pl
 from weaklink.parties import PartyKind
 from weaklink.records.identifiers import IdentifierKind as Kind
 from weaklink.sim import tables
-from weaklink.sim.benign import HOSTING, RESIDENTIAL, parties_of, pick_parties
+from weaklink.sim.benign import HOSTING, RESIDENTIAL
 from weaklink.sim.conduct import Ints
+from weaklink.sim.market import parties_of, pick_parties
 from weaklink.sim.pools import SharedPool
 from weaklink.sim.restrictions import Restrictions
 from weaklink.sim.scene import Scene

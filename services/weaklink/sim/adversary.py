@@ -10,35 +10,42 @@ from weaklink.parties import PartyKind
 from weaklink.records.identifiers import IdentifierKind as Kind
 from weaklink.sim import tables
 from weaklink.sim.addresses import AddressBook
-from weaklink.sim.benign import BenignLife, parties_of
+from weaklink.sim.benign import BenignLife
 from weaklink.sim.conduct import Ints
 from weaklink.sim.extraction import Extraction
 from weaklink.sim.fleet import FLEET, NEVER, Fleet
+from weaklink.sim.market import parties_of
 from weaklink.sim.payers import Payers
 from weaklink.sim.pools import SharedPool
+from weaklink.sim.resellers import Resellers
 from weaklink.sim.restrictions import Restrictions
 from weaklink.sim.scene import Scene
 from weaklink.sim.spec import DAY_US, HOUR_US
 from weaklink.sim.vocabulary import Ids
 
-_PAYMENTS_PER_DAY: Final = 1 / 6
+_PAYMENTS_PER_DAY: Final = 1 / 15
+_PLANS: Final = PLAN.categories.to_list()
+_FREE_PLANS: Final = [_PLANS.index(name) for name in ("EDUCATION", "STARTUP", "FREE")]
+"""Plans that an account gets without a card."""
 
 
 class Operator:
     """One campaign. `step` advances it; without restrictions it is what happens without Weaklink."""
 
-    def __init__(self, index: int, scene: Scene, life: BenignLife) -> None:
+    def __init__(self, index: int, scene: Scene, life: BenignLife, resellers: Resellers) -> None:
         spec, vocabulary = scene.spec, scene.vocabulary
         self._world, self.spec, self._index, self._seed = spec, spec.operators[index], index, scene.seed
         self._vocabulary, self._accounts = vocabulary, scene.accounts
         self._random = random = np.random.default_rng([scene.seed, 2, index])
         own = self.spec
-        self._devices, self._cards, self._phones = (
+        self._devices, self._cards, self._phones, self._referrals, self._organisations = (
             SharedPool(kind, each, own.pool_window, vocabulary, random)
             for kind, each in (
                 (Kind.DEVICE, own.accounts_per_device),
                 (Kind.CARD, own.accounts_per_card),
                 (Kind.PHONE, own.accounts_per_phone),
+                (Kind.REFERRAL, own.accounts_per_referral),
+                (Kind.ORGANISATION, own.accounts_per_organisation),
             )
         )
         self._tls = random.choice(np.unique(life.people.tls), 2)
@@ -54,7 +61,7 @@ class Operator:
         self.fleet = np.zeros(0, dtype=FLEET)
         self._book = AddressBook(index, scene, self._cards, random)
         self._payers = Payers(index, scene, self._book)
-        self._extraction = Extraction(index, scene, life, self._book, self._plain)
+        self._extraction = Extraction(index, scene, life, resellers, self._book, self._plain)
         self._waiting: list[int] = []
         self._cards_budget = float(own.accounts / own.accounts_per_card)
         self._step = 0
@@ -100,23 +107,34 @@ class Operator:
         missing = self._target(end_us) - int(self.fleet["alive"].sum()) - len(self._waiting)
         if missing <= 0:
             return []
-        minted = len(self._vocabulary)
-        cards = self._cards.take(missing, int(self._cards_budget))
-        self._cards_budget -= int(np.count_nonzero(np.unique(cards) >= minted))
+        plans, cards = self._afford(missing)
         count = len(cards)
         opened = np.sort(random.integers(start_us, end_us, count))
         aged = random.random(count) < own.aged_share
         openings = np.where(
             aged,
             self._world.start_us
-            - random.integers(12 * DAY_US, int(self._world.benign.history_days) * DAY_US + 1, count),
+            - (random.uniform(0.6, 1, count) * self._world.benign.history_days * DAY_US).astype(int),
             opened,
         )
-        fresh = self._enlist(cards, opened, openings)
+        fresh = self._enlist(plans, cards, opened, openings)
         self.fleet = np.concatenate([self.fleet, fresh])
         return [self._opening_events(fresh, openings), self._payers.pay(fresh, opened, taken, random)]
 
-    def _enlist(self, cards: Ids, opened: Ints, openings: Ints) -> Fleet:
+    def _afford(self, wanted: int) -> tuple[Ints, Ids]:
+        """Plans of up to `wanted` new accounts and their cards, 0 where the plan needs none; fewer when cards run out."""
+        plan = self._random.choice([_PLANS.index(name) for name in self.spec.entry_plans], wanted)
+        paid = np.flatnonzero(~np.isin(plan, _FREE_PLANS))
+        minted = len(self._vocabulary)
+        taken = self._cards.take(len(paid), int(self._cards_budget))
+        self._cards_budget -= int(np.count_nonzero(np.unique(taken) >= minted))
+        cards = np.zeros(wanted, dtype=np.int32)
+        cards[paid[: len(taken)]] = taken
+        opened = np.ones(wanted, dtype=np.bool_)
+        opened[paid[len(taken) :]] = False
+        return plan[opened], cards[opened]
+
+    def _enlist(self, plans: Ints, cards: Ids, opened: Ints, openings: Ints) -> Fleet:
         own, random, count = self.spec, self._random, len(cards)
         fresh = np.zeros(count, dtype=FLEET)
         labs = [i for i in self._parties if self._world.parties[i].kind is PartyKind.LAB]
@@ -125,11 +143,15 @@ class Operator:
         fresh["party"][to_labs] = random.choice(labs or [0], int(to_labs.sum()))
         fresh["party"][~to_labs] = random.choice(routers or [0], int((~to_labs).sum()))
         fresh["account"] = self._accounts.add(fresh["party"], openings, operator=self._index)
-        fresh["opened_us"], fresh["card"], fresh["alive"] = opened, cards, True
-        leaves = opened + (random.exponential(own.account_life_days, count) * DAY_US).astype(np.int64)
+        fresh["opened_us"], fresh["card"], fresh["plan"], fresh["alive"] = opened, cards, plans, True
+        life = random.exponential(own.account_life_days, count)
+        if own.account_life_days_max is not None:
+            life = own.account_life_days_max * np.maximum(0.1, 1 - np.exp(-life / own.account_life_days_max))
+        leaves = opened + (life * DAY_US).astype(np.int64)
         found = opened + (random.exponential(1 / max(own.ban_per_day, 1e-9), count) * DAY_US).astype(np.int64)
         fresh["leaves_us"], fresh["banned"] = np.minimum(leaves, found), found < leaves
-        fresh["next_us"] = opened + random.integers(0, int(DAY_US / own.windows_per_day), count)
+        wait = np.minimum(DAY_US / own.windows_per_day, 0.5 * (fresh["leaves_us"] - opened))
+        fresh["next_us"] = opened + (random.random(count) * wait).astype(np.int64)
         fresh["device"] = self._devices.take(count)
         fresh["tls"], fresh["api_key"] = random.choice(self._tls, count), self._vocabulary.mint(Kind.API_KEY, count)
         fresh["template"] = self._account_templates(count)
@@ -148,19 +170,24 @@ class Operator:
         )
 
     def _opening_events(self, fresh: Fleet, openings: Ints) -> pl.DataFrame:
-        random, count, plans = self._random, len(fresh), PLAN.categories.to_list()
-        plan = random.choice([plans.index(p) for p in self.spec.entry_plans], count)
-        phone = np.where(random.random(count) < 0.5, self._phones.take(count), 0)
-        shown = plan != plans.index("EDUCATION")
+        own, shown, random, count = self.spec, self._world.shown, self._random, len(fresh)
+        phone = np.zeros(count, dtype=np.int32)
+        phoned = random.random(count) < own.phone_share
+        phone[phoned] = self._phones.take(int(phoned.sum()))
+        carded = fresh["card"] > 0
+        nothing = np.zeros(count, dtype=np.int32)
+        organisation = self._organisations.take(count) if own.accounts_per_organisation else nothing
         address, address_class = self._book.at(fresh["addresses"][:, 0])
         matrix = np.stack(
             [
-                address,
-                fresh["device"],
-                fresh["tls"],
+                tables.some(address, shown.address_share, random),
+                tables.some(fresh["device"], shown.device_share, random),
+                tables.some(fresh["tls"], shown.tls_share, random),
                 self._vocabulary.mint(Kind.EMAIL, count),
                 phone,
-                np.where(shown, fresh["card"], 0),
+                np.where(random.random(count) < 0.8, fresh["card"], 0),
+                organisation,
+                self._referrals.take(count) if own.accounts_per_referral else nothing,
             ],
             axis=1,
         ).astype(np.int32)
@@ -171,11 +198,13 @@ class Operator:
             matrix,
             party=fresh["party"],
             account=fresh["account"],
-            plan=tables.symbols(PLAN, plan),
+            plan=tables.symbols(PLAN, fresh["plan"]),
             verified=tables.symbols(
                 VERIFIED,
                 np.where(
-                    shown, verified.index("CARD"), np.where(phone > 0, verified.index("PHONE"), verified.index("EMAIL"))
+                    carded,
+                    verified.index("CARD"),
+                    np.where(phone > 0, verified.index("PHONE"), verified.index("EMAIL")),
                 ),
             ),
             mail_class=tables.symbols(MAIL_CLASS, random.choice([1, 2], count, p=[0.75, 0.25])),

@@ -7,7 +7,8 @@ from weaklink.frames import TASK
 from weaklink.parties import PartyKind
 from weaklink.records.identifiers import IdentifierKind as Kind
 from weaklink.sim import conduct, tables
-from weaklink.sim.benign import BenignLife, current_models, parties_of, pick_parties
+from weaklink.sim.benign import BenignLife
+from weaklink.sim.market import current_models, parties_of, pick_parties, windows_of
 from weaklink.sim.scene import Scene
 from weaklink.sim.spec import DAY_US, FloodSpec, FramingSpec
 from weaklink.sim.vocabulary import Ids
@@ -20,7 +21,8 @@ def framing_events(scene: Scene, framing: FramingSpec, life: BenignLife) -> pl.D
     liars = np.array([i for i, party in enumerate(spec.parties) if party.id in framing.parties])
     honest = np.flatnonzero(~np.isin(life.customers.party, liars))
     victims = random.choice(honest, framing.victims, replace=False)
-    for index in life.customers.account[victims].tolist():
+    framed = np.isin(life.customers.person, life.customers.person[victims]) & ~np.isin(life.customers.party, liars)
+    for index in life.customers.account[framed].tolist():
         accounts.victim[index] = True
     person = np.tile(np.repeat(life.customers.person[victims], framing.accounts_per_victim), len(liars))
     party = np.repeat(liars, framing.victims * framing.accounts_per_victim)
@@ -28,7 +30,8 @@ def framing_events(scene: Scene, framing: FramingSpec, life: BenignLife) -> pl.D
     account = accounts.add(party, at, role="FRAMER")
     who, template = life.people, vocabulary.mint_prompts([" ".join(vocabulary.template())])
     address, _ = life.networks(person, at)
-    matrix = np.stack([address, who.device[person], who.email[person], who.phone[person], who.card[person]], axis=1)
+    means = [who.device_at(person, at), who.email[person], who.phone_at(person, at), who.card[person]]
+    matrix = np.stack([address, *means], axis=1)
     opened = tables.events(
         "AccountOpened",
         at,
@@ -40,16 +43,16 @@ def framing_events(scene: Scene, framing: FramingSpec, life: BenignLife) -> pl.D
         mail_class="FREE",
         address_class="UNKNOWN",
     )
-    used = np.repeat(np.arange(len(person)), 8)
+    used = np.repeat(np.arange(len(person)), framing.windows)
     when = at[used] + (random.random(len(used)) * 2 * DAY_US).astype(np.int64)
-    amount = conduct.volume(np.full(len(used), 3.1), 0.35, np.full(len(used), 1.7), random)
+    amount = conduct.volume(np.full(len(used), 5.0), 0.35, np.full(len(used), 1.3), random)
     usage = tables.events(
         "ApiUsage",
         when,
         np.concatenate([matrix[used][:, :2], np.tile(template, (len(used), 1))], axis=1),
         party=party[used],
         account=account[used],
-        window_seconds=3600,
+        window_seconds=windows_of(spec, party[used]),
         model=current_models(spec, party[used], when, random),
         task=tables.symbols(TASK, conduct.pick_rows(np.tile(conduct.CAMPAIGN_TASKS, (len(used), 1)), random)),
         requests=amount.requests,
@@ -93,7 +96,7 @@ def flood_events(scene: Scene, flood: FloodSpec, cards: Ids) -> pl.DataFrame:
         np.stack([card, own[0]], axis=1),
         party=processor,
         account=payer,
-        merchant=[spec.parties[i].id for i in consumer.tolist()],
+        merchant=tables.labels([one.id for one in spec.parties], consumer),
         outcome="DECLINED",
         instrument="CREDIT",
     )

@@ -35,9 +35,9 @@ from weaklink.sim.services import Broker, Services, cluster, service_environment
 from weaklink.sim.spec import DAY_US, WorldSpec
 from weaklink.sim.worlds import World, exchanges_without_enforcement
 
-_OPERATORS_EVENTS: Final = 29_000
-_PEOPLES_EVENTS: Final = 170_000
-"""What the operators and the ordinary customers of the base world come to without enforcement (`weaklink sim world`)."""
+_EVENTS: Final = 300_000
+_EVENTS_OF_OTHERS: Final = 610_000
+"""What the demo's own world, and the base world, come to without enforcement (`weaklink sim world`)."""
 _AUDIT_TIMEOUT_SECONDS: Final = 120
 _AUDIT_LINES: Final = 30
 
@@ -56,15 +56,10 @@ class DemoOptions:
 
 
 def demo_spec(options: DemoOptions) -> WorldSpec:
-    """The chosen world with about the chosen number of events: the customers become more, the operators keep their size
-    as long as they are not most of the world.
-    """
+    """The chosen world with about the chosen number of events: with more the customers become more, the operators keep their size."""
     spec = preset(options.world)
-    size = options.events / (_OPERATORS_EVENTS + _PEOPLES_EVENTS)
-    if size <= 1:
-        return scaled(spec, size)
-    more = scaled(spec, (options.events - _OPERATORS_EVENTS) / _PEOPLES_EVENTS)
-    return more.model_copy(update={"operators": spec.operators})
+    made = scaled(spec, options.events / (_EVENTS if options.world == "demo" else _EVENTS_OF_OTHERS))
+    return made.model_copy(update={"operators": spec.operators}) if options.events > _EVENTS else made
 
 
 def run_demo(options: DemoOptions, console: Console) -> dict[str, Any]:

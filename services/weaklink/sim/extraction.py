@@ -9,6 +9,8 @@ from weaklink.sim.addresses import AddressBook
 from weaklink.sim.benign import BenignLife
 from weaklink.sim.conduct import Ints
 from weaklink.sim.fleet import NEVER, Fleet
+from weaklink.sim.market import releases_us, windows_of
+from weaklink.sim.resellers import Resellers
 from weaklink.sim.restrictions import Restrictions
 from weaklink.sim.scene import Scene
 from weaklink.sim.spec import DAY_US
@@ -18,28 +20,34 @@ from weaklink.sim.vocabulary import Ids
 class Extraction:
     """Turns an operator's accounts and time into usage events."""
 
-    def __init__(self, operator: int, scene: Scene, life: BenignLife, book: AddressBook, plain: Ids) -> None:
+    def __init__(  # noqa: PLR0917  # what an operator draws on, once
+        self, operator: int, scene: Scene, life: BenignLife, resellers: Resellers, book: AddressBook, plain: Ids
+    ) -> None:
         self._index, self._world, self._own = operator, scene.spec, scene.spec.operators[operator]
-        self._life, self._book, self._plain = life, book, plain
+        self._life, self._resellers, self._book, self._plain = life, resellers, book, plain
+        self._tasks = np.array(self._own.task_shares) if self._own.task_shares else conduct.CAMPAIGN_TASKS
 
     def use(self, fleet: Fleet, until: int, taken: Restrictions, random: np.random.Generator) -> pl.DataFrame:
         """Usage of the fleet's own accounts before `until`; moves their next windows on."""
-        own, rounds = self._own, []
+        own, shown, rounds = self._own, self._world.shown, []
         while (due := np.flatnonzero(fleet["alive"] & (fleet["next_us"] < np.minimum(until, fleet["leaves_us"])))).size:
             rounds.append(np.stack([due, fleet["next_us"][due]]))
-            fleet["next_us"][due] += (DAY_US / own.windows_per_day * random.uniform(0.7, 1.3, len(due))).astype(
-                np.int64
-            )
+            fleet["next_us"][due] += (
+                DAY_US / own.windows_per_day * (1 + own.windows_jitter * random.uniform(-1, 1, len(due)))
+            ).astype(np.int64)
         if not rounds:
             return tables.events("ApiUsage", np.zeros(0, dtype=np.int64))
         index, at = np.concatenate(rounds, axis=1)
         members, count = fleet[index], len(index)
         ordinary = (random.random(count) < own.benign_mix) | own.benign_conduct
         persona = random.choice(len(conduct.PERSONA_SHARE), count, p=conduct.PERSONA_SHARE)
-        mixes = np.where(ordinary[:, None], conduct.PERSONAS[persona], conduct.CAMPAIGN_TASKS)
-        ratio = np.exp(random.normal(np.where(ordinary, -0.5, 0.5), 0.4))
+        mixes = np.where(ordinary[:, None], conduct.PERSONAS[persona], self._tasks)
+        ratio = np.exp(random.normal(np.where(ordinary, -0.5, own.output_log_ratio), 0.5))
         amount = conduct.volume(
-            members["log_mean"], np.where(own.benign_conduct, 0.95, own.requests_log_sigma), ratio, random
+            members["log_mean"],
+            np.where(own.benign_conduct, self._world.benign.requests_log_sigma, own.requests_log_sigma),
+            ratio,
+            random,
         )
         left = np.array([taken.throttled.get(account, 1.0) for account in members["account"].tolist()])
         requests = np.floor(amount.requests * left + random.random(count)).astype(np.int64)
@@ -52,11 +60,11 @@ class Extraction:
         )
         matrix = np.stack(
             [
-                address,
-                members["device"],
-                members["tls"],
+                tables.some(address, shown.address_share, random),
+                tables.some(members["device"], shown.device_share, random),
+                tables.some(members["tls"], shown.tls_share, random),
                 members["api_key"],
-                np.where(ordinary, common, members["template"]),
+                np.where(ordinary, common, np.where(random.random(count) < own.template_share, members["template"], 0)),
             ],
             axis=1,
         )
@@ -66,7 +74,7 @@ class Extraction:
             matrix.astype(np.int32),
             party=members["party"],
             account=members["account"],
-            window_seconds=3600,
+            window_seconds=windows_of(self._world, members["party"]),
             model=self._models(members, at),
             task=tables.symbols(TASK, conduct.pick_rows(mixes, random)),
             requests=requests,
@@ -75,51 +83,59 @@ class Extraction:
             address_class=tables.symbols(ADDRESS_CLASS, address_class),
         ).filter(pl.Series(passed))
 
-    def _models(self, members: Fleet, at_us: Ints) -> list[str]:
+    def _models(self, members: Fleet, at_us: Ints) -> pl.Series:
         """The party's best model of the time, once the account has moved to it."""
-        releases = {release.model: self._world.start_us + int(release.day * DAY_US) for release in self._world.releases}
-        names = []
-        for party, pivot, at in zip(
-            members["party"].tolist(), members["pivot_us"].tolist(), at_us.tolist(), strict=True
-        ):
-            models = self._world.parties[party].models
-            old = [m for m in models if m not in releases]
-            reached = [m for m in models if m in releases and pivot < NEVER and at >= releases[m] + pivot]
-            names.append((reached or old or list(models))[-1])
-        return names
+        released = releases_us(self._world)
+        names = sorted({model for party in self._world.parties for model in party.models})
+        chosen = np.zeros(len(members), dtype=np.int64)
+        for index, party in enumerate(self._world.parties):
+            rows = np.flatnonzero(members["party"] == index)
+            if not len(rows) or not party.models:
+                continue
+            old = [model for model in party.models if model not in released] or list(party.models)
+            chosen[rows] = names.index(old[-1])
+            delay = members["pivot_us"][rows]
+            for model in (m for m in party.models if m in released):
+                # A delay of NEVER is the largest number: what is added to it would overflow.
+                moved = (delay < NEVER) & (at_us[rows] - released[model] >= delay)
+                chosen[rows[moved]] = names.index(model)
+        return tables.labels(names, chosen)
 
     def resell(self, start_us: int, end_us: int, taken: Restrictions, random: np.random.Generator) -> pl.DataFrame:
         """What it asks for through resellers, as a few of their end users."""
-        own = self._own
-        accounts, parties, means = self._life.resellers
+        own, sellers = self._own, self._resellers
         rate = own.resold_share * own.accounts * own.windows_per_day * (end_us - start_us) / DAY_US
-        count = int(random.poisson(rate)) if len(accounts) else 0
-        which = random.integers(0, max(1, len(accounts)), count)
-        end_user = (
-            self._life.end_users[which, self._index * 7 % 100 + random.integers(0, 5, count)]
-            if count
-            else np.zeros(0, dtype=np.int32)
-        )
+        count = int(random.poisson(rate)) if len(sellers.account) else 0
+        if not count:
+            return tables.events("ApiUsage", np.zeros(0, dtype=np.int64))
+        which = random.integers(0, len(sellers.account), count)
+        first = self._index * 7 % max(1, sellers.end_users.shape[1] - 5)
+        end_user = sellers.end_users[which, first + random.integers(0, 5, count)]
         left = np.array(
-            [taken.end_users.get(key, 1.0) for key in zip(accounts[which].tolist(), end_user.tolist(), strict=True)]
+            [
+                min(taken.end_users.get((account, user), 1.0), taken.throttled.get(account, 1.0))
+                for account, user in zip(sellers.account[which].tolist(), end_user.tolist(), strict=True)
+            ]
         )
+        left *= ~np.isin(sellers.account[which], list(taken.dead))
         amount = conduct.volume(
-            np.full(count, np.log(own.requests_per_window)), own.requests_log_sigma, np.full(count, 1.6), random
+            np.full(count, np.log(own.requests_per_window)), own.requests_log_sigma, np.full(count, 1.1), random
         )
-        at = random.integers(start_us, end_us, count)
-        template = random.choice(self._plain, count)
+        template = np.where(random.random(count) < own.template_share, random.choice(self._plain, count), 0)
         return tables.events(
             "ApiUsage",
-            at,
-            np.stack([means[which, 0], means[which, 4], template], axis=1).astype(np.int32),
-            party=parties[which],
-            account=accounts[which],
-            window_seconds=3600,
-            model=[self._world.parties[i].models[-1] for i in parties[which].tolist()],
-            task=tables.symbols(TASK, conduct.pick_rows(np.tile(conduct.CAMPAIGN_TASKS, (count, 1)), random)),
+            random.integers(start_us, end_us, count),
+            np.concatenate([sellers.usage_means(which), template[:, None]], axis=1).astype(np.int32),
+            party=sellers.party[which],
+            account=sellers.account[which],
+            window_seconds=windows_of(self._world, sellers.party[which]),
+            model=tables.labels(
+                [party.models[-1] if party.models else "" for party in self._world.parties], sellers.party[which]
+            ),
+            task=tables.symbols(TASK, conduct.pick_rows(np.tile(self._tasks, (count, 1)), random)),
             requests=np.floor(amount.requests * left).astype(np.int64),
-            input_tokens=amount.input_tokens,
-            output_tokens=amount.output_tokens,
+            input_tokens=(amount.input_tokens * left).astype(np.int64),
+            output_tokens=(amount.output_tokens * left).astype(np.int64),
             end_user=end_user,
             address_class="HOSTING",
         ).filter(pl.col("requests") > 0)

@@ -13,6 +13,7 @@ FLEET: Final = np.dtype(
         ("party", "i8"),
         ("opened_us", "i8"),
         ("leaves_us", "i8"),  # of its own will, or banned by its own party
+        ("plan", "i8"),
         ("banned", "?"),  # leaves because it is banned
         ("next_us", "i8"),  # its next usage window
         ("device", "i4"),

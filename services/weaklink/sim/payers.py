@@ -7,9 +7,9 @@ from weaklink.frames import INSTRUMENT, OUTCOME
 from weaklink.parties import PartyKind
 from weaklink.sim import tables
 from weaklink.sim.addresses import AddressBook
-from weaklink.sim.benign import parties_of, pick_parties
 from weaklink.sim.conduct import Ints
 from weaklink.sim.fleet import Fleet
+from weaklink.sim.market import parties_of, pick_parties
 from weaklink.sim.restrictions import Restrictions
 from weaklink.sim.scene import Scene
 
@@ -22,8 +22,10 @@ class Payers:
         self._payers: dict[int, tuple[int, int]] = {}
 
     def pay(self, members: Fleet, at_us: Ints, taken: Restrictions, random: np.random.Generator) -> pl.DataFrame:
-        """A payment for each member, by the payer that owns its card. A blocked card is declined, and the account with it lost."""
+        """A payment for each member that has a card, by the payer that owns it. A blocked card is declined, and the account with it lost."""
         world = self._world
+        charged = members["card"] > 0
+        members, at_us = members[charged], at_us[charged]
         new = [card for card in np.unique(members["card"]).tolist() if card not in self._payers]
         processors = pick_parties(world, parties_of(world, PartyKind.PAYMENT), len(new), random)
         payers = self._accounts.add(
@@ -37,10 +39,10 @@ class Payers:
         return tables.events(
             "PaymentAttempt",
             at_us,
-            np.stack([members["card"], address, members["device"]], axis=1).astype(np.int32),
+            np.stack([members["card"], tables.some(address, world.shown.payment_address_share, random)], axis=1),
             party=[party for party, _ in known],
             account=[account for _, account in known],
-            merchant=[world.parties[i].id for i in members["party"].tolist()],
+            merchant=tables.labels([party.id for party in world.parties], members["party"]),
             outcome=tables.symbols(OUTCOME, outcome),
             instrument=tables.symbols(INSTRUMENT, random.choice([2, 3], len(members))),
         )

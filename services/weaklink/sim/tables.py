@@ -3,6 +3,7 @@
 `EVENTS` is the form inside the simulation; `backtest_frame` and `truth_frame` give the form that everything else reads.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -45,7 +46,8 @@ EVENTS: Final = pl.Schema(_COLUMNS)
 
 _NOTHING: Final = pl.DataFrame(schema=EVENTS)
 
-ROLES: Final = ("CONSUMER", "PAYER", "LESSEE", "RESELLER", "HARNESS", "FRAMER")
+ROLES: Final = ("CONSUMER", "PAYER", "LESSEE", "RESELLER", "RELAY", "HARNESS", "AGENCY", "FRAMER")
+"""CONSUMER: at a lab or router; PAYER: at a payment processor; LESSEE: at a cloud. Campaigns have accounts of these three."""
 
 
 def events(
@@ -80,6 +82,17 @@ def symbols(dtype: pl.Enum, indices: npt.NDArray[np.integer[Any]]) -> pl.Series:
     return dtype.categories.gather(pl.Series(indices.astype(np.uint32))).cast(dtype)
 
 
+def labels(names: Sequence[str], indices: npt.NDArray[np.integer[Any]]) -> pl.Series:
+    """Names by index."""
+    return pl.Series(names, dtype=pl.String).gather(pl.Series(indices.astype(np.uint32)))
+
+
+def some(identifiers: Ids, share: float, random: np.random.Generator) -> Ids:
+    """The identifiers, with all but this share of them left out (0)."""
+    shown: Ids = np.where(random.random(len(identifiers)) < share, identifiers, 0).astype(np.int32)
+    return shown
+
+
 @dataclass
 class Accounts:
     """Every account of the world by index."""
@@ -93,6 +106,11 @@ class Accounts:
 
     def __len__(self) -> int:
         return len(self.name)
+
+    def set_role(self, accounts: Ids, role: str) -> None:
+        """Give accounts another role."""
+        for index in accounts.tolist():
+            self.role[index] = role
 
     def add(
         self,
@@ -179,18 +197,18 @@ def backtest_frame(table: pl.DataFrame, spec: WorldSpec, accounts: Accounts, voc
 
 
 def truth_frame(spec: WorldSpec, accounts: Accounts) -> pl.DataFrame:
-    """party, account, operator (null: an ordinary customer), role (ROLES), victim (of framing), opened_at."""
+    """party, account, campaign (the operator's name; null: benign), role (ROLES), victim (Boolean, of framing), opened_at."""
     parties, operators = [p.id for p in spec.parties], [o.name for o in spec.operators]
     return pl.DataFrame(
         {
             "party": [parties[p] for p in accounts.party],
             "account": accounts.name,
-            "operator": [operators[o] if o >= 0 else None for o in accounts.operator],
+            "campaign": [operators[o] if o >= 0 else None for o in accounts.operator],
             "role": accounts.role,
             "victim": accounts.victim,
             "opened_at": pl.from_epoch(
                 pl.Series(accounts.opened_us, dtype=pl.Int64), time_unit="us"
             ).dt.replace_time_zone("UTC"),
         },
-        schema_overrides={"operator": pl.String},
+        schema_overrides={"campaign": pl.String},
     )

@@ -6,11 +6,11 @@ import polars as pl
 from weaklink.parties import PartyKind
 from weaklink.records.identifiers import IdentifierKind as Kind
 from weaklink.sim import tables
-from weaklink.sim.benign import BenignLife, parties_of, pick_parties
+from weaklink.sim.benign import BenignLife
+from weaklink.sim.market import parties_of, pick_parties
 from weaklink.sim.scene import Scene
 from weaklink.sim.spec import DAY_US
 
-_TENANT_SHARE = 0.05
 _LEASES_EACH = 2
 
 
@@ -18,7 +18,7 @@ def tenant_events(scene: Scene, life: BenignLife) -> pl.DataFrame:
     """Openings and leases of the people who rent machines."""
     spec, vocabulary, accounts = scene.spec, scene.vocabulary, scene.accounts
     random = np.random.default_rng([scene.seed, 4])
-    person = np.flatnonzero(random.random(len(life.people.household)) < _TENANT_SHARE)
+    person = np.flatnonzero(random.random(len(life.people.email)) < spec.benign.tenant_share)
     party = pick_parties(spec, parties_of(spec, PartyKind.CLOUD), len(person), random)
     opened = spec.start_us - (random.random(len(person)) * spec.benign.history_days * DAY_US).astype(np.int64)
     account = accounts.add(party, opened, role="LESSEE")

@@ -15,22 +15,27 @@ from weaklink.sim import tables
 from weaklink.sim.adversary import Operator
 from weaklink.sim.bad_members import flood_events, framing_events
 from weaklink.sim.benign import BenignLife
+from weaklink.sim.resellers import Resellers
 from weaklink.sim.restrictions import Restrictions
 from weaklink.sim.scene import Scene
 from weaklink.sim.spec import DAY_US, HOUR_US, WorldSpec
+from weaklink.sim.tampering import told
 from weaklink.sim.tenants import tenant_events
+from weaklink.sim.variation import varied
 
 
 class World:
     """Benign events ready, operators at their start. Equal spec and seed: equal world."""
 
     def __init__(self, spec: WorldSpec, seed: int) -> None:
+        spec = varied(spec, seed)
         self.spec, self.seed = spec, seed
         self.scene = scene = Scene(spec, seed)
         self.vocabulary, self.accounts = scene.vocabulary, scene.accounts
         life = BenignLife(scene)
-        parts = [life.events(), tenant_events(scene, life), _releases(spec)]
-        self.operators = [Operator(i, scene, life) for i in range(len(spec.operators))]
+        resellers = Resellers(scene, life)
+        parts = [life.events(), resellers.events(), tenant_events(scene, life), _releases(spec)]
+        self.operators = [Operator(i, scene, life, resellers) for i in range(len(spec.operators))]
         if spec.framing:
             parts.append(framing_events(scene, spec.framing, life))
         if spec.flood:
@@ -65,7 +70,7 @@ def generate(spec: WorldSpec, seed: int) -> GeneratedWorld:
     parts = [world.benign]
     for start, end in world.steps():
         parts += [operator.step(start, end, Restrictions()) for operator in world.operators]
-    table = pl.concat(parts).filter(pl.col("occurred_at_us") < spec.end_us)
+    table = told(pl.concat(parts), world.spec, seed).filter(pl.col("occurred_at_us") < spec.end_us)
     return GeneratedWorld(
         tables.backtest_frame(table, spec, world.accounts, world.vocabulary), tables.truth_frame(spec, world.accounts)
     )

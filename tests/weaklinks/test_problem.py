@@ -8,11 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
+from weaklink.weaklinks.config import WeakLinksConfig
+from weaklink.weaklinks.dual import dual_bound
 from weaklink.weaklinks.greedy import solve_greedy
 from weaklink.weaklinks.milp import solve_milp
 from weaklink.weaklinks.problem import CutProblem
 from weaklink.weaklinks.reduce import reduce
 from weaklink.weaklinks.solve import solve
+
+
+EXACT = WeakLinksConfig(gap_relative=0.0, gap_accepted=0.0)
 
 
 @st.composite
@@ -122,7 +127,7 @@ def test_reduction_loses_no_best_choice_and_its_values_add_up(problem: CutProble
 @settings(max_examples=80, deadline=None)
 @given(problems())
 def test_solve_gives_the_best_choice_with_a_true_gap(problem: CutProblem) -> None:
-    solution = solve(problem, time_limit_seconds=10.0, gap_relative=0.0)
+    solution = solve(problem, EXACT)
     assert solution.value == pytest.approx(best_by_enumeration(problem), abs=1e-6)
     assert solution.gap == pytest.approx(0.0, abs=1e-6)
 
@@ -130,10 +135,52 @@ def test_solve_gives_the_best_choice_with_a_true_gap(problem: CutProblem) -> Non
 @settings(max_examples=40, deadline=None)
 @given(problems())
 def test_solve_without_time_still_bounds_the_best_choice(problem: CutProblem) -> None:
-    solution = solve(problem, time_limit_seconds=1e-9, gap_relative=0.0)
+    solution = solve(problem, EXACT, time_limit_seconds=1e-9)
     best = best_by_enumeration(problem)
     assert solution.bound >= best - 1e-6
     assert solution.value <= best + 1e-6
+
+
+@settings(max_examples=80, deadline=None)
+@given(problems(), st.integers(0, 60))
+def test_the_dual_bound_holds_after_any_number_of_steps(problem: CutProblem, iterations: int) -> None:
+    best = best_by_enumeration(problem)
+    for reached in (0.0, best):
+        assert dual_bound(problem, reached, iterations) >= best - 1e-9
+
+
+@settings(max_examples=60, deadline=None)
+@given(problems())
+def test_a_problem_too_large_for_the_program_gets_a_true_bound_too(problem: CutProblem) -> None:
+    for accepted in (1.0, 0.0):  # greedy is good enough; it is not, and the program has its turn
+        config = WeakLinksConfig(exact_measures_max=0, gap_relative=0.0, gap_accepted=accepted)
+        solution = solve(problem, config)
+        best = best_by_enumeration(problem)
+        assert solution.value == pytest.approx(problem.value(solution.chosen))
+        assert solution.value <= best + 1e-6
+        assert solution.bound >= best - 1e-6
+        if accepted == 0.0:
+            assert solution.value == pytest.approx(best, abs=1e-6)
+
+
+def test_the_dual_bound_of_a_large_campaign_proves_greedy_to_be_near_the_best() -> None:
+    """3,000 accounts with a measure each, 600 cards and 150 lessees: far tighter than cutting everything for nothing."""
+    rng = np.random.default_rng(4)
+    rows = np.arange(3000)
+    cells = [(rows, rows, np.full(3000, 0.75)), (rows, 3000 + rng.integers(0, 600, 3000), np.full(3000, 0.4))]
+    cells.append((rows, 3600 + rng.integers(0, 150, 3000), np.full(3000, 0.2)))
+    r, c, v = (np.concatenate(part) for part in zip(*cells, strict=True))
+    problem = CutProblem(
+        volumes=rng.lognormal(0, 0.7, 3000),
+        shares=sparse.csr_array((v, (r, c)), shape=(3000, 3750)),
+        harms=np.zeros(0),
+        touches=sparse.csr_array((0, 3750)),
+        prices=np.concatenate([rng.uniform(0.05, 0.6, 3000), np.full(600, 0.4), np.full(150, 0.5)]),
+    )
+    solution = solve(problem, WeakLinksConfig(exact_measures_max=0, gap_accepted=1.0))
+    assert solution.solver == "greedy"
+    assert solution.gap < 0.02
+    assert solution.bound < problem.bound()
 
 
 def test_greedy_without_time_gives_a_sound_plan_with_an_honest_gap() -> None:

@@ -214,7 +214,7 @@ class CampaignsConfig(_Section):
     """Accounts outside campaigns on an account's own devices, cards, bank accounts and keys from which it is taken for a reseller."""
     organisation_established: bool = True
     plans_per_tick_max: int = 12
-    plan_seconds_max: float = 1.0
+    plan_seconds_max: float = 10.0
     """Time limit of the solver for one campaign's plan."""
     plan_volume_change_share: float = 0.25
     """A campaign with the same members is planned again when its volume has changed by more than this share."""

@@ -12,10 +12,16 @@ class WeakLinksConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    time_limit_seconds: float = Field(default=2.0, gt=0)
-    """Longest that one campaign's plan may take to solve."""
+    time_limit_seconds: float = Field(default=10.0, gt=0)
+    """Longest that one campaign's plan may take to solve. A guard: a plan that ran into it depends on the machine's speed."""
     gap_relative: float = Field(default=0.005, ge=0)
-    """The solver stops when its plan is proven to be within this share of the best."""
+    """The program stops when its plan is proven to be within this share of the best."""
+    gap_accepted: float = Field(default=0.015, ge=0)
+    """Where the program is too large to be solved at once, a plan that is proven to be within this share of the best is taken."""
+    exact_measures_max: int = Field(default=1500, ge=0)
+    """Measures, after reductions, up to which the program is solved at once (in about 0.3 s of processor time at 1,200)."""
+    dual_iterations: int = Field(default=200, ge=0)
+    """Steps of the dual bound for larger ones (about 0.8 s of processor time at 14,000 measures)."""
 
     suspend_score_min: float = 0.9
     """SUSPEND is proposed only above this belief (DETECTION: step 10)."""

@@ -74,7 +74,7 @@ def plan_campaign(
     found = candidates(held, slices, config)
     bystanders = collateral.bystanders(held, found.cuts_tokens, config)
     assembled = assemble(held.members, found, bystanders, held.unit_requests_per_day, config)
-    solution = solve(assembled.problem, time_limit_seconds or config.time_limit_seconds, config.gap_relative)
+    solution = solve(assembled.problem, config, time_limit_seconds)
     accounts, volume = collateral.touched(bystanders, solution.chosen[: assembled.shared])
     return Plan(
         measures=listing.measures(held, found, bystanders, assembled, solution.chosen, config=config),

@@ -67,10 +67,12 @@ def reduce(problem: CutProblem) -> Reduced:
     hurt = sparse.csr_array(touches[:, open_])
     hurting = np.flatnonzero(np.diff(hurt.indptr) > 0)
     # Volume and shares are rescaled to what is left over, so that a group is again cut fully at a sum of 1.
-    scaled = sparse.diags_array(1.0 / left[concerned]) @ remaining[concerned]
+    scaled = sparse.csr_array(sparse.diags_array(1.0 / left[concerned]) @ remaining[concerned])
+    # More than all that is left cannot be cut: the same values, and a much tighter relaxation.
+    scaled.data = np.minimum(1.0, scaled.data)
     inner = CutProblem(
         volumes=(problem.volumes * left)[concerned],
-        shares=sparse.csr_array(scaled),
+        shares=scaled,
         harms=harms[hurting],
         touches=sparse.csr_array(hurt[hurting]),
         prices=prices[open_],

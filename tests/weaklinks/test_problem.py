@@ -16,7 +16,6 @@ from weaklink.weaklinks.problem import CutProblem
 from weaklink.weaklinks.reduce import reduce
 from weaklink.weaklinks.solve import solve
 
-
 EXACT = WeakLinksConfig(gap_relative=0.0, gap_accepted=0.0)
 
 

@@ -56,17 +56,20 @@ def test_the_same_state_again_publishes_nothing() -> None:
 
 
 def test_a_campaign_that_waits_for_its_plan_keeps_the_time_of_its_evidence() -> None:
-    """One plan a tick: the second campaign is planned later, on evidence that is as old as it was, whatever came meanwhile."""
+    """One plan a tick: the second campaign's members get their own measures at once, and its plan later, on evidence as old as it was."""
     world = world_with("c", "d")
     engine = Engine(CampaignsConfig(plans_per_tick_max=1), WeakLinksConfig())
     fold(engine, world)
     tipped_us = world.activity()["appended_at_us"].max()
     assert isinstance(tipped_us, int)
-    (first,) = engine.tick(NOW_US, PARTIES)
+    first, second = engine.tick(NOW_US, PARTIES)
+    assert not {m["target_account"] for m in second.changes} & {m["target_account"] for m in first.changes}
+    assert not any(measure["from_plan"] for measure in second.changes)
     later = world.activity().with_columns(pl.col("appended_at_us") + 60_000_000, events=pl.lit(0, pl.UInt32))
     engine.state.fold_activity(later)
     after = [update for wait_us in range(1, 4) for update in engine.tick(NOW_US + wait_us, PARTIES)]
     other = next(update for update in after if update.campaign.campaign_id != first.campaign.campaign_id)
+    assert any(measure["from_plan"] for measure in other.campaign.measures)
     assert first.campaign.evidence_at_us <= tipped_us
     assert other.campaign.evidence_at_us <= tipped_us
 
@@ -169,10 +172,13 @@ def test_a_refused_measure_is_not_asked_for_again() -> None:
     refused = update.campaign.measures[0]
     answer = verdict(refused["party"], "", "REFUSED", refused["measure"])
     answer |= {"target_account": refused["target_account"], "target_token": refused["target_token"]}
-    engine.state.fold_feedback([answer])
-    engine.tracker.campaigns[update.campaign.campaign_id].measures.clear()
-    engine._planned.clear()
-    (again,) = engine.tick(NOW_US + 1, PARTIES)
+    world = world_with("c")
+    after = Engine(CampaignsConfig(), WeakLinksConfig())
+    after.tracker.restore(*messages.read_campaigns(published([update])))
+    after.tracker.campaigns[update.campaign.campaign_id].measures.clear()
+    fold(after, world)
+    after.state.fold_feedback([answer])
+    (again,) = after.tick(NOW_US + 1, PARTIES)
     assert standing.key(refused) not in {standing.key(m) for m in again.campaign.measures}
 
 

@@ -216,6 +216,11 @@ class CampaignsConfig(_Section):
     plans_per_tick_max: int = 12
     plan_seconds_max: float = 10.0
     """Time limit of the solver for one campaign's plan."""
+    plan_members_change_share: float = 0.1
+    """A campaign is planned again when this share of its members has changed, or of what speaks for them; until then each new
+    member gets its own account's measure."""
     plan_volume_change_share: float = 0.25
-    """A campaign with the same members is planned again when its volume has changed by more than this share."""
+    """And when its volume has changed by more than this share."""
+    plan_every_hours: float = 24.0
+    """And after so long, if it has changed at all."""
     expire_every_hours: float = 6.0

@@ -86,8 +86,24 @@ def distinct(*columns: Ints) -> tuple[Ints, ...]:
         if len(key) and int(key.max()) >= (1 << 62) // width:
             raise OverflowError("too many distinct rows for one 64-bit key")
         key = key * width + column
-    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
-    return (inverse.reshape(-1).astype(np.int64), *(column[first] for column in columns))
+    order, key = _sorted(key)
+    new = np.empty(len(key), bool)
+    new[:1] = True
+    np.not_equal(key[1:], key[:-1], out=new[1:])
+    row = np.empty(len(key), np.int64)
+    row[order] = np.cumsum(new) - 1
+    first = order[new]
+    return (row, *(column[first] for column in columns))
+
+
+def _sorted(key: Ints) -> tuple[Ints, Ints]:
+    """(stable order of the keys, the keys in it). Key and position are sorted as one number where they fit: three times as fast."""
+    bits = max(len(key) - 1, 1).bit_length()
+    if len(key) and int(key.max()) >> (62 - bits):
+        order: Ints = np.argsort(key, kind="stable")
+        return order, key[order]
+    packed = np.sort((key << bits) | np.arange(len(key)))
+    return packed & ((1 << bits) - 1), packed >> bits
 
 
 def build_graph(accounts: pl.DataFrame, links: pl.DataFrame, person_accounts_max: int) -> Graph:

@@ -9,12 +9,13 @@ import polars as pl
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.evaluate import Evaluation
 from weaklink.campaigns.graph import UNLINKED_KINDS
-from weaklink.campaigns.profiles import US_PER_DAY
+from weaklink.campaigns.profiles import US_PER_DAY, US_PER_HOUR
 from weaklink.parties import PartyKind
 from weaklink.weaklinks.candidates import SLICES
 from weaklink.weaklinks.config import WeakLinksConfig
 from weaklink.weaklinks.cuts import MEMBER_COLUMNS, Plan, plan_campaign
 
+_SURE: Final = 0.9
 _HOLDER: Final = ("account", "party", "account_name", "score", "requests_per_day")
 
 
@@ -26,12 +27,28 @@ class Situation:
     grounds: tuple[int, ...]
     requests_per_day: float
 
-    def differs(self, other: "Situation", volume_share: float) -> bool:
-        """Whether members or grounds differ, or the volume by more than this share."""
-        if (self.accounts, self.grounds) != (other.accounts, other.grounds):
+    def differs(self, other: "Situation", config: CampaignsConfig) -> bool:
+        """Whether members, what speaks for them, or their volume differ by more than the settings' shares."""
+        many = config.plan_members_change_share * other.accounts
+        moved = sum(abs(one - two) for one, two in zip(self.grounds, other.grounds, strict=True))
+        if abs(self.accounts - other.accounts) > many or moved > many:
             return True
         larger = max(self.requests_per_day, other.requests_per_day)
-        return abs(self.requests_per_day - other.requests_per_day) > volume_share * larger
+        return abs(self.requests_per_day - other.requests_per_day) > config.plan_volume_change_share * larger
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The last plan of a campaign: when, in which situation, and the volume of one account-equivalent."""
+
+    at_us: int
+    situation: Situation
+    unit_requests_per_day: float
+
+    def due(self, situation: Situation, now_us: int, config: CampaignsConfig) -> bool:
+        """Whether a campaign that has changed is to be planned again."""
+        late = now_us - self.at_us >= config.plan_every_hours * US_PER_HOUR
+        return late or situation.differs(self.situation, config)
 
 
 def plan_members(members: pl.DataFrame, evaluation: Evaluation, config: CampaignsConfig) -> pl.DataFrame:
@@ -50,6 +67,24 @@ def plan_members(members: pl.DataFrame, evaluation: Evaluation, config: Campaign
     return joined.with_columns((pl.col("reseller") | ~pl.col("flagged")).alias("reseller"))
 
 
+def grounds(members: pl.DataFrame) -> pl.DataFrame:
+    """[account, campaign_id, grounds]: what speaks for a measure on each member, as bits; `members` as `plan_members` gives them."""
+    return members.select(
+        "account",
+        "campaign_id",
+        pl.sum_horizontal(
+            bit.cast(pl.UInt8) * place
+            for place, bit in (
+                (1, pl.col("own_finding")),
+                (2, pl.col("supporting_parties") > 1),
+                (4, pl.col("hard_identifier")),
+                (8, pl.col("established")),
+                (16, pl.col("score") > _SURE),
+            )
+        ).alias("grounds"),
+    )
+
+
 def situations(members: pl.DataFrame) -> dict[str, Situation]:
     """Situation of each campaign; `members` as `plan_members` gives them."""
     grouped = members.group_by("campaign_id").agg(
@@ -58,7 +93,7 @@ def situations(members: pl.DataFrame) -> dict[str, Situation]:
         (pl.col("supporting_parties") > 1).sum().alias("supported"),
         pl.col("hard_identifier").sum().alias("hard"),
         pl.col("established").sum().alias("old"),
-        (pl.col("score") > 0.9).sum().alias("sure"),
+        (pl.col("score") > _SURE).sum().alias("sure"),
         pl.col("requests_per_day").sum(),
     )
     return {

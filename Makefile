@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup lock demo replay test check clean
+.PHONY: help setup lock demo replay evaluate test check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ demo: setup ## the whole of Weaklink on a local broker: parties, campaigns, acti
 
 replay: setup ## real data (DATA=folder) through a running pipeline
 	$(BIN)/weaklink replay $(DATA)
+
+evaluate: setup ## how good detection is: all test worlds, real data, simple rules; build/evaluate/results.json
+	$(BIN)/weaklink evaluate --data $(DATA)
 
 check: setup ## lint, types, import rules
 	$(BIN)/ruff check services tests

@@ -15,7 +15,20 @@ app = typer.Typer(
     help="Pool what each party sees of model-extraction campaigns, and act on the weak links.",
 )
 
-GROUPS: Final = ("provision", "party", "partner", "run", "actions", "lag", "audit", "backtest", "demo", "replay", "sim")
+GROUPS: Final = (
+    "provision",
+    "party",
+    "partner",
+    "run",
+    "actions",
+    "lag",
+    "audit",
+    "backtest",
+    "evaluate",
+    "demo",
+    "replay",
+    "sim",
+)
 """One module of `weaklink.cli` each; every one has `register(app)`. They import heavy packages only inside commands."""
 
 for group in GROUPS:

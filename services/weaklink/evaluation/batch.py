@@ -1,0 +1,67 @@
+"""Many runs, each in a process of its own: its memory is its own, and a run that fails does not take the others with it."""
+
+import json
+import multiprocessing
+import os
+import traceback
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from weaklink.evaluation.spec import DataFiles, RunSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A run that ended. `result` is null when it failed, and `error` says how."""
+
+    spec: RunSpec
+    result: dict[str, Any] | None
+    error: str | None = None
+    resumed: bool = False
+
+
+def run_all(specs: Sequence[RunSpec], data: DataFiles, folder: Path, *, jobs: int, resume: bool) -> Iterator[Done]:
+    """Run them, `jobs` at a time, and yield each as it ends. Each result is kept as `<folder>/<run>.json`.
+
+    With `resume`, a run whose kept result is of the same spec is not done again (whatever the code was then).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    open_specs = []
+    for spec in specs:
+        kept = _kept(folder / f"{spec.name}.json", spec) if resume else None
+        if kept:
+            yield Done(spec, kept, resumed=True)
+        else:
+            open_specs.append(spec)
+    # One thread of Polars a process: with several, processes only wait for each other. Spawned children read it at import.
+    if jobs > 1:
+        os.environ.setdefault("POLARS_MAX_THREADS", "1")
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context, max_tasks_per_child=1) as pool:
+        running = {pool.submit(run_one, spec, data): spec for spec in open_specs}
+        for future in as_completed(running):
+            spec = running[future]
+            result, error = future.result()
+            if result is not None:
+                (folder / f"{spec.name}.json").write_text(json.dumps(result), encoding="utf-8")
+            yield Done(spec, result, error)
+
+
+def run_one(spec: RunSpec, data: DataFiles) -> tuple[dict[str, Any] | None, str | None]:
+    """(result, None) or (None, what went wrong). Runs in a child process."""
+    from weaklink.evaluation.one_run import run
+
+    try:
+        return run(spec, data), None
+    except Exception:  # told in full by the parent, which goes on with the other runs and fails at the end
+        return None, traceback.format_exc()
+
+
+def _kept(path: Path, spec: RunSpec) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return result if result.get("spec") == spec.to_json() else None

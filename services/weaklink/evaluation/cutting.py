@@ -1,0 +1,126 @@
+"""What measures would have cut, and at whose expense, by the truth: requests made while a measure reached their account.
+
+A measure on an account reaches what the account does; one on a card or bank account reaches the accounts that ever showed it; one
+on any other identifier reaches the events that carry it. In worlds without enforcement nobody replaces anything, so that this says
+what measures reach, and not what an operator would do next.
+"""
+
+from typing import Final
+
+import polars as pl
+
+from weaklink.evaluation.figures import Figures, mean, most, share, total, weighted
+from weaklink.evaluation.judged import ACCOUNT, Verdicts
+
+_BLUNT: Final = ("SUSPEND", "CHALLENGE", "THROTTLE", "REVOKE_LEASE", "BLOCK_IDENTIFIER")
+"""Measures that take volume away. OBSERVE takes none; REQUIRE_END_USER_IDS takes a reseller's hidden part, which accounts do not show."""
+_INSTRUMENTS: Final = ("CARD", "BANK_ACCOUNT")
+_BUDGET_ACCOUNTS: Final = 20
+"""The small budget: one measure for so many campaign accounts."""
+
+REACH: Final = pl.Schema(
+    {
+        "measure_number": pl.UInt32,
+        "usage_number": pl.UInt32,
+        "operator": pl.String,
+        "requests": pl.Int64,
+    }
+)
+"""Pairs of a measure and a usage event that happened while it stood and reached it."""
+
+
+def cutting(verdicts: Verdicts, events: pl.DataFrame) -> Figures:
+    """Volume that measures reach.
+
+    cut_after_measure: of each campaign's requests after its first measure, the share that a measure reaches, averaged.
+    collateral_volume: share of benign requests that a measure reaches. cut_at_small_budget: share of all campaign requests
+    reached by the best choice (greedy) of one issued measure per 20 campaign accounts; suspend_at_small_budget: by suspensions alone.
+    plan_cut, plan_gap: what the plans say of themselves (mean weighted by accounts; worst).
+    """
+    blunt = verdicts.actions.filter(pl.col("measure").cast(pl.String).is_in(_BLUNT)).with_row_index("measure_number")
+    pairs = reach(blunt, verdicts, events)
+    guilty = pairs.drop_nulls("operator")
+    benign = total(verdicts.usage.filter(pl.col("operator").is_null())["requests"])
+    touched = total(pairs.filter(pl.col("operator").is_null()).unique("usage_number")["requests"])
+    members = verdicts.accounts["operator"].count()
+    volume = total(verdicts.usage.filter(pl.col("operator").is_not_null())["requests"])
+    budget = members // _BUDGET_ACCOUNTS
+    suspensions = blunt.filter(measure="SUSPEND").select("measure_number")
+    plans = verdicts.campaigns
+    return {
+        "measures": blunt.height,
+        "measures_per_account": share(blunt.height, members),
+        "cut_after_measure": _after_first(guilty, blunt, verdicts),
+        "collateral_volume": share(touched, benign),
+        "cut_at_small_budget": share(best_choice(guilty, budget), volume),
+        "suspend_at_small_budget": share(
+            best_choice(guilty.join(suspensions, on="measure_number", how="semi"), budget), volume
+        ),
+        "plan_cut": weighted(plans["volume_cut_share"], plans["accounts"]),
+        "plan_gap": most(plans["gap"]),
+    }
+
+
+def reach(measures: pl.DataFrame, verdicts: Verdicts, events: pl.DataFrame) -> pl.DataFrame:
+    """REACH of `measures` (actions of the backtest with `measure_number`)."""
+    usage = verdicts.usage.with_row_index("usage_number")
+    stands = ["measure_number", "issued_at", "withdrawn_at"]
+    on_accounts = measures.filter(pl.col("target_account").is_not_null()).select(
+        *stands, "party", pl.col("target_account").alias("account")
+    )
+    tokens = measures.filter(pl.col("target_account").is_null()).select(
+        *stands, pl.col("target_kind").alias("kind"), pl.col("target_value").alias("value")
+    )
+    held = (
+        events.filter(pl.col("account").is_not_null())
+        .select(*ACCOUNT, "occurred_at", "identifiers")
+        .explode("identifiers")
+        .drop_nulls("identifiers")
+        .unnest("identifiers")
+        .join(tokens.select("kind", "value").unique(), on=["kind", "value"], how="semi")
+    )
+    instruments = pl.col("kind").is_in(_INSTRUMENTS)
+    payers = tokens.join(
+        held.filter(instruments).select(*ACCOUNT, "kind", "value").unique(), on=["kind", "value"]
+    ).select(*stands, *ACCOUNT)
+    by_account = usage.join(pl.concat([on_accounts.select(*stands, *ACCOUNT), payers]), on=ACCOUNT)
+    by_event = usage.join(
+        held.filter(~instruments).select(*ACCOUNT, "occurred_at", "kind", "value").unique(),
+        on=[*ACCOUNT, "occurred_at"],
+    ).join(tokens, on=["kind", "value"])
+    both = pl.concat([frame.select(*REACH.names()[1:], *stands, "occurred_at") for frame in (by_account, by_event)])
+    standing = (pl.col("occurred_at") > pl.col("issued_at")) & (
+        pl.col("withdrawn_at").is_null() | (pl.col("occurred_at") <= pl.col("withdrawn_at"))
+    )
+    return both.filter(standing).select(REACH.names()).unique().match_to_schema(REACH)
+
+
+def best_choice(pairs: pl.DataFrame, budget: int) -> int:
+    """Requests reached by `budget` measures, taken greedily by what each adds (within 1 - 1/e of the best choice: a coverage)."""
+    left, reached = pairs, 0
+    for _ in range(budget):
+        if left.is_empty():
+            break
+        gains = left.group_by("measure_number").agg(pl.col("requests").sum())
+        best = gains.sort("requests", "measure_number", descending=[True, False]).row(0)
+        reached += int(best[1])
+        taken = left.filter(measure_number=best[0]).select("usage_number")
+        left = left.join(taken, on="usage_number", how="anti")
+    return reached
+
+
+def _after_first(pairs: pl.DataFrame, measures: pl.DataFrame, verdicts: Verdicts) -> float | None:
+    """Mean over campaigns with a measure of: requests reached / requests after the first measure that reaches the campaign."""
+    first = (
+        pairs.join(measures.select("measure_number", "issued_at"), on="measure_number")
+        .group_by("operator")
+        .agg(pl.col("issued_at").min())
+    )
+    later = (
+        verdicts.usage.join(first, on="operator")
+        .filter(pl.col("occurred_at") > pl.col("issued_at"))
+        .group_by("operator")
+        .agg(pl.col("requests").sum().alias("later"))
+    )
+    reached = pairs.unique("usage_number").group_by("operator").agg(pl.col("requests").sum().alias("reached"))
+    return mean(later.join(reached, on="operator").select(pl.col("reached") / pl.col("later")).to_series())

@@ -1,0 +1,105 @@
+"""One run: make the world, backtest it as `weaklink backtest` does, and measure what was said by the truth."""
+
+import resource
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from weaklink.backtest.run import OUTPUTS, Summary, backtest
+from weaklink.evaluation import baselines
+from weaklink.evaluation.ablations import ablated
+from weaklink.evaluation.calibration import calibration, reliability
+from weaklink.evaluation.causality import causal
+from weaklink.evaluation.cutting import cutting
+from weaklink.evaluation.daily import daily
+from weaklink.evaluation.detection import campaigns, detection, precision_recall
+from weaklink.evaluation.harm import harm
+from weaklink.evaluation.identity import identity
+from weaklink.evaluation.judged import Verdicts, judge
+from weaklink.evaluation.real import run_real
+from weaklink.evaluation.spec import REAL, DataFiles, RunSpec
+from weaklink.evaluation.timing import campaign_times, timing
+from weaklink.evaluation.worlds import make_world
+from weaklink.settings import Settings, load_settings
+
+_UNSEEN: Final = ("mail_class", "address_class")
+"""Columns that a party's own SDK derives and that the form of the backtest need not have: detection is judged without them."""
+
+
+def run(spec: RunSpec, data: DataFiles) -> dict[str, Any]:
+    """Result of a run, as `results.json` has it under `runs` (docs/detection.md). Seconds are process time, MiB the peak of the process."""
+    settings = ablated(load_settings(), spec.variant)
+    cpu, wall = time.process_time(), time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="weaklink-evaluate-") as folder:
+        place = Path(folder)
+        real = spec.world in REAL
+        result = run_real(spec, data, settings, place) if real else _run_world(spec, settings, place)
+    result["cost"] |= {
+        "run_cpu_seconds": round(time.process_time() - cpu, 2),
+        "run_seconds": round(time.monotonic() - wall, 2),
+        "memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+    }
+    return {"spec": spec.to_json()} | result
+
+
+def _run_world(spec: RunSpec, settings: Settings, folder: Path) -> dict[str, Any]:
+    world = make_world(spec)
+    events = world.events.drop(_UNSEEN, strict=False)
+    path = folder / "events.parquet"
+    events.write_parquet(path)
+    cpu = time.process_time()
+    summary, said = backtested(path, folder / "out", spec.tick_seconds, settings)
+    cost = cost_of(summary, time.process_time() - cpu)
+    verdicts = judge(events, world.truth, said["accounts"], said["campaigns"], said["actions"])
+    figures = figures_of(verdicts, events)
+    if spec.cuts:
+        figures |= causal(path, said, spec, settings, folder)
+    found = {}
+    if spec.baselines:
+        false_flags = int(figures["false_flags"] or 0)
+        found = baselines.judged(events, world.truth, baselines.conduct_of(path, settings), false_flags)
+    return {
+        "figures": figures,
+        "campaigns": campaigns(verdicts)
+        .join(campaign_times(verdicts).drop("began_at"), on="operator", how="left")
+        .to_dicts(),
+        "baselines": found,
+        "curves": {
+            "precision_recall": precision_recall(verdicts),
+            "reliability": reliability(verdicts.accounts),
+            "daily": daily(verdicts),
+        },
+        "cost": cost,
+    }
+
+
+def figures_of(verdicts: Verdicts, events: pl.DataFrame) -> dict[str, float | int | None]:
+    """Every metric of a run by name."""
+    return (
+        detection(verdicts)
+        | harm(verdicts)
+        | timing(verdicts)
+        | identity(verdicts.accounts)
+        | calibration(verdicts.accounts)
+        | cutting(verdicts, events)
+    )
+
+
+def backtested(path: Path, out: Path, tick_seconds: int, settings: Settings) -> tuple[Summary, dict[str, pl.DataFrame]]:
+    """The backtest's summary and its outputs by name."""
+    summary = backtest([path], out, tick_seconds, settings)
+    return summary, {name: pl.read_parquet(out / f"{name}.parquet") for name in OUTPUTS}
+
+
+def cost_of(summary: Summary, cpu_seconds: float) -> dict[str, float]:
+    """What the backtest alone took."""
+    return {
+        "events": summary.events,
+        "accounts": summary.accounts,
+        "ticks": summary.ticks,
+        "backtest_cpu_seconds": round(cpu_seconds, 2),
+        "backtest_seconds": round(summary.seconds, 2),
+    }

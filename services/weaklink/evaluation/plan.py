@@ -1,0 +1,59 @@
+"""Which runs an evaluation is made of."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from weaklink.errors import ConfigurationError
+from weaklink.evaluation.ablations import ABLATIONS
+from weaklink.evaluation.spec import REAL, DataFiles, Family, RunSpec
+from weaklink.evaluation.worlds import world_names
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a person asks for. `worlds`: names, or `all` for every simulated one. Ablations run on worlds that are asked for only."""
+
+    worlds: tuple[str, ...]
+    seeds: tuple[int, ...]
+    size: float
+    family: Family
+    tick_seconds: int
+    baselines: bool
+    ablation_worlds: tuple[str, ...]
+    ablation_seeds: int
+    cuts: int
+    cut_seeds: int
+
+
+def specs_of(options: Options, data: DataFiles) -> tuple[list[RunSpec], list[dict[str, Any]]]:
+    """(runs, skipped worlds with their reason), seed by seed, so that a run that is stopped early has some of every world.
+
+    Raises ConfigurationError for an unknown world.
+    """
+    known = world_names(options.family)
+    names = list(dict.fromkeys(n for name in options.worlds for n in (known if name == "all" else (name,))))
+    if unknown := [name for name in names if name not in known and name not in REAL]:
+        raise ConfigurationError(f"no world named {', '.join(unknown)}; there are: {', '.join((*known, *REAL))}")
+    specs, skipped = [], []
+    for name in names:
+        if name not in REAL:
+            continue
+        if missing := data.missing(name):
+            skipped.append({"world": name, "reason": f"{', '.join(missing)} not in {data.folder}"})
+        else:
+            specs.append(RunSpec(name, seed=0, size=1.0, tick_seconds=options.tick_seconds, family=options.family))
+    simulated = [name for name in names if name not in REAL]
+    for number, seed in enumerate(options.seeds):
+        for name in simulated:
+            one = RunSpec(name, seed, options.size, options.tick_seconds, options.family)
+            specs.append(
+                replace(one, baselines=options.baselines, cuts=options.cuts if number < options.cut_seeds else 0)
+            )
+    for seed in options.seeds[: options.ablation_seeds]:
+        specs += [
+            RunSpec(name, seed, options.size, options.tick_seconds, options.family, variant)
+            for name in simulated
+            if name in options.ablation_worlds
+            for variant in ABLATIONS
+        ]
+    return specs, skipped

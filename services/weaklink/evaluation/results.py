@@ -1,0 +1,121 @@
+"""`results.json`: every run, medians with intervals over seeds, and the bars, reached or not.
+
+schema      1; raised when a field changes its meaning
+weaklink    version of the package
+runs        [spec, figures, campaigns, baselines, curves, cost] of every run, as `one_run.run` gives them
+summary     [world, variant, metric, median, low, high, least, most, seeds]; variant `full`, an ablation, or `baseline:<name>`
+bars        [world, metric, direction, bar, every_seed, value, low, high, seeds, reached, missing]; value: the median, or with
+            `every_seed` the worst seed; null (and not reached) when no run has the metric
+failed      [world, variant, seed, error]
+skipped     [world, reason]
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from weaklink import __version__
+from weaklink.errors import ConfigurationError
+from weaklink.evaluation.bars import BARS, Bar
+from weaklink.evaluation.spec import FULL
+from weaklink.evaluation.statistics import Interval, median_interval
+
+SCHEMA: Final = 1
+Key = tuple[str, str, str]
+"""(world, variant, metric)."""
+
+
+def collect(
+    runs: Sequence[dict[str, Any]], failed: Sequence[dict[str, Any]], skipped: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """The document of these runs."""
+    ordered = sorted(runs, key=lambda one: (one["spec"]["world"], one["spec"]["variant"], one["spec"]["seed"]))
+    table = summarise(ordered)
+    return {
+        "schema": SCHEMA,
+        "weaklink": __version__,
+        "runs": ordered,
+        "summary": [_row(key, interval) for key, interval in table.items()],
+        "bars": [judge_bar(bar, table) for bar in BARS],
+        "failed": list(failed),
+        "skipped": list(skipped),
+    }
+
+
+def summarise(runs: Iterable[dict[str, Any]]) -> dict[Key, Interval]:
+    """Medians and intervals over seeds, of every figure, cost and baseline that at least one seed defines."""
+    values: dict[Key, list[float]] = defaultdict(list)
+    for run in runs:
+        world, variant = run["spec"]["world"], run["spec"]["variant"]
+        groups = [(variant, run["figures"] | run["cost"])]
+        groups += [(f"baseline:{name}", figures) for name, figures in run["baselines"].items()]
+        for of, figures in groups:
+            for metric, value in figures.items():
+                if value is not None:
+                    values[world, of, metric].append(float(value))
+    return {key: interval for key, found in values.items() if (interval := median_interval(found))}
+
+
+def judge_bar(bar: Bar, table: dict[Key, Interval]) -> dict[str, Any]:
+    """A row of `bars`. A bar without a value is not reached: what was not measured is not claimed."""
+    found = table.get((bar.world, FULL, bar.metric))
+    row: dict[str, Any] = {
+        "world": bar.world,
+        "metric": bar.metric,
+        "direction": bar.direction,
+        "bar": bar.value,
+        "every_seed": bar.every_seed,
+        "value": None,
+        "low": None,
+        "high": None,
+        "seeds": 0,
+        "reached": False,
+        "missing": None,
+    }
+    if found is None:
+        return row
+    worst = found.least if bar.direction == "at least" else found.most
+    value = worst if bar.every_seed else found.median
+    return row | {
+        "value": value,
+        "low": found.low,
+        "high": found.high,
+        "seeds": found.seeds,
+        "reached": bar.holds(value),
+        "missing": bar.missing(value),
+    }
+
+
+def write(document: dict[str, Any], path: Path) -> None:
+    """As JSON, readable."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=1, sort_keys=False) + "\n", encoding="utf-8")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Raises ConfigurationError when there is none, or it is of another schema."""
+    if not path.exists():
+        raise ConfigurationError(f"{path} is not there; `weaklink evaluate` writes it")
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if document.get("schema") != SCHEMA:
+        raise ConfigurationError(
+            f"{path} has schema {document.get('schema')}, this version reads {SCHEMA}: run `weaklink evaluate` again"
+        )
+    return document
+
+
+def _row(key: Key, interval: Interval) -> dict[str, Any]:
+    world, variant, metric = key
+    return {
+        "world": world,
+        "variant": variant,
+        "metric": metric,
+        "median": interval.median,
+        "low": interval.low,
+        "high": interval.high,
+        "least": interval.least,
+        "most": interval.most,
+        "seeds": interval.seeds,
+    }

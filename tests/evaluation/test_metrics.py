@@ -1,0 +1,243 @@
+"""Every metric on small hand-made verdicts whose answer is known."""
+
+from datetime import timedelta
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.evaluation import cases
+from tests.evaluation.cases import action, actions, at, events, said, truth, usage, verdicts
+from weaklink.evaluation.calibration import calibration, reliability
+from weaklink.evaluation.causality import agreement, cut_times
+from weaklink.evaluation.cutting import best_choice, cutting
+from weaklink.evaluation.daily import daily
+from weaklink.evaluation.detection import campaigns, detection, precision_recall
+from weaklink.evaluation.harm import harm
+from weaklink.evaluation.identity import identity, owners, stability
+from weaklink.evaluation.judged import CROWD_ACCOUNTS_MIN, crowds
+from weaklink.evaluation.statistics import median_interval
+from weaklink.evaluation.timing import campaign_times
+
+NOBODY = said(*((row["account"], 0.0, None, None) for row in cases.TRUTH.iter_rows(named=True)))
+
+
+def test_precision_and_recall_count_accounts_and_volume() -> None:
+    """Three of four accounts found with one customer among them; each account made 50 requests, the customer 4."""
+    found = detection(verdicts())
+    assert found["precision"] == 3 / 4
+    assert found["recall"] == 3 / 4
+    assert found["recall_volume"] == 150 / 200
+    assert found["precision_volume"] == pytest.approx(150 / 154)
+    assert found["false_flags"] == 1
+
+
+def test_prevented_is_what_came_after_an_account_was_flagged() -> None:
+    """Two accounts are flagged before four of their five windows, one before two, one never: 10 of 20 windows."""
+    assert detection(verdicts())["prevented"] == 10 / 20
+
+
+def test_a_request_at_the_very_moment_of_the_flag_is_not_prevented() -> None:
+    """flagged_at is the end of a tick; what happened by then is not undone."""
+    two = events(usage("bad-0", 4, 1), usage("bad-0", 5, 1))
+    judged = verdicts(events=two, truth=cases.TRUTH.head(1), said=cases.SAID.head(1))
+    assert detection(judged)["prevented"] == 1 / 2
+
+
+def test_prevented_is_averaged_over_campaigns_and_the_worst_campaign_is_told() -> None:
+    """A large campaign that was stopped does not hide a small one that was not."""
+    two = truth(("bad-0", "heron", "CONSUMER", False), ("bad-1", "wren", "CONSUMER", False))
+    seen = said(("bad-0", 0.9, "c-1", 4), ("bad-1", 0.1, None, None))
+    used = events(*(usage("bad-0", hour, 100) for hour in (1, 5, 6, 7)), usage("bad-1", 6, 1))
+    found = detection(verdicts(said=seen, truth=two, events=used))
+    assert found["prevented"] == (3 / 4 + 0) / 2
+    assert found["recall_worst"] == 0
+    assert found["prevented_worst"] == 0
+
+
+def test_an_account_that_the_run_does_not_know_counts_as_missed() -> None:
+    """Recall is over the truth, not over what the run happens to mention."""
+    assert detection(verdicts(said=cases.SAID.head(1)))["recall"] == 1 / 4
+
+
+def test_without_campaigns_recall_is_undefined_and_flags_still_count() -> None:
+    """In a world without campaigns every flag is false; precision is 0 and recall is not 1 but nothing."""
+    innocent = cases.TRUTH.with_columns(operator=pl.lit(None, pl.String))
+    found = detection(verdicts(truth=innocent))
+    assert found["recall"] is None
+    assert found["prevented"] is None
+    assert found["flagged"] == found["false_flags"] == 4
+    assert found["precision"] == 0
+    assert detection(verdicts(said=NOBODY, truth=innocent))["precision"] is None
+
+
+def test_campaigns_without_usage_have_recall_but_no_prevented() -> None:
+    """An operator whose accounts never called a model is found or not; there is nothing to prevent."""
+    found = campaigns(verdicts(events=events(usage("good-0", 1, 1))))
+    assert found["recall"].to_list() == [3 / 4]
+    assert found["prevented"].to_list() == [None]
+    assert found["recall_volume"].to_list() == [None]
+
+
+def test_the_curve_takes_equal_scores_together() -> None:
+    """Two guilty at .95, one at .85, then a customer at .65 and a guilty at .40."""
+    points = {round(p["threshold"], 2): (p["precision"], p["recall"]) for p in precision_recall(verdicts())}
+    assert points == {0.95: (1, 2 / 4), 0.85: (1, 3 / 4), 0.40: (4 / 5, 1)}
+
+
+def test_harm_counts_what_was_done_to_customers_even_if_it_was_taken_back() -> None:
+    """A suspension that was withdrawn was a suspension."""
+    done = actions(
+        action("SUSPEND", 4, account="good-1", withdrawn=5),
+        action("SUSPEND", 6, account="good-1"),
+        action("SUSPEND", 6, account="good-2"),
+        action("THROTTLE", 6, account="good-3"),
+        action("SUSPEND", 6, account="bad-0"),
+    )
+    found = harm(verdicts(done=done))
+    assert found["benign_suspended"] == 2
+    assert found["victims_suspended"] == 1
+    assert found["resellers_suspended"] == 1
+    assert found["benign_throttle"] == 1
+    assert found["victims_flagged"] == 1
+    assert found["resellers_flagged"] == 0
+    assert found["false_flag_rate"] == 1 / 5
+
+
+def test_disparity_is_the_difference_of_false_flag_rates_behind_crowded_addresses() -> None:
+    """Of two customers behind one carrier's address one is flagged, of three others none: the rest of the crowd is guilty."""
+    crowd = [usage(f"filler-{i}", 1, 1, ("IP", "192.0.2.1")) for i in range(CROWD_ACCOUNTS_MIN - 2)]
+    near = [usage(name, 1, 1, ("IP", "192.0.2.1")) for name in ("good-0", "good-1")]
+    many = events(*crowd, *near, usage("good-3", 1, 1, ("IP", "192.0.2.2")))
+    assert crowds(many).height == CROWD_ACCOUNTS_MIN
+    assert harm(verdicts(events=many))["disparity"] == 1 / 2
+    assert harm(verdicts())["disparity"] is None
+
+
+def test_times_run_from_the_campaigns_first_request() -> None:
+    """First request at hour 1, first flag and measure at 4; OBSERVE is no measure; the suspension that stands holds 50 of 200."""
+    (row,) = campaign_times(verdicts()).iter_rows(named=True)
+    assert row["hours_to_first_flag"] == 3
+    assert row["hours_to_first_measure"] == 3
+    assert row["requests_before_measure"] == 40
+    assert row["hours_to_containment"] is None
+    assert row["suspended_volume_share"] == 1 / 4
+
+
+def test_a_campaign_is_contained_when_what_follows_comes_from_flagged_accounts() -> None:
+    """Once the third account is flagged, the fourth being found too, nothing of the next day is free."""
+    all_found = cases.SAID.with_columns(
+        flagged_at=pl.when(pl.col("account") == "bad-3").then(at(12)).otherwise("flagged_at")
+    )
+    (row,) = campaign_times(verdicts(said=all_found)).iter_rows(named=True)
+    assert row["hours_to_containment"] == 11
+
+
+def test_purity_is_the_share_of_the_main_operator_and_customers_are_impure() -> None:
+    """c-1 has two of heron and a customer, c-2 one of heron."""
+    found = identity(verdicts().accounts)
+    assert found["purity"] == pytest.approx(3 / 4)
+    assert found["purity_worst"] == pytest.approx(2 / 3)
+    assert found["ids_per_campaign"] == 2
+    assert found["main_id_share"] == pytest.approx(3 / 4)
+
+
+def test_a_campaign_of_customers_is_wholly_impure() -> None:
+    """That most members are benign is not purity."""
+    seen = said(("good-0", 0.9, "c-9", 1), ("good-3", 0.9, "c-9", 1), ("bad-0", 0.9, "c-9", 1))
+    assert owners(verdicts(said=seen).accounts)["purity"].to_list() == [0]
+
+
+def test_ids_are_stable_when_they_last_or_merge_and_unstable_when_accounts_move() -> None:
+    """Three of four members keep their id; then a whole campaign goes into another, which is a merger."""
+    early = said(*((f"bad-{i}", 0.9, "c-1", 1) for i in range(4)))
+    moved = said(*((f"bad-{i}", 0.9, "c-1" if i else "c-2", 1) for i in range(4)))
+    merged = said(*((f"bad-{i}", 0.9, "c-7", 1) for i in range(4)))
+    split = said(*((f"bad-{i}", 0.9, "c-7" if i else "c-8", 1) for i in range(4)))
+    assert stability(early, early) == 1
+    assert stability(early, moved) == 3 / 4
+    assert stability(early, merged) == 1
+    assert stability(early, split) == 3 / 4
+    assert stability(NOBODY, early) is None
+
+
+def test_calibration_is_zero_for_scores_that_are_true() -> None:
+    """Accounts at 1 that are guilty and at 0 that are not: no error; all at one half: Brier one quarter."""
+    perfect = verdicts().accounts.with_columns(score=pl.col("operator").is_not_null().cast(pl.Float64))
+    assert calibration(perfect) == {"brier": 0, "calibration_error": 0, "calibration_error_scored": 0}
+    half = perfect.with_columns(score=pl.lit(0.5))
+    assert calibration(half)["brier"] == 0.25
+    assert calibration(half)["calibration_error"] == pytest.approx(abs(4 / 9 - 0.5))
+
+
+def test_bins_tell_what_share_of_their_accounts_is_guilty() -> None:
+    """The bin of .9 and above holds two accounts, both guilty; that of .6 a customer."""
+    bins = {one["low"]: (one["accounts"], one["truth"]) for one in reliability(verdicts().accounts)}
+    assert bins == {0.0: (4, 0), 0.4: (1, 1), 0.6: (1, 0), 0.8: (1, 1), 0.9: (2, 1)}
+
+
+def test_measures_reach_accounts_while_they_stand_and_cards_reach_who_shows_them() -> None:
+    """bad-0 is suspended for good, bad-1 until hour 10 and by its card from 12; the customer's one request came before its challenge.
+
+    After the first measure 160 requests are made, of which bad-0's and bad-1's 80 are reached (bad-1 has none from 10 to 12);
+    card-0 was shown by a customer too, whose six requests come after.
+    """
+    found = cutting(verdicts(), cases.EVENTS)
+    assert found["cut_after_measure"] == 80 / 160
+    assert found["collateral_volume"] == 6 / 26
+    assert found["plan_cut"] == pytest.approx((0.8 * 3 + 0.4) / 4)
+    assert found["plan_gap"] == 0.01
+    assert found["measures"] == 4
+
+
+def test_the_best_choice_takes_what_adds_most_and_counts_no_request_twice() -> None:
+    """Two measures that reach the same events are worth one."""
+    pairs = pl.DataFrame(
+        {
+            "measure_number": [0, 0, 1, 1, 2],
+            "usage_number": [10, 11, 10, 11, 12],
+            "requests": [5, 5, 5, 5, 1],
+        }
+    )
+    assert best_choice(pairs, 0) == 0
+    assert best_choice(pairs, 1) == 10
+    assert best_choice(pairs, 2) == 11
+    assert best_choice(pairs, 9) == 11
+
+
+def test_requests_by_day_are_split_at_the_flag() -> None:
+    """Everything happens on one day: 200 requests, of which 100 came before their account was flagged."""
+    assert daily(verdicts()) == {"all": [200], "unflagged": [100]}
+
+
+def test_agreement_compares_what_both_runs_said_by_then() -> None:
+    """Of two flags by hour 8 one is missing in the other run; what was said later does not matter."""
+    keys = ["account", "flagged_at"]
+    whole, early = cases.SAID, cases.SAID.filter(pl.col("account") != "bad-0")
+    assert agreement(whole, whole, keys, "flagged_at", at(8)) == 1
+    assert agreement(whole, early, keys, "flagged_at", at(8)) == pytest.approx(2 / 3)
+    assert agreement(whole, early, keys, "flagged_at", at(1)) == 1
+
+
+def test_cuts_are_ends_of_ticks_within_the_events() -> None:
+    """Three cuts divide the span, on whole ticks."""
+    times = pl.Series([at(hour) for hour in range(100)])
+    cuts = cut_times(times, 3, 3600)
+    assert len(cuts) == 3
+    assert all(at(0) < cut < at(99) for cut in cuts)
+    assert all((cut - at(0)) % timedelta(hours=1) == timedelta(0) for cut in cuts)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_an_interval_holds_its_median_and_lies_within_the_values(values: list[float]) -> None:
+    """Whatever the runs gave: least <= low <= median <= high <= most, the same each time."""
+    found = median_interval(values)
+    assert found is not None
+    assert found.least <= found.low <= found.median <= found.high <= found.most
+    assert found == median_interval(values)
+
+
+def test_no_values_have_no_interval() -> None:
+    """An undefined figure stays undefined."""
+    assert median_interval([]) is None

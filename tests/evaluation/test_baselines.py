@@ -72,9 +72,9 @@ def test_the_same_value_of_two_kinds_is_two_identifiers() -> None:
 
 
 def test_communities_keep_two_dense_groups_apart() -> None:
-    """Two groups of eight that share three cards each, and one address between them."""
+    """Two groups of eight that share three cards each, and one address that all use."""
     dense = np.zeros((16, 7), np.int32)
-    dense[:8, :3], dense[8:, 3:6], dense[[0, 1, 2, 8, 9, 10], 6] = 1, 1, 1
+    dense[:8, :3], dense[8:, 3:6], dense[:, 6] = 1, 1, 1
     label = communities(csr_array(dense), dense.sum(axis=0).astype(np.int64))
     assert len(set(label[:8].tolist())) == 1
     assert len(set(label[8:].tolist())) == 1

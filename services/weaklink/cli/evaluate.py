@@ -24,7 +24,7 @@ def evaluate(
     worlds: Annotated[str, typer.Option(help="With commas; `all`: every simulated one; rings, rings_with_hubs, ssh.")] = "all,rings,rings_with_hubs,ssh",
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of each simulated world.")] = 10,
     first_seed: Annotated[int, typer.Option(min=0, help="The first of them.")] = 101,
-    size: Annotated[float, typer.Option(min=0.01, help="Times as many people and accounts.")] = 0.5,
+    size: Annotated[float, typer.Option(min=0.01, help="1: about 119,000 benign accounts.")] = 0.25,
     family: Annotated[str, typer.Option(help="testing, or tuning: the worlds that constants may be fitted on.")] = "testing",
     tick: Annotated[str, typer.Option(help="Event time between evaluations, as for `weaklink backtest`.")] = "1h",
     out: Annotated[Path, typer.Option(help="Folder for results.json, pictures and the result of each run.")] = Path("build/evaluate"),
@@ -42,7 +42,7 @@ def evaluate(
 ) -> None:  # fmt: skip
     """Run worlds through the backtest, measure what it says by the truth, and hold it against the bars.
 
-    A quick look while working on detection: weaklink evaluate --worlds base,chain --seeds 2 --size 0.25 --no-ablations
+    A quick look while working on detection: weaklink evaluate --worlds base,chain --seeds 2 --size 0.1 --no-ablations
     """
     from rich.console import Console
 

@@ -55,6 +55,12 @@ WORLDS: Final = (
     "framing_two",
     "card_flood",
     "no_campaign",
+    "programmes",
+    "omission",
+    "replay",
+    "backdating",
+    "hydra",
+    "giant",
 )
 """Worlds that have bars, in the order of the tables."""
 
@@ -74,7 +80,11 @@ BARS: Final[tuple[Bar, ...]] = (
     Bar("no_campaign", "flagged", "at most", 0, every_seed=True),
     *(Bar(world, "benign_suspended", "at most", 0, every_seed=True) for world in WORLDS),
     Bar("base", "suspended_volume_share", "at least", 0.60),
-    *(Bar(world, "purity", "at least", 0.95) for world in WORLDS if world not in ("benign_chain", "no_campaign")),
+    *(
+        Bar(world, "purity", "at least", 0.95)
+        for world in WORLDS
+        if world not in ("benign_chain", "no_campaign", "hydra")
+    ),
     *(Bar(world, "causal_agreement", "at least", 0.99) for world in WORLDS),
     Bar("base", "plan_gap", "at most", 0.02),
     Bar("base", "cut_after_measure", "at least", 0.90),

@@ -111,6 +111,7 @@ BLOCKS: Final[dict[str, Callable[[dict[str, Any], Summary], str]]] = {
     "detection": _worlds("precision", "recall", "recall_volume", "recall_worst", "prevented", "prevented_worst"),
     "harm": _worlds(
         "false_flags", "benign_suspended", "benign_challenge", "benign_throttle", "victims_flagged", "victims_suspended",
+        "invented_flagged", "invented_suspended",
         "resellers_flagged", "resellers_suspended", "disparity",
     ),
     "time": _worlds(

@@ -14,6 +14,7 @@ _BENIGN: Final = pl.col("operator").is_null()
 def harm(verdicts: Verdicts) -> Figures:
     """Benign accounts by what was done to them. An action that was withdrawn later was done all the same, and counts.
 
+    What a lying member invented counts as benign here too (there is no campaign), and is told apart as `invented_*`.
     `disparity` is the false-flag rate of accounts behind crowded addresses less that of all other benign accounts.
     """
     benign = verdicts.accounts.filter(_BENIGN)
@@ -26,6 +27,8 @@ def harm(verdicts: Verdicts) -> Figures:
     figures: Figures = {f"benign_{name.lower()}": done.filter(measure=name).height for name in MEASURES}
     figures |= {
         "benign_suspended": suspended.height,
+        "invented_flagged": total(flagged["invented"]),
+        "invented_suspended": total(suspended["invented"]),
         "victims_flagged": total(flagged["victim"]),
         "victims_suspended": total(suspended["victim"]),
         "resellers_flagged": total(flagged["reseller"]),

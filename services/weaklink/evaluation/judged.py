@@ -11,6 +11,7 @@ _COLUMNS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "account": pl.String,
     "operator": pl.String,  # of whose campaign it is; null: a benign account
     "reseller": pl.Boolean,
+    "invented": pl.Boolean,  # made up by a lying member: nobody is behind it, yet it is in no campaign
     "victim": pl.Boolean,  # an honest customer whom a lying member framed
     "crowded": pl.Boolean,  # seen at an address of `CROWD_ACCOUNTS_MIN` or more accounts, as behind carrier NAT
     "requests": pl.Int64,
@@ -30,6 +31,8 @@ _USAGE_COLUMNS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
 }
 USAGE: Final = pl.Schema(_USAGE_COLUMNS)
 """Every ApiUsage event, with its account's operator and `flagged_at`."""
+RESELLING: Final = ("RESELLER", "RELAY")
+"""Roles of accounts that serve other people."""
 CROWD_ACCOUNTS_MIN: Final = 40
 ACCOUNT: Final = ["party", "account"]
 
@@ -60,7 +63,8 @@ def judge(
         .join(crowds(events), on=ACCOUNT, how="left")
         .join(said.select(*ACCOUNT, "score", "campaign_id", "flagged_at"), on=ACCOUNT, how="left")
         .with_columns(
-            (pl.col("role") == "RESELLER").alias("reseller"),
+            pl.col("role").is_in(RESELLING).alias("reseller"),
+            (pl.col("role") == "FRAMER").alias("invented"),
             pl.col("requests", "score").fill_null(0),
             pl.col("crowded").fill_null(value=False),
         )

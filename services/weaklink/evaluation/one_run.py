@@ -4,7 +4,7 @@ import resource
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 
@@ -25,9 +25,6 @@ from weaklink.evaluation.timing import campaign_times, timing
 from weaklink.evaluation.worlds import make_world
 from weaklink.settings import Settings, load_settings
 
-_UNSEEN: Final = ("mail_class", "address_class")
-"""Columns that a party's own SDK derives and that the form of the backtest need not have: detection is judged without them."""
-
 
 def run(spec: RunSpec, data: DataFiles) -> dict[str, Any]:
     """Result of a run, as `results.json` has it under `runs` (docs/detection.md). Seconds are process time, MiB the peak of the process."""
@@ -46,21 +43,20 @@ def run(spec: RunSpec, data: DataFiles) -> dict[str, Any]:
 
 
 def _run_world(spec: RunSpec, settings: Settings, folder: Path) -> dict[str, Any]:
-    world = make_world(spec)
-    events = world.events.drop(_UNSEEN, strict=False)
+    events, truth = make_world(spec)
     path = folder / "events.parquet"
     events.write_parquet(path)
     cpu = time.process_time()
     summary, said = backtested(path, folder / "out", spec.tick_seconds, settings)
     cost = cost_of(summary, time.process_time() - cpu)
-    verdicts = judge(events, world.truth, said["accounts"], said["campaigns"], said["actions"])
+    verdicts = judge(events, truth, said["accounts"], said["campaigns"], said["actions"])
     figures = figures_of(verdicts, events)
     if spec.cuts:
         figures |= causal(path, said, spec, settings, folder)
     found = {}
     if spec.baselines:
         false_flags = int(figures["false_flags"] or 0)
-        found = baselines.judged(events, world.truth, baselines.conduct_of(path, settings), false_flags)
+        found = baselines.judged(events, truth, baselines.conduct_of(path, settings), false_flags)
     return {
         "figures": figures,
         "campaigns": campaigns(verdicts)

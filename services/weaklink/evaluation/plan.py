@@ -30,7 +30,7 @@ def specs_of(options: Options, data: DataFiles) -> tuple[list[RunSpec], list[dic
 
     Raises ConfigurationError for an unknown world.
     """
-    known = world_names(options.family)
+    known = world_names()
     names = list(dict.fromkeys(n for name in options.worlds for n in (known if name == "all" else (name,))))
     if unknown := [name for name in names if name not in known and name not in REAL]:
         raise ConfigurationError(f"no world named {', '.join(unknown)}; there are: {', '.join((*known, *REAL))}")

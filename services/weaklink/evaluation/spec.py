@@ -16,7 +16,7 @@ class RunSpec:
 
     world: str
     seed: int = 1
-    size: float = 0.5
+    size: float = 0.25
     tick_seconds: int = 3600
     family: Family = "testing"
     variant: str = FULL

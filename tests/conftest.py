@@ -8,12 +8,24 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from weaklink.errors import BrokerError
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops.broker import existing_or_local
 from weaklink.ops.kafka_jars import missing_tools
+
+# No deadlines: how long an example takes is the machine's affair. In CI the same examples every time, so that what fails was broken
+# by the change at hand; elsewhere new ones at every run.
+hypothesis.settings.register_profile(
+    "weaklink",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    print_blob=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("weaklink")
 
 _KAFKA_IMAGE = "confluentinc/cp-kafka:7.9.0"
 

@@ -13,6 +13,7 @@ import yaml
 from kafka import KafkaConsumer, KafkaProducer
 from typer.testing import CliRunner
 
+from tests.waiting import PATIENCE_SECONDS
 from weaklink import topology
 from weaklink.cli.main import app
 from weaklink.errors import ConfigurationError
@@ -120,17 +121,19 @@ def test_the_python_of_the_readme_runs(kafka: KafkaConfig, tmp_path: Path) -> No
     result = CliRunner().invoke(app, ["partner", "key", "new", str(tmp_path / "keys.json")])
     assert result.exit_code == 0, result.output
     producer = KafkaProducer(**kafka.client_options())
-    producer.send("party.my-lab.actions", action(party="my-lab")).get(timeout=30)
+    producer.send("party.my-lab.actions", action(party="my-lab")).get(timeout=PATIENCE_SECONDS)
     producer.close()
     code = block.replace("kafka-1:9092", kafka.bootstrap_servers).replace("keys.json", str(tmp_path / "keys.json"))
     run = subprocess.run(
         [sys.executable, "-c", code],
-        capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path,
+        capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False, cwd=tmp_path,
         env={**os.environ, "WEAKLINK_PARTNER__STATE_FOLDER": str(tmp_path)},
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     assert run.stdout.split() == ["SUSPEND", "cust-42"]
-    consumer = KafkaConsumer(**kafka.client_options(), auto_offset_reset="earliest", consumer_timeout_ms=10_000)
+    consumer = KafkaConsumer(
+        **kafka.client_options(), auto_offset_reset="earliest", consumer_timeout_ms=PATIENCE_SECONDS * 1000
+    )
     consumer.subscribe(["party.my-lab.events"])
     records = [decode(record.value)[0] for record in itertools.islice(consumer, 3)]
     consumer.close()

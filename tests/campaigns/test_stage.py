@@ -12,11 +12,12 @@ from typing import Any
 import polars as pl
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import KafkaAdminClient
 
 from tests.campaigns.test_state import verdict
 from tests.campaigns.test_track import PARTIES, world_with
 from tests.campaigns.worlds import World, campaign
+from tests.topics import create_topics
+from tests.waiting import PATIENCE_SECONDS, wait_until
 from weaklink import frames
 from weaklink.campaigns.messages import Topics
 from weaklink.campaigns.stage import CampaignsStage
@@ -35,14 +36,8 @@ def topics(kafka: KafkaConfig) -> Topics:
     """Topics of this test alone."""
     mark = uuid.uuid4().hex[:8]
     names = {name: f"{name}-{mark}" for name in ("activity", "shared", "feedback", "campaigns", "decisions")}
-    admin = KafkaAdminClient(**kafka.client_options())
-    for role, name in names.items():
-        configs = {"message.timestamp.type": "LogAppendTime"}
-        if role == "campaigns":
-            configs["cleanup.policy"] = "compact"
-        partitions = 1 if role == "campaigns" else PARTITIONS
-        admin.create_topics({name: {"num_partitions": partitions, "replication_factor": 1, "configs": configs}})
-    admin.close()
+    create_topics(kafka, [names["campaigns"]], partitions=1, configs={"cleanup.policy": "compact"})
+    create_topics(kafka, [name for role, name in names.items() if role != "campaigns"], PARTITIONS)
     return Topics(**names)
 
 
@@ -68,7 +63,7 @@ def running(kafka: KafkaConfig, topics: Topics, folder: Path) -> Iterator[Campai
         yield stage
     finally:
         runner.stop()
-        thread.join(30)
+        thread.join(PATIENCE_SECONDS)
         assert not thread.is_alive()
 
 
@@ -80,7 +75,7 @@ def publish(kafka: KafkaConfig, topics: Topics, world: World) -> None:
             mine = rows.filter(pl.col("account") % PARTITIONS == part)
             for piece in (mine[: mine.height // 2], mine[mine.height // 2 :]):
                 producer.send(topic, frames.to_chunk(piece), partition=part)
-    producer.flush(30)
+    producer.flush(PATIENCE_SECONDS)
     producer.close()
 
 
@@ -100,15 +95,16 @@ def read(kafka: KafkaConfig, topic: str, partitions: int) -> list[dict[str, Any]
 
 def settled(kafka: KafkaConfig, topics: Topics, least: int) -> list[dict[str, Any]]:
     """The campaigns published, once there are at least so many ids and no more come."""
-    deadline = time.monotonic() + 60
-    seen = -1
-    while time.monotonic() < deadline:
-        found = read(kafka, topics.campaigns, 1)
-        if len({one["campaign_id"] for one in found}) >= least and len(found) == seen:
-            return found
-        seen = len(found)
+    found: list[dict[str, Any]] = []
+
+    def no_more() -> bool:
+        nonlocal found
         time.sleep(1.0)
-    pytest.fail(f"no {least} campaigns within 60 s, only {seen} messages")
+        before, found = len(found), read(kafka, topics.campaigns, 1)
+        return len({one["campaign_id"] for one in found}) >= least and len(found) == before
+
+    wait_until(no_more, lambda: f"{len(found)} messages, {least} campaigns wanted")
+    return found
 
 
 def measures(kafka: KafkaConfig, topics: Topics) -> list[tuple[Any, ...]]:
@@ -160,11 +156,10 @@ def test_a_dispute_on_the_feedback_topic_withdraws_the_measure(
         feedback = verdict("lab-a", measure["target_account"], "DISPUTED", measure["measure"])
         feedback |= {"campaign_id": found["campaign_id"], "recorded_at": found["updated_at"]}
         producer = KafkaProducer(**kafka.client_options())
-        producer.send(topics.feedback, encode("Feedback", feedback), key=b"x").get(30)
+        producer.send(topics.feedback, encode("Feedback", feedback), key=b"x").get(PATIENCE_SECONDS)
         producer.close()
-        deadline = time.monotonic() + 40
-        withdrawn: set[Any] = set()
-        while time.monotonic() < deadline and not withdrawn:
-            withdrawn = {m[4] for m in measures(kafka, topics) if m[1] == "WITHDRAW"} - {None}
-            time.sleep(0.5)
-    assert measure["target_account"] in withdrawn
+
+        def withdrawn() -> set[Any]:
+            return {m[4] for m in measures(kafka, topics) if m[1] == "WITHDRAW"}
+
+        wait_until(lambda: measure["target_account"] in withdrawn())

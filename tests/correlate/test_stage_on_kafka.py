@@ -15,9 +15,12 @@ from kafka.admin import KafkaAdminClient
 
 from tests.correlate import naive
 from tests.correlate.test_runs import use
+from tests.topics import create_topics
+from tests.waiting import wait_until
 from weaklink.correlate.config import CorrelateConfig
 from weaklink.frames import SHARED, from_chunk, to_chunk
 from weaklink.kafka_options import KafkaConfig
+from weaklink.ops.group_offsets import committed_offsets
 
 PARTITIONS = 2
 CHUNKS = 30
@@ -26,14 +29,9 @@ CHUNKS = 30
 @pytest.fixture
 def topics(kafka: KafkaConfig) -> tuple[str, str]:
     """Links and shared of this test alone."""
-    names = tuple(f"{kind}-{uuid.uuid4().hex[:8]}" for kind in ("links", "shared"))
-    admin = KafkaAdminClient(**kafka.client_options())
-    configs = {"message.timestamp.type": "LogAppendTime"}
-    admin.create_topics(
-        {name: {"num_partitions": PARTITIONS, "replication_factor": 1, "configs": configs} for name in names}
-    )
-    admin.close()
-    return names[0], names[1]
+    links, shared = (f"{kind}-{uuid.uuid4().hex[:8]}" for kind in ("links", "shared"))
+    create_topics(kafka, [links, shared], PARTITIONS)
+    return links, shared
 
 
 def worker(kafka: KafkaConfig, topics: tuple[str, str], folder: Path) -> "subprocess.Popen[bytes]":
@@ -62,30 +60,31 @@ def committed_members(kafka: KafkaConfig, topic: str) -> list[naive.Member]:
 
 def chunks_done(kafka: KafkaConfig, topics: tuple[str, str]) -> int:
     """How far the group has committed, over all partitions."""
+    group = f"weaklink.{topics[0]}"
     admin = KafkaAdminClient(**kafka.client_options())
     try:
-        offsets = admin.list_group_offsets({f"weaklink.{topics[0]}": None})[f"weaklink.{topics[0]}"]
+        return sum(committed_offsets(admin, [group])[group].values())
     finally:
         admin.close()
-    return sum(max(0, one.offset) for one in offsets.values())
 
 
 def await_progress(
     kafka: KafkaConfig, topics: tuple[str, str], running: "subprocess.Popen[bytes]", chunks: int, log: Path
 ) -> None:
-    deadline = time.monotonic() + 40
-    while (done := chunks_done(kafka, topics)) < chunks:
+    def reached() -> bool:
         assert running.poll() is None, log.read_text()[-3000:]
-        assert time.monotonic() < deadline, f"{done} of {chunks} chunks; {log.read_text()[-3000:]}"
-        time.sleep(0.02)
+        return chunks_done(kafka, topics) >= chunks
+
+    wait_until(reached, log.read_text)
 
 
-def await_snapshot(folder: Path) -> None:
-    deadline = time.monotonic() + 20
-    while not any(path.is_file() for path in (folder / "snapshots").rglob("*")):
-        assert time.monotonic() < deadline, "no snapshot"
-        time.sleep(0.05)
-    time.sleep(1)  # until both partitions have theirs
+def await_snapshots(folder: Path) -> None:
+    """Until each partition has one: they are written under another name and renamed."""
+
+    def written() -> bool:
+        return len({path.parent for path in (folder / "snapshots").rglob("*.snapshot")}) == PARTITIONS
+
+    wait_until(written)
 
 
 @pytest.mark.kafka
@@ -116,7 +115,7 @@ def test_killed_and_restarted_it_says_every_member_once(
         try:
             await_progress(kafka, topics, running, CHUNKS * (2 * attempt - 1), folder / "log")
             if attempt == 1:
-                await_snapshot(tmp_path / "a")
+                await_snapshots(tmp_path / "a")
             publish(CHUNKS)
             if last:
                 await_progress(kafka, topics, running, CHUNKS * 2 * attempt, folder / "log")

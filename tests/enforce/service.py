@@ -14,6 +14,7 @@ from typing import Any
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.consumer.fetcher import ConsumerRecord
 
+from tests.waiting import PATIENCE_SECONDS, wait_until
 from weaklink import topology
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops.provision import add_party, provision
@@ -22,7 +23,6 @@ from weaklink.records.codec import decode
 from weaklink.settings import Settings
 
 _PROGRAM = "from weaklink.enforce.app import run_enforce; from weaklink.settings import load_settings; run_enforce(load_settings(), 'test')"
-_DEADLINE_SECONDS = 60
 
 
 class World:
@@ -73,7 +73,7 @@ class World:
         """SIGTERM; gives the exit status."""
         assert self.process
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=PATIENCE_SECONDS)
 
     def close(self) -> None:
         """Stop everything."""
@@ -97,7 +97,7 @@ class World:
 
     def publish(self, topic: str, key: str, value: bytes) -> None:
         """One message, delivered."""
-        self.producer.send(topic, key=key.encode(), value=value).get(timeout=30)
+        self.producer.send(topic, key=key.encode(), value=value).get(timeout=PATIENCE_SECONDS)
 
     def poll(self, seconds: float = 0.1) -> None:
         """Read on."""
@@ -116,11 +116,12 @@ class World:
 
     def wait(self, condition: Callable[[], bool]) -> None:
         """Read on until the condition holds. Fails with the end of the service's log when it never does."""
-        deadline = time.monotonic() + _DEADLINE_SECONDS
-        while not condition():
+
+        def read_on() -> bool:
             self.poll()
-            if time.monotonic() > deadline:
-                raise AssertionError((self.folder / "service.log").read_text()[-3000:])
+            return condition()
+
+        wait_until(read_on, (self.folder / "service.log").read_text)
 
     def wait_some(self, chance: random.Random) -> None:
         """Read on for a random moment."""

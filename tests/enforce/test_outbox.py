@@ -47,13 +47,16 @@ async def test_claims_at_the_same_time_never_overlap(ledger: Ledger, database: D
 
 
 async def test_a_killed_workers_claim_lapses_and_its_restart_takes_it_back_at_once(
-    ledger: Ledger, database: Database
+    ledger: Ledger, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing that was claimed and not published stays behind."""
     await fill(ledger, "a")
-    brief = CONFIG.model_copy(update={"outbox_lease_seconds": 0.05})
-    assert await Outbox(database, brief, "killed").claim()
-    await asyncio.sleep(0.1)
+    now_us = 1_000_000_000
+    monkeypatch.setattr("weaklink.enforce.outbox.wall_us", lambda: now_us)
+    assert await Outbox(database, CONFIG, "killed").claim()
+    now_us += int(CONFIG.outbox_lease_seconds * 1e6) - 1
+    assert await Outbox(database, CONFIG, "w2").claim() == []
+    now_us += 2
     assert await Outbox(database, CONFIG, "w2").claim()
     restarted, other = Outbox(database, CONFIG, "w2"), Outbox(database, CONFIG, "w3")
     await other.release()

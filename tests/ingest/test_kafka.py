@@ -14,7 +14,8 @@ from kafka import KafkaProducer
 from polars.testing import assert_frame_equal
 
 from tests.ingest.events import Event, event_id, to_frame, token
-from tests.ingest.worker import committed, ends, outputs, start_worker, wait_until, worker
+from tests.ingest.worker import committed, ends, outputs, start_worker, worker
+from tests.waiting import wait_until
 from weaklink import frames
 from weaklink.ingest.config import IngestConfig
 from weaklink.ingest.fold import fold_links, merge_links
@@ -105,7 +106,7 @@ def test_every_event_counts_once_through_kills(settings: Settings, log: Path) ->
                 process.kill()
                 process.wait()
                 process = start_worker(settings, log)
-        wait_until(lambda: caught_up(settings, party), log)
+        wait_until(lambda: caught_up(settings, party), log.read_text)
     finally:
         process.kill()
         process.wait()
@@ -129,10 +130,10 @@ def test_a_party_added_while_it_runs_is_read(settings: Settings, log: Path) -> N
     now_us = time.time_ns() // 1000
     with worker(settings, log):
         publish(settings, first, [(0, encode("ApiUsage", usage(1, now_us)))])
-        wait_until(lambda: caught_up(settings, first), log)
+        wait_until(lambda: caught_up(settings, first), log.read_text)
         added = new_party(settings)
         publish(settings, added, [(0, encode("ApiUsage", usage(2, now_us)))])
-        wait_until(lambda: caught_up(settings, added), log)
+        wait_until(lambda: caught_up(settings, added), log.read_text)
         assert outputs(settings, added).activity["events"].sum() == 1
 
 
@@ -143,17 +144,18 @@ def test_a_batch_that_inflates_too_far_is_rejected_by_range(settings: Settings, 
     publish(settings, party, [(0, encode("ApiUsage", usage(1, now_us)))])
     producer = KafkaProducer(
         **settings.kafka.client_options(),
-        linger_ms=1000,
+        linger_ms=600_000,  # until it is flushed: one batch, however slow the machine
         batch_size=4 << 20,
         compression_type="gzip",
         max_request_size=4 << 20,
     )
     for _ in range(3):
         producer.send(f"party.{party}.events", bytes(900_000), partition=0)
+    producer.flush()
     producer.close()
     publish(settings, party, [(0, encode("ApiUsage", usage(2, now_us)))])
     with worker(settings, log, WEAKLINK_STREAM__INFLATED_BATCH_BYTES_MAX=str(1 << 20)):
-        wait_until(lambda: caught_up(settings, party), log)
+        wait_until(lambda: caught_up(settings, party), log.read_text)
     result = outputs(settings, party)
     assert [(found[1], found[2], found[4]) for found in result.rejects] == [(b"", reasons.BATCH_TOO_LARGE, 1)]
     assert_audit(result.audit, {"consumed": 5, "accepted": 2, "rejected": 3, "duplicates": 0})

@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,11 +12,10 @@ import polars as pl
 from kafka import KafkaConsumer, TopicPartition
 
 from tests.ingest.batches import Result, gather
+from tests.waiting import PATIENCE_SECONDS
 from weaklink import frames, topology
 from weaklink.settings import Settings
 from weaklink.stream.stage import Message
-
-_WAIT_SECONDS = 90
 
 
 def start_worker(settings: Settings, log: Path, **environment: str) -> subprocess.Popen[bytes]:
@@ -38,20 +36,11 @@ def worker(settings: Settings, log: Path, **environment: str) -> Iterator[subpro
     try:
         yield process
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0, log.read_text()[-3000:]
+        assert process.wait(PATIENCE_SECONDS) == 0, log.read_text()[-3000:]
     finally:
         if process.poll() is None:
             process.kill()
             process.wait()
-
-
-def wait_until(condition: Callable[[], bool], log: Path) -> None:
-    deadline = time.monotonic() + _WAIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, (
-            f"not reached in {_WAIT_SECONDS} s; the worker's log ends:\n{log.read_text()[-3000:]}"
-        )
-        time.sleep(0.1)
 
 
 def committed(settings: Settings, topic: str, partitions: int) -> dict[TopicPartition, int | None]:

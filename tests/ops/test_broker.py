@@ -1,5 +1,6 @@
 """The local cluster: real brokers that start, serve, fail over and stop."""
 
+import socket
 from pathlib import Path
 
 import psutil
@@ -7,24 +8,24 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
+from tests.topics import create_topics
+from tests.waiting import PATIENCE_SECONDS
 
 from weaklink.errors import BrokerError
 from weaklink.kafka_options import KafkaConfig
-from weaklink.ops import kafka_jars
+from weaklink.ops import broker, kafka_jars
 from weaklink.ops.broker import LocalCluster, free_ports
 
 
-def round_trip(kafka: KafkaConfig, topic: str, replication_factor: int | None = None) -> bytes:
+def round_trip(kafka: KafkaConfig, topic: str) -> bytes:
     """Create a topic, send one message, read it back."""
-    admin = KafkaAdminClient(**kafka.client_options())
-    admin.create_topics(
-        {topic: {"num_partitions": 1, "replication_factor": replication_factor or kafka.replication_factor}}
-    )
-    admin.close()
+    create_topics(kafka, [topic], partitions=1)
     producer = KafkaProducer(**kafka.client_options(), acks="all")
-    producer.send(topic, b"hello").get(timeout=30)
+    producer.send(topic, b"hello").get(timeout=PATIENCE_SECONDS)
     producer.close()
-    consumer = KafkaConsumer(**kafka.client_options(), auto_offset_reset="earliest", consumer_timeout_ms=20_000)
+    consumer = KafkaConsumer(
+        **kafka.client_options(), auto_offset_reset="earliest", consumer_timeout_ms=PATIENCE_SECONDS * 1000
+    )
     consumer.assign([TopicPartition(topic, 0)])
     value: bytes = next(iter(consumer)).value
     consumer.close()
@@ -46,6 +47,27 @@ def test_scram_lets_the_administrator_in_and_nobody_else(tmp_path: Path) -> None
         with pytest.raises(KafkaError):
             KafkaAdminClient(**stranger.client_options(), bootstrap_timeout_ms=3000).list_topics()
     assert not psutil.pid_exists(pid)
+
+
+@pytest.mark.kafka
+def test_a_port_that_somebody_takes_before_the_start_costs_another_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ports are chosen before the broker binds them, which takes seconds."""
+    chosen = [free_ports(2), free_ports(2)]
+    with socket.socket() as somebody:
+        somebody.bind(("127.0.0.1", chosen[0][0]))
+        somebody.listen()
+        monkeypatch.setattr(broker, "free_ports", lambda _: chosen.pop(0))
+        with LocalCluster(tmp_path, heap_mib=256) as cluster:
+            assert round_trip(cluster.kafka, "second-attempt") == b"hello"
+    assert chosen == []
+
+
+def test_ports_are_none_that_outgoing_connections_get() -> None:
+    """Else any client on the machine might take one in the seconds until the broker binds it."""
+    begin = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert max(free_ports(20)) < begin
 
 
 @pytest.mark.kafka

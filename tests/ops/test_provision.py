@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from tests.waiting import PATIENCE_SECONDS
 from typer.testing import CliRunner
 
 from weaklink import topology
@@ -143,10 +144,13 @@ def test_a_setting_that_the_broker_refuses_is_an_error_not_silence(settings: Set
 def test_the_broker_stamps_the_time_itself(settings: Settings) -> None:
     party = add_party(settings, unique_party(events_partitions=1))
     producer = KafkaProducer(**settings.kafka.client_options())
-    producer.send(party.events_topic, b"x", timestamp_ms=1000).get(timeout=30)
+    producer.send(party.events_topic, b"x", timestamp_ms=1000).get(timeout=PATIENCE_SECONDS)
     producer.close()
     consumer = KafkaConsumer(
-        party.events_topic, **settings.kafka.client_options(), auto_offset_reset="earliest", consumer_timeout_ms=20_000
+        party.events_topic,
+        **settings.kafka.client_options(),
+        auto_offset_reset="earliest",
+        consumer_timeout_ms=PATIENCE_SECONDS * 1000,
     )
     assert next(consumer).timestamp > 1_600_000_000_000
     consumer.close()

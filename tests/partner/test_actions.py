@@ -1,5 +1,9 @@
 """Actions on a real broker: each handled once, answered, and remembered across restarts and crashes."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import pytest
 from tests.partner.conftest import Member
 
@@ -10,7 +14,7 @@ from weaklink.partner.reading import read_actions
 from weaklink.partner.symbols import ReceiptStatus
 
 pytestmark = pytest.mark.kafka
-IDLE_SECONDS = 0.6
+IDLE_SECONDS = 0.0  # as soon as nothing waits
 
 
 class Crash(BaseException):
@@ -67,6 +71,23 @@ def test_an_action_that_is_remembered_is_dropped_even_when_its_offset_was_never_
     memory.remember([("a1", 1)])
     memory.close()
     assert handle(member) == [("a2", 1)]
+
+
+def test_processes_of_a_party_may_open_its_memory_at_once(tmp_path: Path) -> None:
+    """Each that begins waits for the others, also when the file is new: none is turned away with a locked database."""
+    for attempt in range(20):
+        together = threading.Barrier(6)
+
+        def open_and_remember(number: int, together: threading.Barrier = together, attempt: int = attempt) -> bool:
+            together.wait()
+            memory = HandledActions(tmp_path / f"{attempt}.sqlite3")
+            memory.remember([(f"a{number}", 1)])
+            covered = memory.covers(f"a{number}", 1)
+            memory.close()
+            return covered
+
+        with ThreadPoolExecutor(6) as processes:
+            assert all(processes.map(open_and_remember, range(6)))
 
 
 def test_a_receipt_that_is_sent_again_counts_once(member: Member) -> None:

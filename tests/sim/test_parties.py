@@ -1,12 +1,12 @@
 """Simulated parties: what an action does to the world, and what they answer."""
 
-import time
 from datetime import UTC, datetime
 from typing import Any, cast
 
 import numpy as np
 import pytest
 
+from tests.waiting import wait_until
 from weaklink.parties import PartyKind
 from weaklink.partner.client import WeaklinkClient
 from weaklink.partner.models import EnforcementAction
@@ -157,7 +157,5 @@ def test_reading_errors_reach_the_loop() -> None:
     """A thread that cannot read actions does not die unnoticed."""
     stand = Stand()
     stand.party.start()
-    deadline = time.monotonic() + 10
-    while stand.party.error is None and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: stand.party.error is not None)
     assert isinstance(stand.party.error, AttributeError)

@@ -4,9 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 from kafka import TopicPartition
-from kafka.admin import KafkaAdminClient
 
-from weaklink.kafka_options import KafkaConfig
 from weaklink.stream.stage import Chunk, Message
 from weaklink.topology import StageSpec
 
@@ -59,21 +57,3 @@ class Counting:
 
 def spec(name: str, topic: str) -> StageSpec:
     return StageSpec(name, "columnar", f"weaklink.{name}", (topic,), (), "adds numbers up")
-
-
-def create_topics(kafka: KafkaConfig, names: Iterable[str], partitions: int = 2) -> None:
-    """With append times, as `weaklink provision` makes them."""
-    admin = KafkaAdminClient(**kafka.client_options())
-    try:
-        admin.create_topics(
-            {
-                name: {
-                    "num_partitions": partitions,
-                    "replication_factor": kafka.replication_factor,
-                    "configs": {"message.timestamp.type": "LogAppendTime", "max.message.bytes": "16777216"},
-                }
-                for name in names
-            }
-        )
-    finally:
-        admin.close()

@@ -1,8 +1,7 @@
 """The runner on a real broker: every input counts once, across stops, aborts, lost state and changes of assignment."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -11,7 +10,9 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
-from tests.stream.counting import Counting, create_topics, spec
+from tests.stream.counting import Counting, spec
+from tests.topics import create_topics
+from tests.waiting import PATIENCE_SECONDS, wait_until
 from weaklink.kafka_options import KafkaConfig
 from weaklink.settings import Settings
 from weaklink.stream.config import StreamConfig
@@ -44,17 +45,10 @@ def running(runner: Runner) -> Iterator[None]:
         yield
     finally:
         runner.stop()
-        thread.join(60)
+        thread.join(PATIENCE_SECONDS)
         assert not thread.is_alive()
     if errors:
         raise errors[0]
-
-
-def until(condition: Callable[[], bool], seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "not reached in time"
-        time.sleep(0.05)
 
 
 def produce(kafka: KafkaConfig, topic: str, numbers: Sequence[int]) -> None:
@@ -115,7 +109,7 @@ def test_state_continues_over_restarts(
         runner = Runner(stage, spec(source, source), settings, slot="one")
         with running(runner):
             expected = expected_values(range(part * 100 + 100))
-            until(lambda expected=expected: committed_values(kafka, output) == expected)  # type: ignore[misc]
+            wait_until(lambda expected=expected: committed_values(kafka, output) == expected)  # type: ignore[misc]
         assert all(found == (snapshots and part > 0) for _, found in stage.restored)
         assert stage.replayed == (0 if snapshots else part * 100)
 
@@ -140,11 +134,12 @@ def test_an_aborted_transaction_is_redone(
     monkeypatch.setattr(TransactionalSink, "commit", failing)
     settings = settings_for(kafka, tmp_path)
     with running(Runner(Counting(source, output), spec(source, source), settings)):
-        for part in range(8):
+        # One after the other is waited for, so that each is a transaction of its own at least.
+        for part in range(5):
             produce(kafka, source, range(part * 10, part * 10 + 10))
-            time.sleep(0.1)
-        until(lambda: committed_values(kafka, output) == expected_values(range(80)))
-    assert calls >= 3
+            expected = expected_values(range(part * 10 + 10))
+            wait_until(lambda expected=expected: committed_values(kafka, output) == expected)  # type: ignore[misc]
+    assert calls >= 5
 
 
 def _refuse() -> None:
@@ -158,13 +153,13 @@ def test_partitions_move_between_workers(kafka: KafkaConfig, topics: tuple[str, 
     first, second = Counting(source, output), Counting(source, output)
     with running(Runner(first, spec(source, source), settings)):
         produce(kafka, source, range(20))
-        until(lambda: committed_values(kafka, output) == expected_values(range(20)))
+        wait_until(lambda: committed_values(kafka, output) == expected_values(range(20)))
         with running(Runner(second, spec(source, source), settings)):
-            until(lambda: len(second.sums) == 1 and len(first.sums) == 1)
+            wait_until(lambda: len(second.sums) == 1 and len(first.sums) == 1)
             produce(kafka, source, range(20, 40))
-            until(lambda: committed_values(kafka, output) == expected_values(range(40)))
+            wait_until(lambda: committed_values(kafka, output) == expected_values(range(40)))
         produce(kafka, source, range(40, 60))
-        until(lambda: committed_values(kafka, output) == expected_values(range(60)))
+        wait_until(lambda: committed_values(kafka, output) == expected_values(range(60)))
         assert len(first.sums) == 2
 
 
@@ -186,7 +181,7 @@ def test_idle_workers_settle_behind_transaction_markers(
     with running(runner):
         watcher = KafkaConsumer(**kafka.client_options(), group_id=f"weaklink.{source}", enable_auto_commit=False)
         tp = TopicPartition(source, 0)
-        until(lambda: watcher.committed(tp) == watcher.end_offsets([tp])[tp] == 4)
+        wait_until(lambda: watcher.committed(tp) == watcher.end_offsets([tp])[tp] == 4)
         watcher.close()
     assert committed_values(kafka, output)[0] == [b"4 4"]
 
@@ -210,6 +205,6 @@ def test_what_a_tick_says_is_fenced_like_what_input_says(
 
     monkeypatch.setattr(TransactionalSink, "commit", noting)
     with running(Runner(Ticking(source, output), spec(source, source), settings_for(kafka, tmp_path))):
-        until(lambda: len(committed_values(kafka, output)[0]) >= 2)
+        wait_until(lambda: len(committed_values(kafka, output)[0]) >= 2)
     assert covered
     assert all(covered)

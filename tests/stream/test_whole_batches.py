@@ -12,11 +12,13 @@ import pytest
 import zstandard
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from tests.stream.counting import create_topics
+from tests.topics import create_topics
 from weaklink.kafka_options import KafkaConfig
 from weaklink.stream import inflate
 from weaklink.stream.whole_batches import RecordBatch, read_whole_batches, resume
 
+_UNTIL_FLUSHED_MS = 600_000
+"""So that what is sent before a flush is one batch, however slow the machine."""
 PLAIN = random.Random(1).randbytes(50_000) + bytes(100_000)
 
 
@@ -97,7 +99,7 @@ def topic(kafka: KafkaConfig) -> str:
 @pytest.mark.kafka
 def test_batches_come_whole_without_markers_and_aborted_ones(kafka: KafkaConfig, topic: str) -> None:
     """Committed batches only, each once, with the offsets and counts that the broker gave them."""
-    producer = KafkaProducer(**kafka.client_options(), transactional_id=topic, linger_ms=100)
+    producer = KafkaProducer(**kafka.client_options(), transactional_id=topic, linger_ms=_UNTIL_FLUSHED_MS)
     producer.init_transactions()
     for number, commit in enumerate((True, False, True, False)):
         producer.begin_transaction()
@@ -118,9 +120,10 @@ def test_batches_come_whole_without_markers_and_aborted_ones(kafka: KafkaConfig,
 @pytest.mark.kafka
 def test_a_seek_into_a_batch_clips_it(kafka: KafkaConfig, topic: str) -> None:
     """The batch comes whole, and says from which offset it is the reader's."""
-    producer = KafkaProducer(**kafka.client_options(), linger_ms=200)
+    producer = KafkaProducer(**kafka.client_options(), linger_ms=_UNTIL_FLUSHED_MS)
     for number in range(10):
         producer.send(topic, str(number).encode())
+    producer.flush()
     producer.close()
     with reading(kafka, topic) as consumer:
         consumer.seek(TopicPartition(topic, 0), 4)

@@ -5,6 +5,7 @@ Demo, tests and benchmarks share it. Settings and timings are measured ones: see
 
 import contextlib
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -24,7 +25,12 @@ from weaklink.kafka_options import KafkaConfig
 from weaklink.ops.kafka_jars import ensure_jars
 
 ADMIN: Final = "admin"
-_START_TIMEOUT_SECONDS: Final = 60
+_START_TIMEOUT_SECONDS: Final = 120
+_START_ATTEMPTS: Final = 3  # with other ports, should somebody bind one of ours between choice and start
+_PORT_MIN: Final = 10_000
+_PORT_ATTEMPTS: Final = 1_000
+_OUTGOING_PORTS: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_OUTGOING_PORTS_BEGIN: Final = 32_768  # Linux's default
 _STOP_TIMEOUT_SECONDS: Final = 20
 
 # Small machine, quick failover: with Kafka's defaults a killed controller stalls partitions for 8-9 s, with these for about 4 s.
@@ -50,12 +56,27 @@ transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on loopback that are free at this moment, all different."""
+    """Ports on loopback that are free at this moment, all different.
+
+    They lie below those that the system gives to outgoing connections: of these any client may take one before it is bound here.
+    """
+    found: list[int] = []
+    candidates = iter(random.sample(range(_PORT_MIN, _outgoing_ports_begin()), _PORT_ATTEMPTS))
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
+        while len(found) < count:
+            one = stack.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                one.bind(("127.0.0.1", port := next(candidates)))
+                found.append(port)
+    return found
+
+
+def _outgoing_ports_begin() -> int:
+    try:
+        begin = int(_OUTGOING_PORTS.read_text().split()[0])
+    except (OSError, ValueError):
+        return _OUTGOING_PORTS_BEGIN
+    return begin if begin > _PORT_MIN + _PORT_ATTEMPTS else _OUTGOING_PORTS_BEGIN
 
 
 @dataclass
@@ -67,7 +88,6 @@ class LocalCluster:
     scram: bool = False
     heap_mib: int = 512
     admin_password: str = field(default_factory=lambda: secrets.token_urlsafe(18))
-    extra_properties: dict[str, str] = field(default_factory=dict)
     _ports: list[int] = field(default_factory=list)
     _processes: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -96,7 +116,16 @@ class LocalCluster:
 
     def start(self) -> Self:
         """Format the storage and start every node. Raises BrokerError with the end of the log when one does not come up."""
-        jars = ensure_jars()
+        for attempts_left in reversed(range(_START_ATTEMPTS)):
+            try:
+                self._start(ensure_jars())
+                break
+            except BrokerError:
+                if not attempts_left or not self._port_was_taken():
+                    raise
+        return self
+
+    def _start(self, jars: Path) -> None:
         self._ports = free_ports(2 * self.nodes)
         cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         directories = [urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=") for _ in range(self.nodes)]
@@ -113,7 +142,10 @@ class LocalCluster:
         except BaseException:
             self.stop()
             raise
-        return self
+
+    def _port_was_taken(self) -> bool:
+        logs = (self._node_folder(node) / "broker.log" for node in range(1, self.nodes + 1))
+        return any("Address already in use" in log.read_text(errors="replace") for log in logs if log.exists())
 
     def start_node(self, node: int) -> None:
         """Start (again) one node on its storage; does not wait for it."""
@@ -195,6 +227,10 @@ class LocalCluster:
         if run.returncode != 0:
             raise BrokerError(f"Kafka could not format {folder}:\n{(run.stdout + run.stderr)[-2000:]}")
 
+    def _failover(self) -> dict[str, str]:
+        """A lone node has nobody to fail over to: a busy machine must not make it count as gone."""
+        return {"broker.session.timeout.ms": "30000"} if self.nodes == 1 else {}
+
     def _properties(self, node: int) -> str:
         client, controller = self._ports[node - 1], self._ports[self.nodes + node - 1]
         replicas = min(self.nodes, 3)
@@ -223,7 +259,7 @@ class LocalCluster:
                 # ANONYMOUS: the plaintext controller listener, which is bound to loopback. Without it the broker never serves.
                 "super.users": f"User:{ADMIN};User:ANONYMOUS",
             }
-        return _COMMON + "\n".join(f"{key}={value}" for key, value in (lines | self.extra_properties).items()) + "\n"
+        return _COMMON + "\n".join(f"{key}={value}" for key, value in (lines | self._failover()).items()) + "\n"
 
     def _java_env(self) -> dict[str, str]:
         return {**os.environ, "LC_ALL": "C.UTF-8"}

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _POLL_SECONDS: Final = 0.5
 _REMEMBER_DAYS: Final = 60
 """Twice the retention of an actions topic: whatever can be read again is still remembered."""
+_BUSY_SECONDS: Final = 30
 _log = structlog.get_logger()
 
 
@@ -40,8 +41,8 @@ class HandledActions:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._database = sqlite3.connect(path, isolation_level=None)
-        self._database.execute("PRAGMA journal_mode=WAL")
+        # The journal's mode stays the default one: changing it is refused at once while another process opens the file, and waits for nothing.
+        self._database = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS)
         self._database.execute("PRAGMA synchronous=FULL")
         self._database.execute(
             "CREATE TABLE IF NOT EXISTS handled (action_id TEXT PRIMARY KEY, revision INTEGER NOT NULL, handled_at REAL NOT NULL) WITHOUT ROWID"
@@ -174,11 +175,12 @@ class ActionSubscription:
                 yield received
                 received.settled = True
                 idle_since = time.monotonic()
-            if not self._consumer.assignment():
-                idle_since = time.monotonic()  # still joining the group: not idle
-            if not batch and self._idle_seconds is not None and time.monotonic() - idle_since >= self._idle_seconds:
+            if batch or self._idle_seconds is None or time.monotonic() - idle_since < self._idle_seconds:
+                continue
+            if self._caught_up():
                 self._settle()
                 return
+            idle_since = time.monotonic()  # not idle: what waits has only not come yet
 
     def close(self) -> None:
         """Commit what was answered; the rest comes again to whoever subscribes next."""
@@ -195,6 +197,15 @@ class ActionSubscription:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _caught_up(self) -> bool:
+        """Whether nothing waits in the topic. False while the group is joined, and when another process reads for this party."""
+        try:
+            own = self._consumer.assignment()
+            ends = self._consumer.end_offsets(list(own)) if own else {}
+            return bool(own) and all(self._consumer.position(source) >= end for source, end in ends.items())
+        except KafkaError as error:
+            raise BrokerError(f"{self._client.actions_topic} cannot be read: {error}") from error
 
     def _receive(self, source: TopicPartition, record: Any) -> ReceivedAction | None:
         """The action in a message, or None when it is handled already or cannot be read (which is logged: the topic is Weaklink's own)."""

@@ -27,8 +27,6 @@ from weaklink.ops.broker import LocalCluster
 _COMMAND: Final = (sys.executable, "-c", "from weaklink.cli.main import main; main()")
 _SLOT: Final = "local"
 """A stable name of the one worker of each stage: its restart aborts at once what a killed one left open."""
-_PATIENT: Final = {"broker.session.timeout.ms": "30000"}
-"""There is one broker and nobody to fail over to: a busy machine must not make it count as gone."""
 _WATCH_SECONDS: Final = 0.5
 _STOP_SECONDS: Final = 15
 _LIVED_SECONDS: Final = 5
@@ -174,7 +172,7 @@ def cluster(folder: Path) -> Iterator[Broker]:
 
         yield Broker(load_settings().kafka, {})
         return
-    with LocalCluster(folder, extra_properties=_PATIENT) as local:
+    with LocalCluster(folder) as local:
         yield Broker(local.kafka, {"broker": local.pid(1)})
 
 

@@ -3,6 +3,7 @@
 The pure part (`internal_topics`, `party_topics`, `compare`) knows no broker; the rest reads and changes one through Kafka's admin protocol.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ _EVENTS_RETENTION_DAYS: Final = 7
 _REJECTS_RETENTION_DAYS: Final = 14
 _ACTIONS_RETENTION_DAYS: Final = 30
 _ACTIONS_MESSAGE_BYTES_MAX: Final = 1 << 20
+_DELETED_SECONDS: Final = 30
+_PAUSE_SECONDS: Final = 0.1
 
 
 class Change(StrEnum):
@@ -262,8 +265,18 @@ def remove_party(settings: Settings, party_id: str, *, delete_topics: bool = Fal
     if not delete_topics:
         return
     with _admin(settings.kafka) as admin:
-        response = admin.delete_topics([topic.name for topic in party_topics(settings, party)], raise_errors=False)
+        _delete(admin, [topic.name for topic in party_topics(settings, party)])
+
+
+def _delete(admin: KafkaAdminClient, names: Sequence[str]) -> None:
+    """Returns when no broker shows the topics any more: Kafka's answer comes before that."""
+    response = admin.delete_topics(list(names), raise_errors=False)
     for result in response["topics"]:
         error = for_code(result["error_code"])
         if result["error_code"] and error is not UnknownTopicOrPartitionError:
             raise BrokerError(f"Kafka did not delete {result['name']}: {error.__name__}")
+    deadline = time.monotonic() + _DELETED_SECONDS
+    while left := set(names) & set(admin.list_topics()):
+        if time.monotonic() > deadline:
+            raise BrokerError(f"Kafka still shows {', '.join(sorted(left))} {_DELETED_SECONDS} s after deleting them")
+        time.sleep(_PAUSE_SECONDS)

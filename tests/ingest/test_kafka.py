@@ -144,7 +144,7 @@ def test_a_batch_that_inflates_too_far_is_rejected_by_range(settings: Settings, 
     publish(settings, party, [(0, encode("ApiUsage", usage(1, now_us)))])
     producer = KafkaProducer(
         **settings.kafka.client_options(),
-        linger_ms=600_000,  # until it is flushed: one batch, however slow the machine
+        linger_ms=60_000,  # until it is flushed: one batch, however slow the machine
         batch_size=4 << 20,
         compression_type="gzip",
         max_request_size=4 << 20,

@@ -17,7 +17,7 @@ from weaklink.kafka_options import KafkaConfig
 from weaklink.stream import inflate
 from weaklink.stream.whole_batches import RecordBatch, read_whole_batches, resume
 
-_UNTIL_FLUSHED_MS = 600_000
+_UNTIL_FLUSHED_MS = 60_000
 """So that what is sent before a flush is one batch, however slow the machine."""
 PLAIN = random.Random(1).randbytes(50_000) + bytes(100_000)
 

@@ -21,6 +21,7 @@ from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from weaklink.errors import BrokerError, RecordError
+from weaklink.group_member import complete_joins
 from weaklink.kafka_options import KafkaConfig
 from weaklink.partner.models import EnforcementAction
 from weaklink.partner.symbols import ReceiptStatus
@@ -134,6 +135,7 @@ class ActionSubscription:
                 isolation_level="read_committed",
                 session_timeout_ms=kafka.session_timeout_ms,
             )
+            complete_joins(consumer)
             # Known before the group is joined: otherwise the first assignment may be empty, and stay so until the metadata ages.
             if not consumer.partitions_for_topic(topic):
                 consumer.close()

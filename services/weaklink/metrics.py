@@ -15,6 +15,9 @@ COMMIT_SECONDS: Final = Histogram(
     "weaklink_commit_seconds", "Time of one Kafka transaction", ["stage"], buckets=_SECONDS
 )
 TRANSACTIONS_ABORTED: Final = Counter("weaklink_transactions_aborted", "Transactions that had to be redone", ["stage"])
+PARTITIONS_WAITING: Final = Gauge(
+    "weaklink_partitions_waiting", "Source partitions that wait for the schema registry to answer", ["stage"]
+)
 UNITS: Final = Gauge("weaklink_units", "Units of state that this process owns", ["stage"])
 REBUILD_SECONDS: Final = Gauge(
     "weaklink_rebuild_seconds", "Duration of the last rebuild of state after an assignment", ["stage"]

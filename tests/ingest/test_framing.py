@@ -1,79 +1,37 @@
 """The two framings: single-object encoding by fingerprint, Confluent wire format by an allow-list of subjects in a registry."""
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
-from pydantic import HttpUrl
+from structlog.testing import capture_logs
 
-from tests.ingest.batches import Record, batch_of, ingest, new_stage
+from tests.ingest.batches import Record, batch_of, gather, ingest, new_stage
+from tests.ingest.registry import FakeRegistry, confluent, schema_registry, text_of
 from tests.ingest.test_rejects import USAGE, opened, usage
+from tests.waiting import wait_until
 from weaklink.errors import SchemaError
 from weaklink.ingest.config import IngestConfig, SchemaRegistryConfig
-from weaklink.ingest.framing import Frames, SchemaRegistry
+from weaklink.ingest.framing import Frames
 from weaklink.ingest.layout import compile_layout
+from weaklink.ingest.schema_registry import RegistryUnavailable, SchemaRegistry
 from weaklink.records import reasons
 from weaklink.records.codec import encode
 from weaklink.records.schemas import EVENT_RECORDS, Schema, all_schemas, latest
 from weaklink.settings import Settings
 
 
-class _Registry(BaseHTTPRequestHandler):
-    """The two paths of a schema registry that Weaklink asks for."""
-
-    subjects: ClassVar[dict[str, list[tuple[int, str]]]] = {}
-    asked: ClassVar[list[str]] = []
-
-    def do_GET(self) -> None:
-        self.asked.append(self.path)
-        _, _, subject, _, *version = self.path.split("/")
-        versions = self.subjects.get(subject)
-        if versions is None:
-            self.send_error(404)
-            return
-        answer: Any = list(range(1, len(versions) + 1))
-        if version:
-            schema_id, text = versions[int(version[0]) - 1]
-            answer = {"subject": subject, "id": schema_id, "version": int(version[0]), "schema": text}
-        body = json.dumps(answer).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Quiet."""
-
-
 @pytest.fixture
-def registry() -> Iterator[tuple[type[_Registry], SchemaRegistryConfig]]:
-    handler = type("Handler", (_Registry,), {"subjects": {}, "asked": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    url = HttpUrl(f"http://127.0.0.1:{server.server_address[1]}")
-    yield handler, SchemaRegistryConfig(url=url, subjects=("usage", "opened", "gone"), unknown_ttl_seconds=60)
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def registry() -> Iterator[FakeRegistry]:
+    with schema_registry(("usage", "opened", "gone")) as found:
+        yield found
 
 
-def confluent(schema_id: int, value: bytes) -> bytes:
-    return b"\x00" + schema_id.to_bytes(4, "big") + value[10:]
-
-
-def text_of(record: str) -> str:
-    return json.dumps(latest(record).json)
-
-
-def test_both_framings_in_one_batch(registry: tuple[type[_Registry], SchemaRegistryConfig], tmp_path: Path) -> None:
+def test_both_framings_in_one_batch(registry: FakeRegistry, tmp_path: Path) -> None:
     """Events count in either framing; an id outside the allow-list is rejected like one that nobody knows."""
-    handler, config = registry
-    handler.subjects |= {
+    registry.subjects |= {
         "usage": [(7, text_of("ApiUsage"))],
         "opened": [(300, text_of("AccountOpened"))],
         "other": [(8, text_of("ApiUsage"))],
@@ -86,7 +44,7 @@ def test_both_framings_in_one_batch(registry: tuple[type[_Registry], SchemaRegis
         confluent(9, encode("ApiUsage", usage(4))),
         confluent(7, encode("ApiUsage", usage(5)))[:-2],
     ]
-    settings = Settings(data_folder=tmp_path, ingest=IngestConfig(schema_registry=config))
+    settings = Settings(data_folder=tmp_path, ingest=IngestConfig(schema_registry=registry.config))
     result = ingest([[batch_of([Record(value) for value in values])]], stage=new_stage(settings))
     assert [(found[2], found[4]) for found in result.rejects] == [
         (reasons.UNKNOWN_SCHEMA, 3), (reasons.UNKNOWN_SCHEMA, 4), (reasons.MALFORMED, 5),
@@ -95,30 +53,28 @@ def test_both_framings_in_one_batch(registry: tuple[type[_Registry], SchemaRegis
     assert result.activity["events"].sum() == 3
 
 
-def test_unknown_ids_do_not_make_it_ask_again(registry: tuple[type[_Registry], SchemaRegistryConfig]) -> None:
+def test_unknown_ids_do_not_make_it_ask_again(registry: FakeRegistry) -> None:
     """However many unknown ids arrive, the allowed subjects are listed once in the time that unknown ids are cached."""
-    handler, config = registry
-    handler.subjects["usage"] = [(7, text_of("ApiUsage"))]
+    registry.subjects["usage"] = [(7, text_of("ApiUsage"))]
     now = 0.0
-    client = SchemaRegistry(config, lambda: now)
+    client = SchemaRegistry(registry.config, lambda: now)
     assert all(client.layout(number) is None for number in range(100, 1100))
-    asked = len(handler.asked)
+    asked = len(registry.asked)
     assert asked <= 4
     assert client.layout(7) is not None
-    handler.subjects["usage"].append((9, text_of("ApiUsage")))
+    registry.subjects["usage"].append((9, text_of("ApiUsage")))
     assert client.layout(9) is None
     now = 61.0
     assert client.layout(9) is not None
-    assert len(handler.asked) > asked
+    assert len(registry.asked) > asked
 
 
 def test_a_registered_schema_that_cannot_be_read_stays_unknown(
-    registry: tuple[type[_Registry], SchemaRegistryConfig],
+    registry: FakeRegistry,
 ) -> None:
     """Recursive, foreign or broken schemas under an allowed subject are not used, and those beside them still are."""
-    handler, config = registry
     recursive = {"type": "record", "name": "ApiUsage", "fields": [{"name": "next", "type": ["null", "ApiUsage"]}]}
-    handler.subjects |= {
+    registry.subjects |= {
         "usage": [
             (1, json.dumps(recursive)),
             (2, "not json"),
@@ -128,16 +84,72 @@ def test_a_registered_schema_that_cannot_be_read_stays_unknown(
         ],
         "opened": [(5, text_of("AccountOpened"))],
     }
-    client = SchemaRegistry(config)
+    client = SchemaRegistry(registry.config)
     assert [client.layout(number) is not None for number in range(1, 7)] == [False, False, False, False, True, True]
 
 
-def test_a_registry_that_is_down_costs_rejects_and_nothing_else() -> None:
-    """No exception, and no second question at once."""
-    client = SchemaRegistry(
-        SchemaRegistryConfig(url=HttpUrl("http://127.0.0.1:1"), subjects=("usage",), timeout_seconds=0.2)
-    )
-    assert client.layout(7) is None
+def test_only_a_registry_that_answers_can_say_that_an_id_is_unknown() -> None:
+    """While it is down, or says that it cannot tell, ids have to wait; known ones need no answer."""
+    with schema_registry(("usage", "gone")) as registry:
+        registry.subjects["usage"] = [(7, text_of("ApiUsage"))]
+        now = 0.0
+        client = SchemaRegistry(registry.config, lambda: now)
+        assert client.layout(7) is not None
+        assert client.layout(8) is None
+        registry.failing = True
+        assert client.layout(8) is None  # the answer still holds
+        now = 61.0
+        with pytest.raises(RegistryUnavailable, match="schema id 8"):
+            client.layout(8)
+        assert client.layout(7) is not None
+        assert not client.answers()
+        registry.failing = False
+        now = 62.5
+        assert client.answers()
+        assert client.layout(8) is None
+
+
+def test_a_registry_that_is_down_is_asked_again_after_growing_pauses_and_complained_of_once() -> None:
+    """However often it is needed meanwhile."""
+    with schema_registry(("usage",)) as registry, capture_logs() as logs:
+        registry.failing = True
+        now = 0.0
+        client = SchemaRegistry(registry.config.model_copy(update={"retry_seconds_max": 4.0}), lambda: now)
+        asked = []
+        for tenth in range(300):
+            now = tenth / 10
+            before = len(registry.asked)
+            with pytest.raises(RegistryUnavailable):
+                client.layout(7)
+            if len(registry.asked) > before:
+                asked.append(now)
+    assert asked == [0, 1, 3, 7, 11, 15, 19, 23, 27]
+    assert [line["event"] for line in logs] == ["schema_registry_unavailable"]
+
+
+def test_a_partition_waits_for_the_registry_and_holds_up_no_other(tmp_path: Path) -> None:
+    """Nothing of its batch counts, neither good nor bad, until it is given again; then everything does."""
+    with schema_registry(("usage",)) as registry:
+        registry.subjects["usage"] = [(7, text_of("ApiUsage"))]
+        registry.failing = True
+        config = IngestConfig(schema_registry=registry.config.model_copy(update={"retry_seconds_max": 0.001}))
+        stage = new_stage(Settings(data_folder=tmp_path, ingest=config))
+        waits = batch_of([Record(USAGE), Record(b"bad"), Record(confluent(7, encode("ApiUsage", usage(1))))])
+        beside = batch_of([Record(encode("ApiUsage", usage(2)))], partition=1)
+        for source in (waits.source, beside.source):
+            stage.restore(stage.unit(source), None)
+        first = gather(stage.process([waits, beside], replaying=False))
+        assert stage.deferred() == {waits.source}
+        assert (first.activity["events"].sum(), first.rejects) == (1, [])
+        assert (stage.admits(waits.source), stage.admits(beside.source)) == (False, True)
+        registry.failing = False
+        wait_until(lambda: stage.admits(waits.source))
+        second = gather(stage.process([waits], replaying=False))
+        assert stage.deferred() == set()
+        assert (second.activity["events"].sum(), [found[2] for found in second.rejects]) == (
+            2,
+            [reasons.UNKNOWN_FRAMING],
+        )
 
 
 def test_every_event_schema_that_ships_is_known_by_its_fingerprint() -> None:

@@ -19,6 +19,8 @@ class SchemaRegistryConfig(BaseModel):
     timeout_seconds: float = 2.0
     unknown_ttl_seconds: float = 60.0
     """How long an id that the registry does not know, or that is not allowed, stays cached as unknown."""
+    retry_seconds_max: float = Field(default=15.0, gt=0)
+    """Longest pause before a registry that does not answer is asked again. Until then partitions with ids not seen so far are not read."""
     ids_max: int = 10_000
     """Ids that are cached at most, known and unknown together."""
 

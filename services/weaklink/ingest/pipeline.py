@@ -15,6 +15,7 @@ from weaklink.ingest.decode import Bad, decode
 from weaklink.ingest.framing import Frames, frame_column
 from weaklink.ingest.layout import Layout
 from weaklink.ingest.rejects import Reject
+from weaklink.ingest.schema_registry import RegistryUnavailable
 from weaklink.ingest.unpack import read_values
 from weaklink.ingest.validate import validate
 from weaklink.parties import MAY_PUBLISH, Party
@@ -47,6 +48,15 @@ class Outcome:
     refused: list[RecordBatch] = field(default_factory=list)
     tallies: dict[TopicPartition, Tally] = field(default_factory=dict)
     slow_rows: int = 0
+    waiting: frozenset[TopicPartition] = frozenset()
+
+
+class _Unresolved(Exception):
+    """Partitions of which some record's schema cannot be told now. Raised before anything of the batches has had an effect."""
+
+    def __init__(self, sources: frozenset[TopicPartition]) -> None:
+        super().__init__(sources)
+        self.sources = sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +87,23 @@ class Pipeline:
     def run(self, batches: Sequence[RecordBatch], party: Party | None, dedupe: Dedupe) -> Outcome:
         """What becomes of every record in these batches of one party, in order within each partition.
 
-        None for a party that is registered no more, whose event ids are only taken in again: then every record is allowed.
+        Partitions that hold an id which only a schema registry could tell, while it does not answer, are `waiting` in the outcome: nothing of
+        them counts, and they are to be given again. None for a party that is registered no more, whose event ids are only taken in again: then
+        every record is allowed.
         """
-        outcome = Outcome()
-        records = self._unpack(batches, outcome)
-        if records is not None:
-            valid = self._valid(records, party, outcome)
+        waiting: frozenset[TopicPartition] = frozenset()
+        while True:
+            outcome = Outcome(waiting=waiting)
+            records = self._unpack([batch for batch in batches if batch.source not in waiting], outcome)
+            if records is None:
+                return outcome
+            try:
+                valid = self._valid(records, party, outcome)
+            except _Unresolved as unresolved:
+                waiting |= unresolved.sources
+                continue
             self._accept(valid, records, dedupe, outcome)
-        return outcome
+            return outcome
 
     def _unpack(self, batches: Sequence[RecordBatch], outcome: Outcome) -> _Records | None:
         readable: list[RecordBatch] = []
@@ -124,8 +143,8 @@ class Pipeline:
     def _valid(self, records: _Records, party: Party | None, outcome: Outcome) -> dict[str, pl.DataFrame]:
         """Record name -> valid events, `row` among their columns; the others go to the rejects."""
         parts: dict[str, list[pl.DataFrame]] = {}
-        for rows, frame in self._by_frame(records, outcome):
-            layout = self._frames.layout(frame)
+        framed = self._by_frame(records, outcome)
+        for (rows, frame), layout in zip(framed, self._layouts(records, framed), strict=True):
             if layout is None:
                 bad = Bad(rows, reasons.UNKNOWN_SCHEMA, "", f"frame {frame.hex()} names no known schema")
                 _reject(records, bad, outcome)
@@ -135,6 +154,19 @@ class Pipeline:
             elif (events := self._decode(records, rows, len(frame), layout, outcome)) is not None:
                 parts.setdefault(layout.record, []).append(events)
         return {record: pl.concat(frames) for record, frames in parts.items()}
+
+    def _layouts(self, records: _Records, framed: Sequence[tuple[Rows, bytes]]) -> list[Layout | None]:
+        """The layout of each frame, None for an unknown one. Raises _Unresolved."""
+        layouts: list[Layout | None] = []
+        unresolved: set[TopicPartition] = set()
+        for rows, frame in framed:
+            try:
+                layouts.append(self._frames.layout(frame))
+            except RegistryUnavailable:
+                unresolved |= {records.batches[number].source for number in np.unique(records.batch[rows])}
+        if unresolved:
+            raise _Unresolved(frozenset(unresolved))
+        return layouts
 
     def _by_frame(self, records: _Records, outcome: Outcome) -> list[tuple[Rows, bytes]]:
         """Rows of equal frame. Values without one are rejected here."""

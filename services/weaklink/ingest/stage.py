@@ -50,20 +50,26 @@ class IngestStage:
         self._settings = settings
         self._config = settings.ingest
         self._registry = registry
+        self._frames = Frames(self._config.schema_registry)
+        self._waiting: set[TopicPartition] = set()
+        self._deferred: set[TopicPartition] = set()
         self._parties: dict[str, Party] = {}
         self._known: dict[str, Party] = {}  # also those removed since: what was polled before is still processed
         self._refreshed_at = float("-inf")
         self._warned: set[str] = set()
-        self._pipeline = Pipeline(
-            self._config, Frames(self._config.schema_registry), age_limits=settings.clock == "append"
-        )
+        self._pipeline = Pipeline(self._config, self._frames, age_limits=settings.clock == "append")
         self._memory = Memory(self._config.duplicate_memory_bytes_max, Path(settings.data_folder) / "spill")
         self._windows: dict[str, IdWindow] = {}
         self._tallies: dict[TopicPartition, Tally] = {}
         self._take(registry.refresh())
 
     def admits(self, source: TopicPartition) -> bool:
-        """Only partitions of registered parties are read; of others a warning is given once."""
+        """Only partitions of registered parties are read, of others a warning is given once; and none that waits for the schema registry."""
+        if source in self._waiting:
+            if not self._frames.registry_answers():
+                return False
+            self._waiting.discard(source)
+            metrics.PARTITIONS_WAITING.labels(self.name).set(len(self._waiting))
         now = time.monotonic()
         if now - self._refreshed_at >= self._config.registry_refresh_seconds:
             self._refresh()
@@ -77,6 +83,11 @@ class IngestStage:
                 "party_not_registered", topic=source.topic, meaning=f"not read until `weaklink party add {party_id}`"
             )
         return False
+
+    def deferred(self) -> set[TopicPartition]:
+        """Partitions that the last `process` left as they were: what a schema id in them stands for is not known before the registry answers."""
+        deferred, self._deferred = self._deferred, set()
+        return deferred
 
     def unit(self, source: TopicPartition) -> str:
         """One for each source partition."""
@@ -116,6 +127,10 @@ class IngestStage:
         for party_id, own in by_party.items():
             party = self._known.get(party_id)
             outcome = self._pipeline.run(own, party, self._duplicates)
+            self._deferred |= outcome.waiting
+            if outcome.waiting:
+                self._waiting |= outcome.waiting
+                metrics.PARTITIONS_WAITING.labels(self.name).set(len(self._waiting))
             if replaying:
                 continue
             assert party is not None, f"{party_id} was read although it was never registered"

@@ -13,7 +13,7 @@ from weaklink import metrics
 from weaklink.settings import Settings
 from weaklink.stream.checkpoint import SnapshotStore
 from weaklink.stream.source import Input, Source, read_compacted
-from weaklink.stream.stage import Chunk, Stage
+from weaklink.stream.stage import Chunk, Deferring, Stage
 from weaklink.stream.whole_batches import resume
 
 _POLL_MS: Final = 200
@@ -35,6 +35,8 @@ class Recovery:
         self._store = store
         self._settings = settings
         self.held: dict[str, dict[TopicPartition, int]] = {}
+        self.unready: set[TopicPartition] = set()
+        """Partitions of units that could not be rebuilt yet, because the stage deferred some of their input: paused, and without state."""
 
     def forget(self) -> None:
         """Every unit's state is in doubt (its transaction did not commit): rebuild all at the next `recover`."""
@@ -61,13 +63,19 @@ class Recovery:
             for unit, offsets in stale.items():
                 begun.append(unit)
                 starts |= self._begin(unit, offsets)
-            self._replay(starts, {tp: committed[tp] for tp in starts}, committed)
+            deferred = self._replay(starts, {tp: committed[tp] for tp in starts}, committed)
         except (Interrupted, KafkaError):
             # Half rebuilt, and perhaps another worker's by now: nobody would release them later.
             for unit in begun:
                 self._stage.release(unit)
             raise
+        for unit in {self._stage.unit(tp) for tp in deferred}:
+            self._stage.release(unit)
+            del stale[unit]
         self.held |= stale
+        self.unready = set(committed) - {tp for offsets in self.held.values() for tp in offsets}
+        # What is not ready stays paused, whatever the gate says of it: the runner recovers again once the stage admits it.
+        resume(self._source.consumer, set(committed) - self.unready)
         metrics.UNITS.labels(self._stage.name).set(len(self.held))
         metrics.REBUILD_SECONDS.labels(self._stage.name).set(time.perf_counter() - started)
         _log.info(
@@ -112,28 +120,36 @@ class Recovery:
         starts: Mapping[TopicPartition, int],
         targets: Mapping[TopicPartition, int],
         committed: Mapping[TopicPartition, int],
-    ) -> None:
-        """Read [start, target) of every partition into `process` and drop what it returns; then stand at the committed offsets."""
+    ) -> set[TopicPartition]:
+        """Read [start, target) of every partition into `process` and drop what it returns; then stand, paused, at the committed offsets.
+
+        Returns the partitions of which the stage deferred something.
+        """
         consumer = self._source.consumer
+        deferred: set[TopicPartition] = set()
         waiting = {tp for tp, start in starts.items() if start < targets[tp]}
         if idle := set(committed) - waiting:
             consumer.pause(*idle)
         for tp in waiting:
             consumer.seek(tp, starts[tp])
+        resume(consumer, waiting)
         while waiting:
             inputs = self._source.poll(_POLL_MS, _CHUNKS_IN_POLL)
             if self._source.changed:
                 raise Interrupted
             if clipped := until(inputs, targets):
-                self._stage.process(clipped, replaying=True)
+                self._stage.process([one for one in clipped if one.source not in deferred], replaying=True)
+                if isinstance(self._stage, Deferring):
+                    deferred |= self._stage.deferred()
             # The position passes transaction markers and aborted batches too, so it reaches the target even where no record lies before it.
-            done = {tp for tp in waiting if consumer.position(tp) >= targets[tp]}
+            done = {tp for tp in waiting if tp in deferred or consumer.position(tp) >= targets[tp]}
             if done:
                 consumer.pause(*done)
                 waiting -= done
         for tp, offset in committed.items():
             consumer.seek(tp, offset)
-        resume(consumer, committed)
+        consumer.pause(*committed)
+        return deferred
 
 
 def until(inputs: Sequence[Input], targets: Mapping[TopicPartition, int]) -> list[Input]:

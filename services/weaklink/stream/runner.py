@@ -17,7 +17,7 @@ from weaklink.stream.checkpoint import Snapshot, SnapshotStore
 from weaklink.stream.recovery import Interrupted, Recovery
 from weaklink.stream.sink import TransactionAborted, TransactionalSink
 from weaklink.stream.source import Input, Source
-from weaklink.stream.stage import Chunk, Message, Range, Sealing, Stage, Traits
+from weaklink.stream.stage import Chunk, Deferring, Gating, Message, Range, Sealing, Stage, Traits
 from weaklink.topology import StageSpec
 
 _IDLE_POLL_MS: Final = 100
@@ -125,6 +125,7 @@ class Runner:
         if inputs:
             with metrics.PROCESS_SECONDS.labels(self._stage.name).time():
                 messages += self._stage.process(inputs, replaying=False)
+            inputs = self._without_deferred(inputs)
         if self._recovery.held and time.monotonic() >= self._next_tick:
             self._next_tick = time.monotonic() + self._stream.tick_seconds
             messages += self._stage.tick(time.time_ns() // 1000)
@@ -139,6 +140,14 @@ class Runner:
         metrics.RECORDS.labels(self._stage.name).inc(
             sum(one.records_count if not isinstance(one, Chunk) else 1 for one in inputs)
         )
+
+    def _without_deferred(self, inputs: Sequence[Input]) -> Sequence[Input]:
+        """What the stage has folded. The rest of its partitions is read again, from where the state stands."""
+        deferred = self._stage.deferred() if isinstance(self._stage, Deferring) else set()
+        if not deferred:
+            return inputs
+        self._source.defer({tp: self._recovery.held[self._stage.unit(tp)][tp] for tp in deferred})
+        return [one for one in inputs if one.source not in deferred]
 
     def _ranges(self, read: set[TopicPartition], *, idle: bool) -> dict[TopicPartition, Range]:
         """What the transaction covers: up to the positions, which lie behind all that was gathered and behind transaction markers that follow it.
@@ -170,7 +179,9 @@ class Runner:
     def _gate(self) -> None:
         if time.monotonic() >= self._next_gate:
             self._next_gate = time.monotonic() + self._stream.gate_seconds
-            self._source.apply_gate(self._stage, self._source.consumer.assignment())
+            self._source.apply_gate(self._stage, self._source.consumer.assignment() - self._recovery.unready)
+            if any(isinstance(self._stage, Gating) and self._stage.admits(tp) for tp in self._recovery.unready):
+                self._recovered = False
 
     def _save_next(self) -> None:
         """Begin to write the unit whose snapshot is oldest, if it is due. State stands exactly at the committed offsets here."""

@@ -7,6 +7,7 @@ import structlog
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 
 from weaklink import topology
+from weaklink.group_member import complete_joins
 from weaklink.parties import EVENTS_TOPICS
 from weaklink.settings import Settings
 from weaklink.stream.assignor import SingleOwnerAssignor
@@ -17,6 +18,8 @@ from weaklink.topology import StageSpec
 _FETCH_BYTES: Final = 64 << 20
 _PARTITION_FETCH_BYTES: Final = 16 << 20
 _SOCKET_BYTES: Final = 4 << 20
+_RETRY_BACKOFF_MS: Final = 20
+_JOIN_POLL_MS: Final = 1_000
 _log = structlog.get_logger()
 
 Input = Chunk | RecordBatch
@@ -63,10 +66,13 @@ class Source:
             # New topics of a pattern, and topics that were created a moment ago: whoever assigns partitions may not know of them yet, and
             # with the library's five minutes nobody would read them for so long.
             metadata_max_age_ms=stream.metadata_max_age_ms,
+            # Before it joins anew the library waits for fresh metadata, within one poll: its pause before asking must be a small part of that.
+            retry_backoff_ms=_RETRY_BACKOFF_MS,
             session_timeout_ms=kafka.session_timeout_ms,
             heartbeat_interval_ms=max(kafka.session_timeout_ms // 5, 100),
             max_poll_interval_ms=stream.max_poll_interval_ms,
         )
+        complete_joins(self.consumer)
         if traits.whole_batches:
             read_whole_batches(self.consumer, stream.inflated_batch_bytes_max)
         self._listener = _Listener()
@@ -92,7 +98,8 @@ class Source:
         return set(self.consumer.assignment())
 
     def poll(self, timeout_ms: int, records_max: int) -> list[Input]:
-        """What has arrived, in order within each partition."""
+        """What has arrived, in order within each partition. While the group is joined, a poll may last longer, so as not to cut a join short."""
+        timeout_ms = max(timeout_ms, _JOIN_POLL_MS) if self.joining else timeout_ms
         polled: Mapping[TopicPartition, list[Any]] = self.consumer.poll(timeout_ms=timeout_ms, max_records=records_max)
         if self._whole_batches:
             return [batch for batches in polled.values() for batch in batches]
@@ -128,6 +135,12 @@ class Source:
         if stop := [tp for tp, admit in admitted.items() if not admit and tp not in paused]:
             self.consumer.pause(*stop)
         resume(self.consumer, [tp for tp, admit in admitted.items() if admit and tp in paused])
+
+    def defer(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Read these partitions again from here, once the gate admits them."""
+        for tp, offset in positions.items():
+            self.consumer.pause(tp)
+            self.consumer.seek(tp, offset)
 
     def close(self) -> None:
         """Leave the group, so that others need not wait for the session to time out."""

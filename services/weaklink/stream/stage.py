@@ -102,6 +102,14 @@ class Sealing(Protocol):
 
 
 @runtime_checkable
+class Deferring(Protocol):
+    """A stage that cannot always process what it is given: ingest waits for its schema registry. It is Gating, too."""
+
+    def deferred(self) -> set[TopicPartition]:
+        """Partitions of which the last `process` folded nothing at all. They are left paused, and read again once `admits` lets them."""
+
+
+@runtime_checkable
 class Gating(Protocol):
     """A stage that does not read every partition assigned to it: ingest leaves those of unregistered parties paused."""
 

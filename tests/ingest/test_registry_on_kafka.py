@@ -1,0 +1,54 @@
+"""ingest on a real broker while its schema registry is away: nothing good is rejected, and nothing counts twice."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.ingest.registry import confluent, schema_registry, text_of
+from tests.ingest.test_kafka import assert_audit, caught_up, new_party, publish, usage
+from tests.ingest.worker import committed, outputs, start_worker, worker
+from tests.waiting import wait_until
+from weaklink.kafka_options import KafkaConfig
+from weaklink.ops.broker import free_ports
+from weaklink.ops.provision import provision
+from weaklink.records.codec import encode
+from weaklink.settings import Settings
+
+pytestmark = pytest.mark.kafka
+
+
+def test_a_restart_without_the_registry_waits_for_it_and_rejects_nothing(kafka: KafkaConfig, tmp_path: Path) -> None:
+    """Killed, and started again while the registry is down: even the window of event ids cannot be rebuilt. Other parties go on."""
+    settings, log = Settings(kafka=kafka, data_folder=tmp_path), tmp_path / "worker.log"
+    log.touch()
+    provision(settings)
+    waits, other = new_party(settings), new_party(settings)
+    (port,) = free_ports(1)
+    environment = {
+        "WEAKLINK_INGEST__SCHEMA_REGISTRY__URL": f"http://127.0.0.1:{port}",
+        "WEAKLINK_INGEST__SCHEMA_REGISTRY__SUBJECTS": '["usage"]',
+        "WEAKLINK_INGEST__SCHEMA_REGISTRY__RETRY_SECONDS_MAX": "1",
+    }
+    now_us = time.time_ns() // 1000
+    framed = [confluent(7, encode("ApiUsage", usage(number, now_us))) for number in range(3)]
+    with schema_registry(("usage",), port) as registry:
+        registry.subjects["usage"] = [(7, text_of("ApiUsage"))]
+        process = start_worker(settings, log, **environment)
+        publish(settings, waits, [(0, framed[0])])
+        wait_until(lambda: caught_up(settings, waits), log.read_text)
+        process.kill()
+        process.wait()
+    before = committed(settings, f"party.{waits}.events", 2)
+    publish(settings, waits, [(0, framed[0]), (0, framed[1]), (1, framed[2]), (1, b"bad")])
+    publish(settings, other, [(0, encode("ApiUsage", usage(9, now_us)))])
+    with worker(settings, log, **environment):
+        wait_until(lambda: caught_up(settings, other), log.read_text)
+        assert committed(settings, f"party.{waits}.events", 2) == before
+        with schema_registry(("usage",), port) as registry:
+            registry.subjects["usage"] = [(7, text_of("ApiUsage"))]
+            wait_until(lambda: caught_up(settings, waits), log.read_text)
+    assert log.read_text().count("schema_registry_unavailable") == 1
+    found = outputs(settings, waits)
+    assert [value for _, value, *_ in found.rejects] == [b"bad"]
+    assert_audit(found.audit, {"consumed": 5, "accepted": 3, "rejected": 1, "duplicates": 1})

@@ -43,6 +43,9 @@ class ConductConfig(_Section):
     output_margin: float = 0.4
     """How far ln(output/input) must lie above the population's median to count at all."""
     output_clip: tuple[float, float] = (-0.5, 1.0)
+    camouflaged_share: float = 0.2
+    """Share of campaign accounts taken to be driven so that their usage looks like anybody's: what usage says against a campaign is
+    bounded by its logarithm, since whoever extracts can choose to look benign."""
     old_account_days: float = 10.0
     old_account: float = -1.0
     new_account: float = 0.3
@@ -123,6 +126,10 @@ class ClusterConfig(_Section):
     member_rounds: int = 3
     accounts_min: int = 12
     sharing_min: float = 1.2
+    covered_min: float = 0.5
+    covered_persons_min: int = 3
+    """Share of a cluster's accounts that hard identifiers must join, inside it, to at least so many persons. Addresses and templates alone
+    tie strangers too, and couples who share a device."""
     sharing_weight: float = 0.6
     organisation_weight: float = 1.5
     pass_min: float = 3.2
@@ -143,7 +150,13 @@ class FastConfig(_Section):
     prompt_bands: int = 2
     prompt: float = 1.0
     ip: float = 0.6
+    ip_max: float = 1.2
     organisation: float = 0.5
+    adherent_rounds: int = 4
+    """How far from a confirmed community the accounts that hang on it are followed."""
+    adherent_parties: int = 2
+    adherent_hard_kinds: int = 2
+    adherent_conduct_min: float = -0.5
     unconfirmed_evaluations_max: int = 2
     unconfirmed_hours: float = 1.0
     """And at least for so long."""

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from scipy.special import expit
 
-from weaklink.campaigns import cluster, evidence, propagate, rings, verdict
+from weaklink.campaigns import cluster, evidence, fast, propagate, rings, verdict
 from weaklink.campaigns.cluster import NONE
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.graph import (
@@ -110,6 +110,8 @@ def evaluate(
     hot = (belief.p > config.cluster.hot) & ~disputed & ~reseller
     found = cluster.communities(graph, cluster.hot_links(graph, belief.p, hot), config.cluster)
     labels, scores = verdict.confirmed(graph, found, standing, config.cluster)
+    candidates = ~disputed & ~reseller
+    labels = fast.adherents(graph, labels, candidates, evidenced=belief.evidenced, b=belief.b, config=config.fast)
     labels, score, ring_of = _with_rings(graph, labels, belief.p, used=used, disputed=disputed, config=config)
     tie = verdict.support(graph, labels, belief.evidenced)
     own_finding = _own_findings(graph, labels, (accounts["closed_distillation"] == 1).to_numpy())

@@ -11,10 +11,12 @@ from weaklink.campaigns.graph import IS_HARD, KINDS, Floats, ForeignSeats, Graph
 from weaklink.campaigns.population import Sharing, Tails, TypicalConduct
 from weaklink.campaigns.profiles import TASK_COLUMNS, TASKS, US_PER_DAY
 
+USAGE_PARTS: Final = ("task_mix", "regularity", "output_share")
 CONDUCT_PARTS: Final = (
     "task_mix",
     "regularity",
     "output_share",
+    "camouflage",
     "age",
     "plan_part",
     "verified_part",
@@ -88,7 +90,10 @@ def conduct(accounts: pl.DataFrame, typical: TypicalConduct, config: ConductConf
         .otherwise(0.0)
         .alias("feedback"),
     )
-    return parts.with_columns(pl.sum_horizontal(CONDUCT_PARTS).round(9).alias("b"))
+    usage = pl.sum_horizontal(USAGE_PARTS)
+    mixed = ((1 - config.camouflaged_share) * usage.exp() + config.camouflaged_share).log()
+    parts = parts.with_columns((mixed - usage).round(9).alias("camouflage"))
+    return parts.with_columns(pl.sum_horizontal(CONDUCT_PARTS).round(9).alias("b")).select(*CONDUCT_PARTS, "b")
 
 
 def _looked_up(column: str, weights: dict[str, float]) -> pl.Expr:

@@ -16,6 +16,7 @@ _CODES: Final = {
     "task_mix": "TASK_MIX",
     "regularity": "REGULARITY",
     "output_share": "OUTPUT_SHARE",
+    "camouflage": "CAMOUFLAGE",
     "age": "ACCOUNT_AGE",
     "plan_part": "PLAN",
     "verified_part": "VERIFICATION",

@@ -21,20 +21,30 @@ class Ties:
     label: Ints
     weight: Floats
     strong: Bools  # one hard kind, or two PROMPT bands
-    vouched: Bools  # evidenced members at the own party, or at three others
+    hard_kinds: Ints
+    own_party: Bools  # evidenced members at the own party
+    parties: Ints  # other parties with evidenced members, or the own one too
 
 
 def ties(
-    graph: Graph, labels: Ints, candidates: Bools, evidenced: Bools, *, share_min: float, config: FastConfig
+    graph: Graph,
+    labels: Ints,
+    candidates: Bools,
+    evidenced: Bools,
+    *,
+    share_min: float,
+    config: FastConfig,
+    hard_holders_min: int,
 ) -> Ties:
     """What ties `candidates` (no members) to campaigns (`labels` of members, else NONE).
 
-    An identifier counts when at least two members hold it and they are `share_min` of its other holders.
+    An identifier counts when at least two members hold it (`hard_holders_min` for hard kinds) and they are `share_min` of its other holders.
     """
     n_nodes = len(graph.kind)
     member = labels[graph.account] != NONE
     held = counts(graph.node[member], n_nodes)
-    flagged = (held >= config.flagged_holders_min) & (held >= share_min * (graph.known + graph.unseen - 1))
+    enough = np.where(IS_HARD[graph.kind], hard_holders_min, config.flagged_holders_min)
+    flagged = (held >= enough) & (held >= share_min * (graph.known + graph.unseen - 1))
     mine = np.flatnonzero(candidates[graph.account] & ~member & flagged[graph.node])
     theirs = np.flatnonzero(member & flagged[graph.node])
     part, part_node, part_label = distinct(graph.node[theirs], labels[graph.account[theirs]])
@@ -65,7 +75,9 @@ def ties(
         pair_label[best],
         total[best],
         (counts(pair[strong], n) > 0)[best],
-        (own | (seen.sum(axis=1) >= config.independent_parties))[best],
+        counts(pair[IS_HARD[kind]], n)[best],
+        own[best],
+        seen.sum(axis=1)[best],
     )
 
 
@@ -73,19 +85,60 @@ def _weight(kind: Ints, values: Ints, config: FastConfig) -> Floats:
     weight = np.where(IS_HARD[kind], config.hard, 0.0)
     bands = (kind == IdentifierKind.PROMPT) & (values >= config.prompt_bands)
     weight = np.where(bands, config.prompt, weight)
-    weight = np.where(kind == IdentifierKind.IP, config.ip, weight)
+    addresses = np.minimum(config.ip * values, config.ip_max)
+    weight = np.where(kind == IdentifierKind.IP, addresses, weight)
     return np.where(kind == IdentifierKind.ORGANISATION, config.organisation, weight)
 
 
 def newcomers(graph: Graph, labels: Ints, candidates: Bools, evidenced: Bools, config: FastConfig) -> tuple[Ints, Ints]:
     """(accounts, label of the campaign that each joins): candidates that known infrastructure gives away."""
-    found = ties(graph, labels, candidates, evidenced, share_min=config.flagged_share_min, config=config)
-    joined = (found.weight >= config.weight_min) & found.strong & found.vouched
+    found = ties(
+        graph,
+        labels,
+        candidates,
+        evidenced,
+        share_min=config.flagged_share_min,
+        config=config,
+        hard_holders_min=config.flagged_holders_min,
+    )
+    vouched = found.own_party | (found.parties >= config.independent_parties)
+    joined = (found.weight >= config.weight_min) & found.strong & vouched
     return found.account[joined], found.label[joined]
 
 
 def resellers(graph: Graph, labels: Ints, reseller: Bools, evidenced: Bools, config: FastConfig) -> tuple[Ints, Ints]:
     """(reseller accounts, label of the campaign that comes in by each): never members, but what the plan may ask END_USER ids of."""
-    found = ties(graph, labels, reseller, evidenced, share_min=0.0, config=config)
-    joined = (found.weight >= config.weight_min) & found.strong & found.vouched
+    found = ties(
+        graph, labels, reseller, evidenced, share_min=0.0, config=config, hard_holders_min=config.flagged_holders_min
+    )
+    vouched = found.own_party | (found.parties >= config.independent_parties)
+    joined = (found.weight >= config.weight_min) & found.strong & vouched
     return found.account[joined], found.label[joined]
+
+
+def adherents(
+    graph: Graph, labels: Ints, candidates: Bools, *, evidenced: Bools, b: Floats, config: FastConfig
+) -> Ints:
+    """`labels` with the candidates that hang on confirmed communities by what hardly anybody else holds.
+
+    Round by round, since those who join tie others. Besides the weight of `newcomers` it takes evidenced members at the own party; or
+    two other parties, or two hard kinds, if the account's conduct `b` does not speak against it: else members that lie could frame it.
+    """
+    labels = labels.copy()
+    for _ in range(config.adherent_rounds):
+        found = ties(
+            graph,
+            labels,
+            candidates,
+            evidenced,
+            share_min=config.flagged_share_min,
+            config=config,
+            hard_holders_min=1,
+        )
+        elsewhere = (found.parties >= config.adherent_parties) | (found.hard_kinds >= config.adherent_hard_kinds)
+        vouched = found.own_party | (elsewhere & (b[found.account] >= config.adherent_conduct_min))
+        joined = (found.weight >= config.weight_min) & found.strong & vouched
+        if not joined.any():
+            break
+        labels[found.account[joined]] = found.label[joined]
+    return labels

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from weaklink.campaigns.cluster import NONE, merge_fragments, split_by_firm_ties
 from weaklink.campaigns.config import ClusterConfig
@@ -93,11 +95,27 @@ def member_test(graph: Graph, labels: Ints, standing: Standing, config: ClusterC
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Per cluster: size in persons, sharing E, and the score that is held against `pass_min`."""
+    """Per cluster: size in persons, sharing E, share of accounts that share hard identifiers, and the score that is held against `pass_min`."""
 
     persons: Ints
     sharing: Floats
+    covered: Floats
     score: Floats
+
+
+def _covered(graph: Graph, cluster: Ints, size: int, persons_min: int) -> Ints:
+    """Accounts of each cluster that hard identifiers join, directly or by others of the cluster, to so many persons of it."""
+    links = np.flatnonzero((cluster[graph.account] != NONE) & IS_HARD[graph.link_kind])
+    account = graph.account[links]
+    part, part_node, _ = distinct(graph.node[links], cluster[account])
+    edges = coo_matrix(
+        (np.ones(len(links)), (account, graph.n_accounts + part)), shape=(graph.n_accounts + len(part_node),) * 2
+    )
+    _, joined = connected_components(edges, directed=False)
+    of = np.flatnonzero(cluster != NONE)
+    _, of_person, _ = distinct(joined[of].astype(np.int64), graph.person[of])
+    persons = counts(of_person, len(joined) + graph.n_accounts)
+    return counts(cluster[of[persons[joined[of]] >= persons_min]], size)
 
 
 def cluster_scores(
@@ -112,6 +130,7 @@ def cluster_scores(
     account = graph.account[inside.links]
     members = np.maximum(counts(cluster[cluster != NONE], size), 1)
     sharing = np.zeros(size)
+    covered_share = _covered(graph, cluster, size, config.covered_persons_min) / members
     for kind in SHARING_KINDS:
         rows = np.flatnonzero((inside.part_kind[inside.part] == kind) & (cluster[account] != NONE))
         _, covered, _ = distinct(cluster[account[rows]], account[rows])
@@ -129,7 +148,7 @@ def cluster_scores(
     organisations = counts(cluster[of[standing.organisation[of]]], size) / members
     _, person_cluster, _ = distinct(cluster[of], graph.person[of])
     score = mean_b + config.sharing_weight * sharing - config.organisation_weight * organisations
-    return Scores(counts(person_cluster, size), np.round(sharing, 9), np.round(score, 9))
+    return Scores(counts(person_cluster, size), np.round(sharing, 9), covered_share, np.round(score, 9))
 
 
 def party_test(graph: Graph, labels: Ints, at_least: float, standing: Standing, config: ClusterConfig) -> Ints:
@@ -160,6 +179,7 @@ def confirmed(graph: Graph, fragments: Ints, standing: Standing, config: Cluster
     passed = (
         (scores.persons >= config.accounts_min)
         & (scores.sharing >= config.sharing_min)
+        & (scores.covered >= config.covered_min)
         & (scores.score >= config.pass_min)
     )
     return np.where((labels != NONE) & passed[labels] if size else np.zeros(len(labels), bool), labels, NONE), scores

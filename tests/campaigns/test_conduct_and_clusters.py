@@ -1,0 +1,78 @@
+"""Conduct that was put on for show, and what holds a cluster together."""
+
+import numpy as np
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.campaigns.test_method import NOW_US, state_of
+from tests.campaigns.worlds import World
+from weaklink.campaigns import evidence, verdict
+from weaklink.campaigns.config import CampaignsConfig
+from weaklink.campaigns.graph import build_graph
+from weaklink.campaigns.population import TypicalConduct
+from weaklink.records.identifiers import IdentifierKind as Kind
+
+CONFIG = CampaignsConfig()
+
+
+@given(tasks=st.lists(st.integers(0, 60), min_size=7, max_size=7), sigma=st.floats(0.05, 2), ratio=st.floats(0.01, 20))
+@settings(max_examples=20, deadline=None)
+def test_usage_never_says_more_against_a_campaign_than_that_it_may_be_for_show(
+    tasks: list[int], sigma: float, ratio: float
+) -> None:
+    """Bounded by the logarithm of the share of campaigns that look benign; what speaks for a campaign is hardly less for it."""
+    world = World()
+    weights = tuple(max(t, 1e-9) for t in tasks)
+    world.add("a", "lab-a", 3, windows=(1, 40), tasks=weights, sigma=sigma, output_ratio=ratio)
+    world.link(world.accounts[0], Kind.DEVICE, world.values(3))
+    accounts = state_of(world).accounts(NOW_US)
+    typical = TypicalConduct((-2.0, 1.0, 1.5, 1.0, 0.3, 0.3, 0.2), 0.0)
+    parts = evidence.conduct(accounts, typical, CONFIG.conduct)
+    usage = parts.select(pl.sum_horizontal(evidence.USAGE_PARTS)).to_series().to_numpy()
+    shown = usage + parts["camouflage"].to_numpy()
+    share = CONFIG.conduct.camouflaged_share
+    assert (shown >= np.log(share) - 1e-6).all()
+    assert (shown >= usage + np.log(1 - share) - 1e-6).all()
+    assert np.allclose(parts.select(pl.sum_horizontal(evidence.CONDUCT_PARTS)).to_series(), parts["b"], atol=1e-8)
+
+
+def passes(world: World, b: float) -> bool:
+    """Whether all accounts of the world, as one community of that conduct, pass the tests."""
+    accounts = world.truth().sort("account")
+    graph = build_graph(accounts, world.shared().sort("identifier", "slot", "account"), 8)
+    n = graph.n_accounts
+    standing = verdict.Standing(np.full(n, b), np.ones(n, bool), np.zeros(n, bool), np.ones(n, bool))
+    labels, _ = verdict.confirmed(graph, np.zeros(n, np.int64), standing, CONFIG.cluster)
+    return bool((labels >= 0).all())
+
+
+def pairs_on_one_address(n: int) -> World:
+    """Couples: each a device and a card of its own, and all on one address and one template."""
+    world = World()
+    people = world.add("p", "lab-a", n)
+    for kind, size in ((Kind.DEVICE, 2), (Kind.CARD, 2), (Kind.IP, n), (Kind.PROMPT, n)):
+        world.link(people, kind, np.repeat(world.values(n // size), size))
+    return world
+
+
+def test_couples_on_one_address_are_no_campaign_whatever_they_do() -> None:
+    """Forty evaluation harnesses of twenty pairs of colleagues: only the address and a published template join them."""
+    assert not passes(pairs_on_one_address(40), b=4.0)
+
+
+def test_the_same_accounts_are_one_when_hard_identifiers_join_them() -> None:
+    """The pairs are out of step with each other: a chain."""
+    world = pairs_on_one_address(40)
+    world.link(world.accounts[0], Kind.PHONE, np.roll(np.repeat(world.values(20), 2), 1))
+    assert passes(world, b=4.0)
+
+
+def test_benign_looking_conduct_passes_only_with_much_sharing() -> None:
+    """Sharing in many small groups makes up for conduct; in few it does not."""
+    for size, expected in ((100, True), (12, False)):
+        world = World(3)
+        people = world.add("p", "lab-a", size)
+        for kind in (Kind.DEVICE, Kind.CARD):
+            world.link(people, kind, world.spread(size, 4))
+        assert passes(world, b=-1.5) is expected

@@ -15,11 +15,11 @@ import polars as pl
 
 from weaklink.partner.publisher import Publisher
 from weaklink.sim.backlog import Backlog, BacklogReader
+from weaklink.sim.enforced import EnforcedWorld
 from weaklink.sim.faults import Faults
 from weaklink.sim.parties import Ground, SimulatedParty, check
 from weaklink.sim.publishing import EventWriter
 from weaklink.sim.spec import DAY_US, HOUR_US
-from weaklink.sim.tables import EVENTS
 from weaklink.sim.worlds import World
 
 _SLICE_US: Final = HOUR_US // 2
@@ -30,8 +30,6 @@ _MESSAGES_BEHIND_MAX: Final = 48
 """Chunks and decisions that the later stages may be behind: some transactions' worth."""
 _DRAINED_LOOKS: Final = 4
 _HISTORY_SLICES: Final = 60
-_NEED_AN_ACCOUNT: Final = ("ApiUsage", "PaymentAttempt", "AddressLease")
-"""What an account that was taken away can no longer do."""
 
 
 @dataclass
@@ -77,65 +75,27 @@ class ClosedLoop:
         self._faults = Faults(world.seed)
         self._looked = 0.0
         self._events_behind_max = max(200, int(len(world.benign) / (world.spec.days * 24) * _HOURS_BEHIND_MAX))
-        self.state = LoopState(world.spec.start_us, exchanges=dict.fromkeys((o.spec.name for o in world.operators), 0))
+        self._under = EnforcedWorld(world, ground.taken)
+        self.state = LoopState(world.spec.start_us, exchanges=self._under.exchanges)
 
     def run(self, seconds: float, each_slice: Callable[[], None]) -> None:
         """History first, then the world in slices of event time; `each_slice` is called often, and may raise to stop it."""
-        spec, benign = self.world.spec, self.world.benign
-        history = benign.filter(pl.col("occurred_at_us") < spec.start_us)
+        spec, under = self.world.spec, self._under
+        history = under.history()
         for part in history.iter_slices(max(1, len(history) // _HISTORY_SLICES)):
             self._publish(part)
             self._keep_pace(each_slice)
         self.state.phase = "world"
         began = time.monotonic()
         per_us = seconds / (spec.end_us - spec.start_us)
-        for start, end in self.world.steps():
-            moves = [operator.step(start, end, self.ground.taken) for operator in self.world.operators]
-            step = self._due(benign, moves, start, end)
-            for now in range(start, end, _SLICE_US):
-                self._slice(step, now, min(now + _SLICE_US, end))
-                self._keep_pace(each_slice)
-                self._sleep_until(began + (self.state.now_us - spec.start_us) * per_us, each_slice)
+        for start, end in under.slices(_SLICE_US):
+            for party in self._parties:
+                party.act(start, self.ground)
+            self._publish(under.events(start, end))
+            self.state.now_us = self._clock.now_us = end
+            self._keep_pace(each_slice)
+            self._sleep_until(began + (self.state.now_us - spec.start_us) * per_us, each_slice)
         self._drain(each_slice)
-
-    def _due(self, benign: pl.DataFrame, moves: list[pl.DataFrame], start_us: int, end_us: int) -> pl.DataFrame:
-        """A step's events, with the operator and the time at which each is told.
-
-        Accounts that were bought opened long before the step that shows them: that is told late, at its beginning.
-        """
-        ordinary = benign.filter(pl.col("occurred_at_us").is_between(start_us, end_us, closed="left"))
-        parts = [ordinary.with_columns(_operator=pl.lit(None, pl.Int32))]
-        parts += [move.with_columns(_operator=pl.lit(index, pl.Int32)) for index, move in enumerate(moves)]
-        return pl.concat(parts).with_columns(_due_us=pl.max_horizontal("occurred_at_us", pl.lit(start_us)))
-
-    def _slice(self, step: pl.DataFrame, start_us: int, end_us: int) -> None:
-        for party in self._parties:
-            party.act(start_us, self.ground)
-        part = step.filter(pl.col("_due_us").is_between(start_us, end_us, closed="left"))
-        part = self._enforced(part)
-        self._count(part)
-        self._publish(part)
-        self.state.now_us = self._clock.now_us = end_us
-
-    def _enforced(self, events: pl.DataFrame) -> pl.DataFrame:
-        """What still happens: a dead account uses, pays and leases nothing; a throttled honest one uses less."""
-        taken = self.ground.taken
-        alive = ~(pl.col("account").is_in(list(taken.dead)) & pl.col("record").cast(pl.String).is_in(_NEED_AN_ACCOUNT))
-        slow = pl.Series(list(taken.throttled), dtype=pl.Int32)
-        left = pl.col("account").replace_strict(
-            slow, pl.Series(list(taken.throttled.values()), dtype=pl.Float64), default=1.0
-        )
-        honest = pl.col("_operator").is_null()
-        less = [
-            pl.when(honest).then((pl.col(name) * left).floor().cast(EVENTS[name])).otherwise(pl.col(name)).alias(name)
-            for name in ("requests", "input_tokens", "output_tokens")
-        ]
-        return events.filter(alive).with_columns(less)
-
-    def _count(self, events: pl.DataFrame) -> None:
-        totals = events.drop_nulls("_operator").group_by("_operator").agg(pl.col("requests").sum())
-        for index, requests in totals.iter_rows():
-            self.state.exchanges[self.world.operators[index].spec.name] += int(requests or 0)
 
     def _publish(self, events: pl.DataFrame) -> None:
         for party, record, values in self._writer.records(events):

@@ -7,7 +7,7 @@ import queue
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -67,31 +67,26 @@ class Ground:
         self.book = Accountbook(self.accounts)
 
 
-class SimulatedParty:
-    """One party. A thread of its own reads the actions; `act` is called by the loop with its event time."""
+class Receipt(Protocol):
+    """How a party answers, as `WeaklinkClient.receipt`."""
 
-    def __init__(self, index: int, spec: PartySpec, client: WeaklinkClient, seed: int) -> None:
-        self.index, self.spec, self.client = index, spec, client
-        self.received = 0
+    def __call__(
+        self, action_id: str, revision: int, status: ReceiptStatus, reason: str | None = None, note: str | None = None
+    ) -> object:
+        """Send one receipt."""
+
+
+class PartyDesk:
+    """What one party does about the actions in its `inbox`; `act` is called by a loop with its event time."""
+
+    def __init__(self, index: int, spec: PartySpec, receipt: Receipt, seed: int) -> None:
+        self.index, self.spec, self._receipt = index, spec, receipt
         self.answered = 0
-        self.error: BaseException | None = None
         self._random = np.random.default_rng([seed, 9, index])
         self.inbox: queue.SimpleQueue[EnforcementAction] = queue.SimpleQueue()
         self._due: list[tuple[int, EnforcementAction, bool]] = []
         self._standing: dict[tuple[str, int, bytes], set[str]] = {}
         """What is held -> the actions that hold it: it is let go when the last of them is withdrawn."""
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._read, name=f"actions-{spec.id}", daemon=True)
-
-    def start(self) -> None:
-        """Begin to read actions."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Leave the actions topic."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=20)
 
     def act(self, now_us: int, ground: Ground) -> None:
         """Carry out what is due at this event time, and answer."""
@@ -180,8 +175,30 @@ class SimulatedParty:
     def _answer(
         self, action: EnforcementAction, status: ReceiptStatus, reason: str | None = None, note: str | None = None
     ) -> None:
-        self.client.receipt(action.action_id, action.revision, status, reason, note)
+        self._receipt(action.action_id, action.revision, status, reason, note)
         self.answered += 1
+
+
+class SimulatedParty(PartyDesk):
+    """A party of a running pipeline: a thread of its own reads the actions through the partner SDK."""
+
+    def __init__(self, index: int, spec: PartySpec, client: WeaklinkClient, seed: int) -> None:
+        super().__init__(index, spec, client.receipt, seed)
+        self.client = client
+        self.received = 0
+        self.error: BaseException | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._read, name=f"actions-{spec.id}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to read actions."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Leave the actions topic."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=20)
 
     def _read(self) -> None:
         try:

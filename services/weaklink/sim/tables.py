@@ -3,7 +3,7 @@
 `EVENTS` is the form inside the simulation; `backtest_frame` and `truth_frame` give the form that everything else reads.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -130,58 +130,68 @@ class Accounts:
         return np.arange(first, first + count, dtype=np.int32)
 
 
-def backtest_frame(table: pl.DataFrame, spec: WorldSpec, accounts: Accounts, vocabulary: Vocabulary) -> pl.DataFrame:
-    """EVENTS in the input form of `weaklink backtest` (DESIGN.md): names and raw identifiers, ordered by occurred_at."""
-    kinds = pl.Series([""] + [kind.name for kind in IdentifierKind])
-    lookup = pl.DataFrame(
-        {
-            "identifiers": np.arange(len(vocabulary), dtype=np.int32),
-            "kind": kinds.gather(pl.Series(vocabulary.kinds())),
-            "value": vocabulary.values(),
-        }
-    )
-    ordered = table.sort("occurred_at_us", maintain_order=True).with_row_index("row")
-    raw = (
-        ordered.select("row", "identifiers")
-        .explode("identifiers", empty_as_null=False)
-        .join(lookup, on="identifiers", how="left", maintain_order="left")
-        .group_by("row", maintain_order=True)
-        .agg(pl.struct("kind", "value").alias("identifiers"))
-    )
-    parties = pl.DataFrame(
-        {
-            "party_index": range(len(spec.parties)),
-            "party": [p.id for p in spec.parties],
-            "party_kind": [p.kind.value for p in spec.parties],
-        },
-        schema_overrides={"party_index": pl.UInt8},
-    )
-    names = pl.DataFrame(
-        {"account_index": range(len(accounts)), "account_name": accounts.name},
-        schema_overrides={"account_index": pl.Int32},
-    )
-    end_users = lookup.select(pl.col("identifiers").alias("end_user"), pl.col("value").alias("end_user_value"))
-    return (
-        ordered.rename({"party": "party_index", "account": "account_index"})
-        .drop("identifiers")
-        .join(raw, on="row", how="left", maintain_order="left")
-        .join(parties, on="party_index", how="left", maintain_order="left")
-        .join(names, on="account_index", how="left", maintain_order="left")
-        .join(end_users, on="end_user", how="left", maintain_order="left")
-        .select(
-            "party",
-            "party_kind",
+class BacktestForm:
+    """EVENTS to the input form of `weaklink backtest` (DESIGN.md). Follows its registers as they grow."""
+
+    def __init__(self, spec: WorldSpec, accounts: Accounts, vocabulary: Vocabulary) -> None:
+        self._accounts, self._vocabulary = accounts, vocabulary
+        self._parties = pl.Series([party.id for party in spec.parties], dtype=pl.String)
+        self._party_kinds = pl.Series([party.kind.value for party in spec.parties], dtype=pl.String)
+        self._names, self._values = pl.Series([], dtype=pl.String), pl.Series([], dtype=pl.String)
+        self._kinds = pl.Series([""] + [kind.name for kind in IdentifierKind])
+
+    def raw(self, table: pl.DataFrame) -> pl.DataFrame:
+        """Names and raw identifiers, ordered by occurred_at."""
+        self._catch_up()
+        ordered = table.sort("occurred_at_us", maintain_order=True)
+        offsets, numbers = _flat(ordered["identifiers"])
+        values = pl.DataFrame(
+            {
+                "kind": self._kinds.gather(pl.Series(self._vocabulary.kinds()[numbers])),
+                "value": self._values.gather(numbers),
+            }
+        ).to_struct()
+        return self._named(ordered, _lists(offsets, values), self._values.gather(ordered["end_user"]))
+
+    def tokenised(self, table: pl.DataFrame, tokens: Callable[[int], tuple[bytes, ...]]) -> pl.DataFrame:
+        """As `raw`, with the tokens of identifiers: `identifiers` List(Binary), `end_user` Binary."""
+        self._catch_up()
+        ordered = table.sort("occurred_at_us", maintain_order=True)
+        offsets, numbers = _flat(ordered["identifiers"])
+        used, place = np.unique(numbers, return_inverse=True)
+        made = pl.Series([list(tokens(number)) for number in used.tolist()], dtype=pl.List(pl.Binary))
+        rows = np.repeat(np.arange(len(ordered)), np.diff(offsets))
+        flat = pl.DataFrame({"row": rows, "token": made.gather(place)}).explode("token")
+        lists = (
+            pl.DataFrame({"row": np.arange(len(ordered))})
+            .join(flat.unique(maintain_order=True).group_by("row").agg("token"), on="row", how="left")
+            .sort("row")["token"]
+            .fill_null([])
+        )
+        users = [tokens(number)[-1] if number is not None else None for number in ordered["end_user"]]
+        return self._named(ordered, lists, pl.Series(users, dtype=pl.Binary))
+
+    def _catch_up(self) -> None:
+        for known, now in ((self._names, self._accounts.name), (self._values, self._vocabulary.values())):
+            if len(known) < len(now):
+                known.extend(pl.Series(now[len(known) :], dtype=pl.String))
+
+    def _named(self, ordered: pl.DataFrame, identifiers: pl.Series, end_users: pl.Series) -> pl.DataFrame:
+        account = ordered["account"]
+        return ordered.select(
+            self._parties.gather(ordered["party"]).alias("party"),
+            self._party_kinds.gather(ordered["party"]).alias("party_kind"),
             pl.col("record").cast(pl.String).alias("event_type"),
             pl.from_epoch("occurred_at_us", time_unit="us").dt.replace_time_zone("UTC").alias("occurred_at"),
-            pl.col("account_name").alias("account"),
-            pl.col("identifiers").fill_null([]),
+            self._names.gather(account.set(account < 0, None)).alias("account"),
+            identifiers.alias("identifiers"),
             "model",
             "task",
             "window_seconds",
             "requests",
             "input_tokens",
             "output_tokens",
-            pl.col("end_user_value").alias("end_user"),
+            end_users.alias("end_user"),
             "plan",
             "verified",
             "mail_class",
@@ -191,9 +201,22 @@ def backtest_frame(table: pl.DataFrame, spec: WorldSpec, accounts: Accounts, voc
             "merchant",
             pl.from_epoch("released_at_us", time_unit="us").dt.replace_time_zone("UTC").alias("released_at"),
             "reason",
-        )
-        .with_columns(pl.col(pl.Enum).cast(pl.String))
-    )
+        ).with_columns(pl.col(pl.Enum).cast(pl.String))
+
+
+def _flat(lists: pl.Series) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """(offsets, values) of lists without nulls."""
+    offsets = np.concatenate([[0], np.cumsum(lists.list.len().to_numpy())]).astype(np.int64)
+    return offsets, lists.explode(empty_as_null=False).to_numpy().astype(np.int64)
+
+
+def _lists(offsets: npt.NDArray[np.int64], values: pl.Series) -> pl.Series:
+    return pl.Series(pl.from_arrow(pa.LargeListArray.from_arrays(pa.array(offsets), values.to_arrow())))
+
+
+def backtest_frame(table: pl.DataFrame, spec: WorldSpec, accounts: Accounts, vocabulary: Vocabulary) -> pl.DataFrame:
+    """EVENTS in the input form of `weaklink backtest`: names and raw identifiers, ordered by occurred_at."""
+    return BacktestForm(spec, accounts, vocabulary).raw(table)
 
 
 def truth_frame(spec: WorldSpec, accounts: Accounts) -> pl.DataFrame:

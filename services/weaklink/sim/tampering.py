@@ -13,7 +13,7 @@ _ODD: Final = 0x9E3779B1
 
 
 def told(events: pl.DataFrame, spec: WorldSpec, seed: int) -> pl.DataFrame:
-    """EVENTS in, what is reported of them out. Times of repeats lie after the original's and may lie after the world's end.
+    """EVENTS and `_due_us` (when each is told) in, what is reported of them out; repeats are told later, also after the world's end.
 
     It may be applied to a world whole or step by step: who is withheld depends on nothing but the seed.
     """
@@ -55,5 +55,6 @@ def _again(events: pl.DataFrame, spec: WorldSpec, replay: ReplaySpec, random: np
     retimed = pl.Series(random.random(old.height) < replay.retimed_share, dtype=pl.Boolean)
     later = pl.Series((random.random(old.height) * replay.delay_days_max * DAY_US).astype(np.int64), dtype=pl.Int64)
     return old.with_columns(
-        occurred_at_us=pl.when(retimed).then(pl.col("occurred_at_us") + later).otherwise("occurred_at_us")
+        occurred_at_us=pl.when(retimed).then(pl.col("_due_us") + later).otherwise("occurred_at_us"),
+        _due_us=pl.col("_due_us") + later,
     )

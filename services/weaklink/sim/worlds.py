@@ -70,9 +70,11 @@ def generate(spec: WorldSpec, seed: int) -> GeneratedWorld:
     parts = [world.benign]
     for start, end in world.steps():
         parts += [operator.step(start, end, Restrictions()) for operator in world.operators]
-    table = told(pl.concat(parts), world.spec, seed).filter(pl.col("occurred_at_us") < spec.end_us)
+    real = pl.concat(parts).filter(pl.col("occurred_at_us") < spec.end_us).with_columns(_due_us="occurred_at_us")
+    table = told(real, world.spec, seed).filter(pl.col("_due_us") < spec.end_us)
     return GeneratedWorld(
-        tables.backtest_frame(table, spec, world.accounts, world.vocabulary), tables.truth_frame(spec, world.accounts)
+        tables.backtest_frame(table, world.spec, world.accounts, world.vocabulary),
+        tables.truth_frame(world.spec, world.accounts),
     )
 
 

@@ -56,6 +56,35 @@ def test_actions_go_to_the_party_that_can_take_them_with_the_inputs_own_values(t
     assert own.join(known, on=["party", "target_account"], how="anti").is_empty()
 
 
+def test_a_run_says_what_to_harden_who_let_it_in_and_what_its_plans_would_have_prevented(tmp_path: Path) -> None:
+    summary, found = run(tmp_path, history(), "whole")
+    overall = found["weak_links"].filter(pl.col("campaign_id").is_null())
+    trial = overall.filter((pl.col("dimension") == "plan") & (pl.col("value") == "TRIAL")).row(0, named=True)
+    assert trial["campaign_share"] == pytest.approx(1)
+    assert trial["benign_share"] == 0
+    assert trial["recommendation"].startswith("harden plan TRIAL: 100 % of campaign volume")
+    prepaid = overall.filter((pl.col("dimension") == "instrument") & (pl.col("value") == "PREPAID"))
+    assert prepaid["campaign_accounts"].item() >= RING
+    cards = {row["party"]: row for row in found["scorecards"].iter_rows(named=True)}
+    assert cards["lab-a"]["volume_entered_share"] + cards["lab-b"]["volume_entered_share"] == pytest.approx(1)
+    assert cards["pay-a"]["volume_entered_share"] == pytest.approx(1)
+    replays = found["replays"].filter(pl.col("acting") == "every party")
+    assert (replays["prevented_share"] > 0.2).all()
+    assert found["replays"].filter(pl.col("acting") == "no plan")["prevented"].sum() == 0
+    assert set(found["curves"]["campaign_id"]) <= set(found["campaigns"]["campaign_id"])
+    assert found["curves"]["cut_share"].is_between(0, 1 + 1e-9).all()
+    assert summary.findings[0].startswith("replayed, the plans prevent ")
+    assert any(line.startswith("harden ") for line in summary.findings)
+
+
+def test_a_world_without_a_campaign_gives_no_findings(tmp_path: Path) -> None:
+    quiet = history().filter(~pl.col("account").str.contains("ring-|payer-").fill_null(value=False))
+    summary, found = run(tmp_path, quiet, "quiet")
+    assert summary.findings == ()
+    for name in ("weak_links", "scorecards", "replays", "curves"):
+        assert found[name].is_empty()
+
+
 def test_what_is_said_at_a_time_does_not_change_when_the_future_is_cut_off(tmp_path: Path) -> None:
     cut = START + timedelta(hours=64)
     _, whole = run(tmp_path, history(), "whole")

@@ -11,9 +11,7 @@ from weaklink.weaklinks.classes import CLASSES, classes
 def accounts(campaign: dict[str, int], benign: dict[str, int], volume: float = 10.0) -> pl.DataFrame:
     rows = [(True, plan) for plan, count in campaign.items() for _ in range(count)]
     rows += [(False, plan) for plan, count in benign.items() for _ in range(count)]
-    return pl.DataFrame(rows, schema=["campaign", "plan"], orient="row").with_columns(
-        pl.lit(volume).alias("requests_per_day")
-    )
+    return pl.DataFrame(rows, schema=["campaign", "plan"], orient="row").with_columns(pl.lit(volume).alias("requests"))
 
 
 def test_a_programme_that_campaigns_prefer_has_a_lift_whose_interval_lies_above_one() -> None:
@@ -30,7 +28,7 @@ def test_a_programme_that_campaigns_prefer_has_a_lift_whose_interval_lies_above_
 def test_shares_are_of_volume_and_one_large_account_does_not_make_a_sure_finding() -> None:
     many = accounts({"TRIAL": 50, "PAID": 50}, {"TRIAL": 50, "PAID": 50})
     one_large = many.with_row_index().with_columns(
-        pl.when(pl.col("index") == 0).then(100_000.0).otherwise(10.0).alias("requests_per_day")
+        pl.when(pl.col("index") == 0).then(100_000.0).otherwise(10.0).alias("requests")
     )
     trial = classes(one_large).filter(pl.col("value") == "TRIAL").row(0, named=True)
     assert trial["campaign_share"] > 0.99

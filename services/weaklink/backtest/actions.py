@@ -80,6 +80,19 @@ class MemoryLedger:
             .cast(ACTIONS)
         )
 
+    def measures(self) -> pl.DataFrame:
+        """[campaign_id, party, measure, target_account, target_token, issued_at_us, until_us] of every action that was issued."""
+        rows = pl.DataFrame([self._row(action) for action in self._first.values()], schema=_ROWS, orient="row")
+        return rows.select(
+            "campaign_id",
+            "party",
+            "measure",
+            "target_account",
+            pl.col("token").alias("target_token"),
+            "issued_at_us",
+            pl.col("withdrawn_at_us").alias("until_us"),
+        )
+
     def _row(self, action: Action) -> tuple[Any, ...]:
         target = action.target
         return (

@@ -58,6 +58,10 @@ class Feed:
         named = self._activity.filter(pl.col("account_name").is_not_null())
         return named.select("account", "party", "account_name").unique(maintain_order=True)
 
+    def activity(self) -> pl.DataFrame:
+        """All of it: frames.ACTIVITY."""
+        return self._activity.select(*frames.ACTIVITY)
+
     def __len__(self) -> int:
         """Number of ticks in which something happened."""
         return self._counts.height

@@ -8,7 +8,9 @@ import polars as pl
 
 from weaklink.backtest.actions import MemoryLedger
 from weaklink.backtest.feed import Feed, Tick
+from weaklink.backtest.findings import Findings, Run, findings
 from weaklink.campaigns.engine import Engine, Update
+from weaklink.campaigns.evaluate import Evaluation
 from weaklink.campaigns.track import MERGED
 from weaklink.correlate.runs import LinkRuns
 from weaklink.parties import PartyKind
@@ -58,6 +60,7 @@ class Replay:
         self._campaigns: dict[str, _Seen] = {}
         self._flagged = pl.DataFrame(schema={"account": pl.UInt64, "flagged_at_us": pl.Int64})
         self._now_us = 0
+        self._last: Evaluation | None = None
         self.ledger = MemoryLedger(settings.enforce)
 
     def step(self, tick: Tick) -> None:
@@ -98,12 +101,32 @@ class Replay:
                 campaign.gap,
             )
 
+    def findings(self, activity: pl.DataFrame, settings: Settings) -> Findings:
+        """Weak links, scorecards and replays, as of the last tick. activity: frames.ACTIVITY of the whole history."""
+        state = self._engine.state
+        run = Run(
+            members=self._engine.tracker.members,
+            activity=activity,
+            links=state.links.rows(),
+            models=state.profiles.models.rows(),
+            measures=self.ledger.measures(),
+            evaluation=self._evaluation(),
+            parties=self._parties,
+        )
+        return findings(run, settings.campaigns, settings.weaklinks)
+
+    def _evaluation(self) -> Evaluation:
+        """As of the last tick, made once."""
+        if self._last is None or self._last.now_us != self._now_us:
+            self._last = self._engine.state.evaluate(self._now_us)
+        return self._last
+
     def accounts(self, every: pl.DataFrame) -> pl.DataFrame:
         """ACCOUNTS as of the last tick. every: [account UInt64, party, account_name].
 
         An account that was idle for so long that its profile is forgotten has the score that it had as a member, or else 0.
         """
-        evaluated = self._engine.state.evaluate(self._now_us).accounts.select("account", "score")
+        evaluated = self._evaluation().accounts.select("account", "score")
         members = self._engine.tracker.members.filter("flagged").select(
             "account", "campaign_id", pl.col("score").alias("member_score")
         )

@@ -9,6 +9,7 @@ from typing import Final
 import polars as pl
 
 from weaklink.backtest.feed import Feed
+from weaklink.backtest.findings import lines
 from weaklink.backtest.replay import replay
 from weaklink.backtest.table import DUPLICATE, read_table
 from weaklink.backtest.tokenise import tokenise
@@ -17,7 +18,16 @@ from weaklink.parties import PartyKind
 from weaklink.partner.tokens import LocalTokeniser
 from weaklink.settings import Settings
 
-OUTPUTS: Final = ("accounts", "campaigns", "actions", "rejects")
+OUTPUTS: Final = (
+    "accounts",
+    "campaigns",
+    "actions",
+    "rejects",
+    "weak_links",
+    "scorecards",
+    "replays",
+    "curves",
+)
 
 Progress = Callable[[str, int, int], None]
 """Told (phase, done now, total of the phase)."""
@@ -38,6 +48,7 @@ class Summary:
     waiting_for_a_person: int
     ticks: int
     seconds: float
+    findings: tuple[str, ...] = ()
 
 
 def backtest(
@@ -60,7 +71,8 @@ def backtest(
     run = replay(feed, settings, kinds, lambda done: progress("replaying", done, events.height))
     accounts, campaigns, actions = run.accounts(feed.accounts()), run.campaigns(), run.ledger.frame(tokenised.values)
     out.mkdir(parents=True, exist_ok=True)
-    for name, frame in zip(OUTPUTS, (accounts, campaigns, actions, rejects), strict=True):
+    found = run.findings(feed.activity(), settings)
+    for name, frame in zip(OUTPUTS, (accounts, campaigns, actions, rejects, *found.frames().values()), strict=True):
         frame.write_parquet(out / f"{name}.parquet")
     duplicates = rejects.filter(pl.col("reason") == DUPLICATE).height
     return Summary(
@@ -74,6 +86,7 @@ def backtest(
         actions=actions.height,
         waiting_for_a_person=len(run.ledger.held),
         ticks=len(feed),
+        findings=tuple(lines(found)),
         seconds=time.monotonic() - began,
     )
 

@@ -20,7 +20,9 @@ def backtest(
     events: Annotated[
         list[Path], typer.Argument(metavar="EVENTS.parquet...", help="Events; columns as in the documentation.")
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder for accounts, campaigns, actions and rejects (Parquet).")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for accounts, campaigns, actions, weak links and the like (Parquet).")
+    ],
     tick: Annotated[str, typer.Option("--tick", help="Event time between evaluations, e.g. 15m, 1h, 1d.")] = "1h",
 ) -> None:
     """Replay a history in event time, without Kafka: nothing at a time rests on what came after it."""
@@ -52,6 +54,8 @@ def backtest(
         f"{summary.flagged} of {summary.accounts} accounts flagged, {summary.campaigns} campaigns, "
         f"{summary.actions} actions ({summary.waiting_for_a_person} more would wait for a person)"
     )
+    for line in summary.findings:
+        typer.echo(line)
     typer.echo(f"written: {', '.join(str(out / f'{name}.parquet') for name in OUTPUTS)}")
 
 

@@ -37,15 +37,24 @@ class Assembled:
 
 
 def assemble(
-    members: pl.DataFrame, found: Candidates, bystanders: pl.DataFrame, unit: float, config: WeakLinksConfig
+    members: pl.DataFrame,
+    found: Candidates,
+    bystanders: pl.DataFrame,
+    unit: float,
+    config: WeakLinksConfig,
+    *,
+    each_alone: bool = False,
 ) -> Assembled:
-    """Build the cut problem. members: `holdings` plus `own`; bystanders: `collateral.bystanders`."""
+    """Build the cut problem. members: `holdings` plus `own`; bystanders: `collateral.bystanders`. each_alone: no groups of like accounts."""
     volumes = members["volume"].to_numpy()
     shared = found.columns.height
     rows, columns = found.flows["row"].to_numpy(), found.flows["column"].to_numpy()
     flows = sparse.csr_array((found.flows["share"].to_numpy(), (rows, columns)), shape=(members.height, shared))
     worth, own_effect, own_price = own_worth(members, unit, config)
-    first, group = _alike(flows, np.where(worth, members["own"].to_physical().to_numpy().astype(np.int64), -1))
+    if each_alone:
+        first = group = np.arange(members.height)
+    else:
+        first, group = _alike(flows, np.where(worth, members["own"].to_physical().to_numpy().astype(np.int64), -1))
     groups = len(first)
     has_own = worth[first]
     own_column = np.where(has_own, shared + np.cumsum(has_own) - 1, -1)

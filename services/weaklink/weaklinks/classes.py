@@ -9,7 +9,7 @@ from typing import Final
 
 import polars as pl
 
-DIMENSIONS: Final = ("party", "plan", "verified", "instrument", "address_class", "programme")
+DIMENSIONS: Final = ("party", "plan", "verified", "instrument", "address_class", "mail_class", "programme")
 """Columns by which accounts are classed, where the frame has them."""
 _Z: Final = 1.959964  # two-sided 95 % of the normal distribution
 CLASSES: Final = pl.Schema(
@@ -26,12 +26,30 @@ CLASSES: Final = pl.Schema(
     ]
 )
 """Shares are of volume, 0 to 1. lift: campaign_share / benign_share, with its 95 % interval."""
+_WEAK_LIFT_MIN: Final = 2.0
+_WEAK_SHARE_MIN: Final = 0.1
+
+
+def weak() -> pl.Expr:
+    """Whether a row of CLASSES is worth a recommendation: much of the campaigns' volume, surely more than twice the benign share."""
+    return (pl.col("lift_low") >= _WEAK_LIFT_MIN) & (pl.col("campaign_share") >= _WEAK_SHARE_MIN)
+
+
+def recommendation() -> pl.Expr:
+    """What a row of CLASSES asks for, in words: of the consortium's members, never of an account."""
+    share = (pl.col("campaign_share") * 100).round(0).cast(pl.Int64)
+    return pl.when(weak()).then(
+        pl.format(
+            "harden {} {}: {} % of campaign volume enters by it, {} times its share of benign volume (95 %: {} to {})",
+            pl.col("dimension").str.replace_all("_", " "), "value", share, *(pl.col(n).round(1) for n in ("lift", "lift_low", "lift_high")),
+        )
+    ).alias("recommendation")  # fmt: skip
 
 
 def classes(accounts: pl.DataFrame, dimensions: Sequence[str] = DIMENSIONS) -> pl.DataFrame:
     """CLASSES of one campaign, or of all together; the surest first (by `lift_low`).
 
-    accounts: one row each, [campaign bool, requests_per_day f64 (volume; without any, accounts count), and some of
+    accounts: one row each, [campaign bool, requests (volume; without any, accounts count), and some of
     `dimensions` as String or Enum]. A null class is left out. Few accounts carry much of the volume, so the interval rests on
     the effective number of accounts (Kish 1965: squared sum of weights over sum of squares), with half an account added
     on both sides of each share, so that a class which no benign customer uses has a wide interval and not an infinite lift.
@@ -45,9 +63,9 @@ def classes(accounts: pl.DataFrame, dimensions: Sequence[str] = DIMENSIONS) -> p
 
 
 def _volume(accounts: pl.DataFrame) -> pl.Expr:
-    """Requests a day; on each side on which there are none, every account counts alike."""
-    some = pl.col("requests_per_day").sum().over("campaign") > 0
-    return pl.when(some).then(pl.col("requests_per_day")).otherwise(1.0).alias("volume")
+    """Requests; on each side on which there are none, every account counts alike."""
+    some = pl.col("requests").sum().over("campaign") > 0
+    return pl.when(some).then(pl.col("requests")).otherwise(1.0).alias("volume")
 
 
 def _by(accounts: pl.DataFrame, dimension: str) -> pl.DataFrame:

@@ -73,5 +73,7 @@ class WeakLinksConfig(BaseModel):
     """A token with more holders is never cut: beyond it correlate no longer names them, so the harm is unknown."""
     address_recent_hours: float = 48.0
     """Addresses last used longer ago (before the newest link) are not worth a measure."""
+    hours_to_act: float = Field(default=4.0, ge=0)
+    """A replayed plan: a party's usual time from issue to effect, where no receipts tell its own."""
     reasons_max: int = 4
     """Reasons given with a measure, heaviest first."""

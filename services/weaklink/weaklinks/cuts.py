@@ -10,9 +10,9 @@ from weaklink.parties import PartyKind
 from weaklink.weaklinks import collateral, listing
 from weaklink.weaklinks import measures as m
 from weaklink.weaklinks.assemble import Assembled, assemble
-from weaklink.weaklinks.candidates import SLICES, candidates
+from weaklink.weaklinks.candidates import SLICES, Candidates, candidates
 from weaklink.weaklinks.config import WeakLinksConfig
-from weaklink.weaklinks.holdings import holdings
+from weaklink.weaklinks.holdings import Holdings, holdings
 from weaklink.weaklinks.problem import Solution
 from weaklink.weaklinks.solve import solve
 
@@ -67,12 +67,7 @@ def plan_campaign(
     in it is only observed. time_limit_seconds: for the solver; default `config.time_limit_seconds`. slices:
     `candidates.SLICES`, the campaign's part of its resellers' traffic, where it is known.
     """
-    slices = pl.DataFrame(schema=SLICES) if slices is None else slices
-    held = holdings(members, links, parties, slices, config)
-    own = m.own_measure(config).alias("own")
-    held = replace(held, members=held.members.with_columns(own))
-    found = candidates(held, slices, config)
-    bystanders = collateral.bystanders(held, found.cuts_tokens, config)
+    held, found, bystanders = prepared(members, links, parties, config, slices)
     assembled = assemble(held.members, found, bystanders, held.unit_requests_per_day, config)
     solution = solve(assembled.problem, config, time_limit_seconds)
     accounts, volume = collateral.touched(bystanders, solution.chosen[: assembled.shared])
@@ -85,6 +80,22 @@ def plan_campaign(
         solver=solution.solver,
         unit_requests_per_day=held.unit_requests_per_day,
     )
+
+
+def prepared(
+    members: pl.DataFrame,
+    links: pl.DataFrame,
+    parties: Mapping[str, PartyKind],
+    config: WeakLinksConfig,
+    slices: pl.DataFrame | None,
+) -> tuple[Holdings, Candidates, pl.DataFrame]:
+    """(holdings with `own`, candidate measures, bystanders): what a plan is made from. Arguments: see `plan_campaign`."""
+    slices = pl.DataFrame(schema=SLICES) if slices is None else slices
+    held = holdings(members, links, parties, slices, config)
+    own = m.own_measure(config).alias("own")
+    held = replace(held, members=held.members.with_columns(own))
+    found = candidates(held, slices, config)
+    return held, found, collateral.bystanders(held, found.cuts_tokens, config)
 
 
 def _cut_share(assembled: Assembled, solution: Solution) -> float:

@@ -6,7 +6,9 @@ renewed for exactly those measures that share a bystander with the one just take
 """
 
 import heapq
+import math
 import time
+from collections.abc import Iterator
 
 import numpy as np
 from scipy import sparse
@@ -17,6 +19,14 @@ from weaklink.weaklinks.problem import Chosen, CutProblem, Solution
 def solve_greedy(problem: CutProblem, time_limit_seconds: float) -> Solution:
     """Take the measure of largest gain until none gains or the time is up; any prefix is a sound plan. Claims no guarantee."""
     deadline = time.monotonic() + time_limit_seconds
+    chosen: Chosen = np.zeros(problem.measures, dtype=np.bool_)
+    for measure, _ in steps(problem, deadline):
+        chosen[measure] = True
+    return Solution(chosen, problem.value(chosen), problem.bound(), "greedy")
+
+
+def steps(problem: CutProblem, deadline: float = math.inf) -> Iterator[tuple[int, float]]:
+    """(measure, volume that it adds to the cut), in the order in which greedy takes them, until `deadline` (of time.monotonic)."""
     state = _State(problem)
     heap = [(-key, measure) for measure, key in enumerate(state.keys.tolist()) if key > 0]
     heapq.heapify(heap)
@@ -34,7 +44,7 @@ def solve_greedy(problem: CutProblem, time_limit_seconds: float) -> Solution:
             break  # the top is exact and every other key is an overstatement
         for renewed in state.take(measure):
             heapq.heappush(heap, (-float(state.keys[renewed]), renewed))
-    return Solution(state.chosen, problem.value(state.chosen), problem.bound(), "greedy")
+        yield measure, float(state.cuts[measure])
 
 
 class _State:

@@ -1,100 +1,101 @@
-"""Replay of a plan: what it would have prevented with each party's time to act, against each party alone and against no plan."""
+"""Party scorecards: how much of the campaigns came in by each party, how it acts on what it is asked, and what comes back."""
 
-from collections.abc import Mapping
 from typing import Final
 
 import polars as pl
 
-from weaklink.frames import account_key, token_bytes
+from weaklink.records.identifiers import IdentifierKind
 from weaklink.weaklinks import measures as m
-from weaklink.weaklinks.config import WeakLinksConfig
 
 _HOUR_US: Final = 3_600_000_000
-SCORECARD: Final = pl.Schema(
+_ENDING: Final = ("DISPUTED", "NOT_OURS", "REFUSED")
+_OBEYED: Final = ("ACCEPTED", "DONE", "PARTLY_DONE")
+_FEEDS: Final = (*m.INSTRUMENT_KINDS, int(IdentifierKind.IP))
+SCORECARDS: Final = pl.Schema(
     [
-        ("acting", pl.String()),
-        ("measures", pl.Int64()),
-        ("requests", pl.Float64()),
-        ("prevented", pl.Float64()),
-        ("prevented_share", pl.Float64()),
-        ("accounts_reached", pl.Int64()),
+        ("party", pl.String()),
+        ("party_kind", pl.String()),
+        ("accounts", pl.Int64()),
+        ("requests_entered", pl.Int64()),
+        ("volume_entered_share", pl.Float64()),
+        ("actions", pl.Int64()),
+        ("answered", pl.Int64()),
+        ("disputed_share", pl.Float64()),
+        ("hours_to_act", pl.Float64()),
+        ("accounts_after", pl.Int64()),
+        ("requests_after_share", pl.Float64()),
     ]
 )
-"""acting: `every party`, the id of the only party that acts, or `no plan`. requests: the campaign's. prevented: of those, cut."""
-EVERY_PARTY: Final = "every party"
-NO_PLAN: Final = "no plan"
+"""One row per party that campaigns touch.
+
+accounts: of campaigns at it. requests_entered: requests of campaigns that came in by it (own accounts; at payment parties
+and clouds also accounts elsewhere that hold a card, bank account or leased address which the party sent), with
+volume_entered_share of all of them; shares of parties overlap, as one request may need a card, a lease and an account.
+answered, disputed_share: receipts to its actions, and those of them that refuse or dispute. hours_to_act: median from issue to
+the receipt that obeys. accounts_after, requests_after_share: re-emergence, campaign accounts first seen at it after its first
+action, and the share of its own accounts' requests that is theirs.
+Null where there is nothing to measure.
+"""
 
 
-def scorecard(
-    measures: pl.DataFrame,
-    usage: pl.DataFrame,
-    holdings: pl.DataFrame,
-    hours_to_act: Mapping[str, float],
-    config: WeakLinksConfig,
+def scorecards(
+    members: pl.DataFrame, links: pl.DataFrame, owners: pl.DataFrame, actions: pl.DataFrame, parties: pl.DataFrame
 ) -> pl.DataFrame:
-    """SCORECARD of one campaign's plan.
+    """SCORECARDS over all campaigns, the widest door first.
 
-    measures: [party, measure, target_account, target_token, issued_at_us Int64]. usage: the campaign's, [account UInt64,
-    at_us Int64, requests]. holdings: [token Binary, account UInt64, share f64], the part of an account's volume that depends on
-    a token (without: a token of instruments carries all). hours_to_act: of each party in `measures`, from issue to effect.
-    A request is cut by the strongest measure on its account in force then; measures do not add up here, which is the careful reading.
+    members: a row per campaign account, [account UInt64, party, requests Int64, first_seen_us Int64]. links: frames.SHARED.
+    owners: [account, party] of every account in them.
+    actions: [party, issued_at_us Int64, answer String, answered_at_us Int64], null where there was no receipt. parties: [party, party_kind].
     """
-    effects = _effects(measures, holdings, hours_to_act, config)
-    total = float(usage["requests"].sum())
-    rows = [_row(EVERY_PARTY, effects, usage, total)]
-    rows += [
-        _row(party, effects.filter(pl.col("party") == party), usage, total)
-        for party in sorted(measures["party"].unique().to_list())
-    ]
-    rows.append(_row(NO_PLAN, effects.clear(), usage, total))
-    return pl.DataFrame(rows, schema=SCORECARD, orient="row")
-
-
-def _effects(
-    measures: pl.DataFrame, holdings: pl.DataFrame, hours_to_act: Mapping[str, float], config: WeakLinksConfig
-) -> pl.DataFrame:
-    """[number, party, account, from_us, cut]: which accounts each measure reaches, from when, and how much it cuts."""
-    hours = pl.col("party").replace_strict(dict(hours_to_act), return_dtype=pl.Float64)
-    effect = pl.col("measure").cast(pl.String).replace_strict(m.effect(config), return_dtype=pl.Float64)
-    known = measures.with_row_index("number").with_columns(
-        (pl.col("issued_at_us") + (hours * _HOUR_US).cast(pl.Int64)).alias("from_us"), effect.alias("effect")
+    total = int(members["requests"].sum() or 0)
+    answered = pl.col("answer").is_not_null()
+    acted = pl.col("answer").is_in(_OBEYED)
+    by_action = actions.group_by("party").agg(
+        pl.len().alias("actions"),
+        answered.sum().alias("answered"),
+        (pl.col("answer").is_in(_ENDING).sum() / answered.sum()).fill_nan(None).alias("disputed_share"),
+        ((pl.col("answered_at_us") - pl.col("issued_at_us")).filter(acted).median() / _HOUR_US).alias("hours_to_act"),
+        pl.col("issued_at_us").min().alias("first_action_us"),
     )
-    named = known.filter(pl.col("target_account").is_not_null())
-    keys = [account_key(party, name) for party, name in named.select("party", "target_account").iter_rows()]
-    on_accounts = named.with_columns(pl.Series("account", keys, dtype=pl.UInt64), pl.col("effect").alias("cut"))
-    on_tokens = (
-        known.filter(pl.col("target_token").is_not_null())
-        .join(holdings.rename({"token": "target_token"}), on="target_token")
-        .with_columns((pl.col("effect") * pl.col("share")).alias("cut"))
+    own = members.join(by_action.select("party", "first_action_us"), on="party", how="left")
+    after = (pl.col("first_seen_us") > pl.col("first_action_us")).fill_null(value=False)
+    by_account = own.group_by("party").agg(
+        pl.len().alias("accounts"),
+        after.sum().alias("accounts_after"),
+        (pl.col("requests").filter(after).sum() / pl.col("requests").sum())
+        .fill_nan(None)
+        .alias("requests_after_share"),
     )
-    wanted = ("number", "party", "account", "from_us", "cut")
-    return pl.concat([on_accounts.select(wanted), on_tokens.select(wanted)])
-
-
-def _row(
-    acting: str, effects: pl.DataFrame, usage: pl.DataFrame, total: float
-) -> tuple[str, int, float, float, float, int]:
-    """One row of SCORECARD."""
-    reached = usage.with_row_index("use").join(effects, on="account").filter(pl.col("at_us") >= pl.col("from_us"))
-    strongest = reached.group_by("use").agg(pl.col("requests").first(), pl.col("account").first(), pl.col("cut").max())
-    prevented = float((strongest["requests"] * strongest["cut"]).sum())
+    entered = (
+        _entered(members, links, _feeders(owners, parties))
+        .group_by("party")
+        .agg(pl.col("requests").sum().alias("requests_entered"))
+    )
     return (
-        acting,
-        effects["number"].n_unique(),
-        total,
-        prevented,
-        prevented / total if total else 0.0,
-        strongest.filter(pl.col("cut") > 0)["account"].n_unique(),
+        entered.join(by_account, on="party", how="full", coalesce=True)
+        .join(by_action, on="party", how="left")
+        .join(parties, on="party", how="left")
+        .with_columns(
+            pl.col("accounts", "accounts_after", "requests_entered", "actions", "answered").fill_null(0),
+            (pl.col("requests_entered").fill_null(0) / total if total else pl.lit(0.0)).alias("volume_entered_share"),
+        )
+        .select(pl.col(name).cast(dtype) for name, dtype in SCORECARDS.items())
+        .sort("volume_entered_share", "party", descending=[True, False])
     )
 
 
-def token_holdings(links: pl.DataFrame) -> pl.DataFrame:
-    """[token Binary, account, share] from SHARED columns of a campaign's links: instruments share an account's volume equally."""
-    kept = links.filter(pl.col("kind").is_in(m.INSTRUMENT_KINDS)).unique(
-        ["identifier", "tail", "kind", "epoch", "account"]
+def _feeders(owners: pl.DataFrame, parties: pl.DataFrame) -> pl.DataFrame:
+    """Accounts at parties that serve nothing themselves, but whose cards and leases feed others' accounts."""
+    feeding = parties.filter(~pl.col("party_kind").is_in(m.SERVING))
+    return owners.join(feeding, on="party", how="semi").select("account", "party")
+
+
+def _entered(members: pl.DataFrame, links: pl.DataFrame, feeders: pl.DataFrame) -> pl.DataFrame:
+    """[party, account, requests]: each campaign account with every party by which it came in, once."""
+    held = links.filter(pl.col("kind").is_in(_FEEDS)).select("identifier", "account").unique()
+    fed = (
+        held.join(members.select("account", "requests"), on="account")
+        .join(held.join(feeders, on="account").select("identifier", "party").unique(), on="identifier")
+        .select("party", "account", "requests")
     )
-    parts = kept.select("identifier", "tail", "kind", "epoch").iter_rows()
-    tokens = pl.Series("token", [token_bytes(*part) for part in parts], dtype=pl.Binary)
-    return kept.with_columns(tokens, (1.0 / pl.len().over("account")).alias("share")).select(
-        "token", "account", "share"
-    )
+    return pl.concat([members.select("party", "account", "requests"), fed]).unique(["party", "account"])

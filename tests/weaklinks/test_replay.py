@@ -7,7 +7,7 @@ import pytest
 
 from weaklink.frames import account_key
 from weaklink.weaklinks.config import WeakLinksConfig
-from weaklink.weaklinks.scorecard import scorecard
+from weaklink.weaklinks.replay import replay_plan
 
 HOUR_US = 3_600_000_000
 CONFIG = WeakLinksConfig(suspend_effect=1.0, block_identifier_effect=0.5)
@@ -16,7 +16,7 @@ ONE, TWO = account_key("lab-a", "one"), account_key("lab-b", "two")
 
 
 def prevented(
-    measures: list[tuple[str, str, str | None, bytes | None, int]], hours: dict[str, float]
+    measures: list[tuple[str, str, str | None, bytes | None, int]], hours: dict[str, float], until_us: int | None = None
 ) -> dict[str, Any]:
     usage = pl.DataFrame(
         {
@@ -36,8 +36,10 @@ def prevented(
         "target_token": pl.Binary,
         "issued_at_us": pl.Int64,
     }
-    plan = pl.DataFrame(measures, schema=columns, orient="row")
-    found = scorecard(plan, usage, holdings, hours, CONFIG)
+    plan = pl.DataFrame(measures, schema=columns, orient="row").with_columns(
+        pl.lit(until_us, pl.Int64).alias("until_us")
+    )
+    found = replay_plan(plan, usage, holdings, hours, CONFIG)
     assert set(found["requests"]) == {200.0}
     return {row["acting"]: row for row in found.iter_rows(named=True)}
 
@@ -48,6 +50,11 @@ def test_a_suspension_prevents_what_comes_after_the_party_has_acted() -> None:
     assert found["every party"]["prevented_share"] == pytest.approx(0.25)
     assert found["every party"]["accounts_reached"] == 1
     assert found["no plan"]["prevented"] == 0
+
+
+def test_a_measure_that_was_withdrawn_prevents_nothing_from_then_on() -> None:
+    found = prevented([("lab-a", "SUSPEND", "one", None, 2 * HOUR_US)], {"lab-a": 0.0}, until_us=5 * HOUR_US)
+    assert found["every party"]["prevented"] == pytest.approx(30)
 
 
 def test_a_blocked_card_reaches_accounts_at_other_parties_by_what_depends_on_it() -> None:

@@ -74,7 +74,7 @@ def test_an_old_account_is_left_to_the_full_evaluation() -> None:
 
 
 def test_a_newcomer_that_no_evaluation_confirms_leaves_and_does_not_come_back() -> None:
-    """Dropped after two evaluations, and not taken in again by the same path: no flapping."""
+    """Dropped after an hour of evaluations, and not taken in again by the same path: no flapping."""
     world, name = with_newcomer([Kind.DEVICE, Kind.CARD])
     tracker, evaluation = Tracker(CampaignsConfig()), unconfirmed(world, name)
     there = []

@@ -79,8 +79,8 @@ def publish(kafka: KafkaConfig, topics: Topics, world: World) -> None:
     producer.close()
 
 
-def read(kafka: KafkaConfig, topic: str, partitions: int) -> list[dict[str, Any]]:
-    """Every committed record of a topic."""
+def read(kafka: KafkaConfig, topic: str, partitions: int, kind: str) -> list[dict[str, Any]]:
+    """Every committed record of this kind on a topic."""
     consumer = KafkaConsumer(**kafka.client_options(), isolation_level="read_committed", auto_offset_reset="earliest")
     assigned = [TopicPartition(topic, number) for number in range(partitions)]
     consumer.assign(assigned)
@@ -88,7 +88,8 @@ def read(kafka: KafkaConfig, topic: str, partitions: int) -> list[dict[str, Any]
     found: list[dict[str, Any]] = []
     while any(consumer.position(one) < ends[one] for one in assigned):
         for records in consumer.poll(300).values():
-            found += [decode(record.value)[1] for record in records]
+            decoded = [decode(record.value) for record in records if record.value is not None]
+            found += [values for name, values in decoded if name == kind]
     consumer.close()
     return found
 
@@ -100,7 +101,7 @@ def settled(kafka: KafkaConfig, topics: Topics, least: int) -> list[dict[str, An
     def no_more() -> bool:
         nonlocal found
         time.sleep(1.0)
-        before, found = len(found), read(kafka, topics.campaigns, 1)
+        before, found = len(found), read(kafka, topics.campaigns, 1, "Campaign")
         return len({one["campaign_id"] for one in found}) >= least and len(found) == before
 
     wait_until(no_more, lambda: f"{len(found)} messages, {least} campaigns wanted")
@@ -110,7 +111,7 @@ def settled(kafka: KafkaConfig, topics: Topics, least: int) -> list[dict[str, An
 def measures(kafka: KafkaConfig, topics: Topics) -> list[tuple[Any, ...]]:
     return [
         (d["campaign_id"], m["op"], m["party"], m["measure"], m["target_account"], m["target_token"])
-        for d in read(kafka, topics.decisions, PARTITIONS)
+        for d in read(kafka, topics.decisions, PARTITIONS, "Decision")
         for m in d["measures"]
     ]
 
@@ -152,7 +153,8 @@ def test_a_dispute_on_the_feedback_topic_withdraws_the_measure(
     publish(kafka, topics, world_with("c"))
     with running(kafka, topics, tmp_path):
         (found,) = settled(kafka, topics, 1)[-1:]
-        measure = next(m for m in found["plan"]["measures"] if m["target_account"] and m["party"] == "lab-a")
+        standing = [one["measure"] for one in read(kafka, topics.campaigns, 1, "StandingMeasure")]
+        measure = next(m for m in standing if m["target_account"] and m["party"] == "lab-a")
         feedback = verdict("lab-a", measure["target_account"], "DISPUTED", measure["measure"])
         feedback |= {"campaign_id": found["campaign_id"], "recorded_at": found["updated_at"]}
         producer = KafkaProducer(**kafka.client_options())

@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 from tests.campaigns.test_method import NOW_US
 from tests.campaigns.test_state import verdict
 from tests.campaigns.worlds import CAMPAIGN_TASKS, DAY_US, World, benign_life, campaign
-from weaklink import topology
-from weaklink.campaigns import messages, standing
+from weaklink.campaigns import standing
 from weaklink.campaigns.config import CampaignsConfig, TrackConfig
-from weaklink.campaigns.engine import Engine, Update
+from weaklink.campaigns.engine import Engine
+from weaklink.campaigns.identity import Campaign
+from weaklink.campaigns.journal import Journal
 from weaklink.campaigns.matching import Matched, match
 from weaklink.campaigns.profiles import US_PER_HOUR
+from weaklink.enforce.config import EnforceConfig
 from weaklink.parties import PartyKind
-from weaklink.records.codec import decode
 from weaklink.records.identifiers import IdentifierKind as Kind
 from weaklink.weaklinks.config import WeakLinksConfig
 
@@ -43,8 +44,15 @@ def world_with(*names: str, seed: int = 1) -> World:
     return world
 
 
-def published(updates: list[Update]) -> list[Any]:
-    return [messages.campaign_message(u.campaign, u.members, u.facts) for u in updates]
+def restarted(engine: Engine, world: World | None = None) -> Engine:
+    """An engine that folded `world`, or what `engine` did, and took back what that one had written by now."""
+    other = Engine(CampaignsConfig(), WeakLinksConfig())
+    if world is None:
+        other.state.from_frames(engine.state.to_frames())
+    else:
+        fold(other, world)
+    Journal().recall(Journal().changes(engine), other)
+    return other
 
 
 def test_the_same_state_again_publishes_nothing() -> None:
@@ -96,9 +104,7 @@ def test_an_id_survives_growth_and_newcomers_get_measures_only_for_themselves() 
     for kind in (Kind.DEVICE, Kind.CARD, Kind.IP):
         values = links.filter((pl.col("kind") == int(kind)) & (pl.col("party") == "lab-a"))["value"]
         world.link(more, kind, values.head(20).to_numpy())
-    grown = Engine(CampaignsConfig(), WeakLinksConfig())
-    grown.tracker.restore(*messages.read_campaigns(published([first])))
-    fold(grown, world)
+    grown = restarted(engine, world)
     (second,) = grown.tick(NOW_US + DAY_US // 24, PARTIES)
     assert second.campaign.campaign_id == first.campaign.campaign_id
     assert second.members.height > first.members.height
@@ -112,30 +118,12 @@ def test_an_id_survives_growth_and_newcomers_get_measures_only_for_themselves() 
 
 
 def test_a_restart_from_the_compacted_topic_issues_no_other_ids_and_no_measure_twice() -> None:
-    """Everything that identity needs is in the Campaign messages."""
-    world = world_with("c", "d")
-    engine = engine_of(world)
-    before = published(engine.tick(NOW_US, PARTIES))
-    again = engine_of(world)
-    again.tracker.restore(*messages.read_campaigns(before))
-    updates = again.tick(NOW_US + 1_000_000, PARTIES)
-    assert {u.campaign.campaign_id for u in updates} == {m.key.decode() for m in before if m.key}
-    assert [change for update in updates for change in update.changes] == []
+    """Everything that identity needs is in the journal."""
+    engine = engine_of(world_with("c", "d"))
+    assert len(engine.tick(NOW_US, PARTIES)) == 2
+    again = restarted(engine)
+    assert again.tick(NOW_US + 1_000_000, PARTIES) == []
     assert set(again.tracker.campaigns) == set(engine.tracker.campaigns)
-
-
-def test_reading_back_what_was_published_is_the_identity() -> None:
-    """Campaigns, members and standing measures survive the Avro message, and only the newest message of a key counts."""
-    engine = engine_of(world_with("c"))
-    updates = engine.tick(NOW_US, PARTIES)
-    sent = published(updates)
-    campaigns, members = messages.read_campaigns([*sent, *sent])
-    assert [c.campaign_id for c in campaigns] == [u.campaign.campaign_id for u in updates]
-    assert campaigns[0].measures == updates[0].campaign.measures
-    columns = ["account", "campaign_id", "since_us", "flagged", "party", "account_name"]
-    assert members.sort("account").select(columns).equals(engine.tracker.members.select(columns))
-    assert sent[0].topic == topology.CAMPAIGNS
-    assert decode(sent[0].value)[1]["members"]
 
 
 def test_a_dispute_withdraws_the_measures_that_rested_on_it_at_every_party() -> None:
@@ -172,50 +160,64 @@ def test_a_refused_measure_is_not_asked_for_again() -> None:
     refused = update.campaign.measures[0]
     answer = verdict(refused["party"], "", "REFUSED", refused["measure"])
     answer |= {"target_account": refused["target_account"], "target_token": refused["target_token"]}
-    world = world_with("c")
-    after = Engine(CampaignsConfig(), WeakLinksConfig())
-    after.tracker.restore(*messages.read_campaigns(published([update])))
-    after.tracker.campaigns[update.campaign.campaign_id].measures.clear()
-    fold(after, world)
-    after.state.fold_feedback([answer])
-    (again,) = after.tick(NOW_US + 1, PARTIES)
+    engine.state.fold_feedback([answer])
+    engine.tracker.campaigns[update.campaign.campaign_id].measures.clear()
+    engine.tracker.campaigns[update.campaign.campaign_id].planned = None
+    (again,) = engine.tick(NOW_US + 1, PARTIES)
     assert standing.key(refused) not in {standing.key(m) for m in again.campaign.measures}
 
 
 OVERLAPS = st.lists(
-    st.tuples(st.integers(0, 4), st.sampled_from("ABCD"), st.integers(1, 50), st.integers(0, 3)),
+    st.tuples(st.integers(0, 4), st.sampled_from("ABCD"), st.integers(1, 50)),
     max_size=12,
     unique_by=lambda o: (o[0], o[1]),
 )
+MERGE_US = int(TrackConfig().merge_hours * US_PER_HOUR)
 
 
-@given(OVERLAPS)
-def test_every_community_gets_one_identity_and_no_merged_campaign_goes_on(overlaps: list[Any]) -> None:
+def campaigns_of(**detected_at_us: int) -> dict[str, Campaign]:
+    return {name: Campaign(name, "OPEN", at_us, at_us) for name, at_us in detected_at_us.items()}
+
+
+@given(OVERLAPS, st.booleans())
+def test_every_community_gets_one_identity_and_no_merged_campaign_goes_on(overlaps: list[Any], lasting: bool) -> None:
     """Whatever overlaps there are: each community has exactly one id or is new, and merged campaigns name none."""
-    matched = match(range(5), overlaps, {}, {}, now_us=0, config=TrackConfig())
+    campaigns = campaigns_of(A=3, B=1, C=2, D=2)
+    matched = match(range(5), overlaps, {}, campaigns, now_us=0, config=TrackConfig())
+    assert not matched.merged
+    if lasting:
+        matched = match(range(5), overlaps, {}, campaigns, now_us=MERGE_US, config=TrackConfig())
+        assert not matched.apart
     assert set(matched.ids) | set(matched.new) == set(range(5))
     assert not set(matched.ids) & set(matched.new)
     assert not set(matched.merged) & set(matched.ids.values())
     assert set(matched.merged.values()) <= set(matched.ids.values())
 
 
-def test_campaigns_merge_into_the_one_with_most_accounts() -> None:
-    """One community holds the members of two: the larger one's id goes on, the other is merged into it."""
-    matched = match([0], [(0, "A", 30, 2), (0, "B", 20, 1)], {"A": 30, "B": 20}, {}, now_us=0, config=TrackConfig())
-    assert matched.ids == {0: "A"}
-    assert matched.merged == {"B": "A"}
+def test_campaigns_merge_into_the_one_with_most_accounts_when_it_lasts() -> None:
+    """One community holds the members of two: after a day the smaller one is merged; a moment apart begins the day anew."""
+    campaigns = campaigns_of(A=2, B=1)
+    both, sizes = [(0, "A", 30), (0, "B", 20)], {"A": 30, "B": 20}
+
+    def matched_at(now_us: int, overlaps: list[tuple[int, str, int]]) -> Matched:
+        found = sorted({community for community, *_ in overlaps})
+        return match(found, overlaps, sizes, campaigns, now_us=now_us, config=TrackConfig())
+
+    assert matched_at(0, both) == Matched({0: "A"}, {}, {}, frozenset("B"))
+    assert matched_at(MERGE_US - 1, [(0, "A", 30), (1, "B", 20)]) == Matched({0: "A", 1: "B"}, {}, {}, frozenset())
+    assert matched_at(MERGE_US, both) == Matched({0: "A"}, {}, {}, frozenset("B"))
+    assert matched_at(2 * MERGE_US, both) == Matched({0: "A"}, {"B": "A"}, {}, frozenset())
 
 
 def test_a_split_counts_only_when_it_lasts() -> None:
     """A campaign that falls in two for a while stays one; when it stays apart, the smaller part gets its own id."""
-    apart: dict[str, int] = {}
-    overlaps = [(0, "A", 30, 1), (1, "A", 20, 1)]
+    campaigns = campaigns_of(A=1)
+    overlaps = [(0, "A", 30), (1, "A", 20)]
     long_us = int(TrackConfig().split_hours * US_PER_HOUR)
 
-    def matched_at(now_us: int, overlaps: list[tuple[int, str, int, int]]) -> Matched:
-        return match(
-            [community for community, *_ in overlaps], overlaps, {"A": 50}, apart, now_us=now_us, config=TrackConfig()
-        )
+    def matched_at(now_us: int, overlaps: list[tuple[int, str, int]]) -> Matched:
+        found = [community for community, *_ in overlaps]
+        return match(found, overlaps, {"A": 50}, campaigns, now_us=now_us, config=TrackConfig())
 
     for now_us in (0, long_us // 2, long_us - 1):
         assert matched_at(now_us, overlaps).ids == {0: "A", 1: "A"}
@@ -230,15 +232,50 @@ def measure(account: str | None, kind: str = "SUSPEND", token: bytes | None = No
     return {
         "op": "ISSUE", "party": "lab-a", "measure": kind, "target_account": account, "target_token": token,
         "slice_model": None, "slice_end_user": None, "confidence": 0.95, "supporting_parties": 2, "own_finding": False,
-        "hard_identifier": True, "established": False, "from_plan": True,
+        "hard_identifier": True, "established": False, "from_plan": True, "issued_at_us": 0,
     } | changes  # fmt: skip
 
 
-def changes_of(before: list[Any], plan: list[Any], *, members: set[Any] | None = None) -> list[tuple[str, str, str]]:
+def changes_of(
+    before: list[Any], plan: list[Any], *, members: set[Any] | None = None, now_us: int = 1, refused: Any = ()
+) -> list[tuple[str, str, str]]:
     _, changed = standing.changes(
-        before, plan, members=members or set(), resellers={("lab-a", "reseller")}, identifiers=set(), refused=set()
+        before,
+        plan,
+        members=members or set(),
+        resellers={("lab-a", "reseller")},
+        identifiers=set(),
+        refused=set(refused),
+        now_us=now_us,
+        reissue_us=100,
     )
     return [(c["op"], c["measure"], c["target_account"]) for c in changed]
+
+
+def test_a_measure_that_stands_is_issued_again_before_its_action_expires() -> None:
+    """Planned or only standing, it is said again after the time set, and then not until that time has passed once more."""
+    both = {("lab-a", "x"), ("lab-a", "y")}
+    stand = [measure("x"), measure("y")]
+    assert changes_of(stand, [measure("x")], members=both, now_us=99) == []
+    again = changes_of(stand, [measure("x")], members=both, now_us=100)
+    assert again == [("ISSUE", "SUSPEND", "x"), ("ISSUE", "SUSPEND", "y")]
+    later = [m | {"issued_at_us": 100} for m in stand]
+    assert changes_of(later, [measure("x")], members=both, now_us=199) == []
+
+
+def test_standing_measures_are_issued_again_often_enough_for_every_lifetime() -> None:
+    """enforce renews an action when less than a share of its lifetime is left: a proposal must come within that part."""
+    enforce = EnforceConfig()
+    shortest_hours = min(enforce.expires_after_hours.values())
+    assert TrackConfig().reissue_hours < enforce.renew_below_share * shortest_hours
+
+
+def test_a_measure_that_its_party_refused_stands_no_longer() -> None:
+    """Neither as planned nor as one that stood before."""
+    refused = {("lab-a", "SUSPEND", b"x")}
+    assert changes_of([measure("x")], [measure("x")], members={("lab-a", "x")}, refused=refused) == [
+        ("WITHDRAW", "SUSPEND", "x")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -99,16 +99,21 @@ def gather(messages: Sequence[Message]) -> Result:
             for message in found:
                 headers = {name: value.decode() for name, value in message.headers}
                 offset = int(headers["weaklink-offset"].split("-")[0])
-                rejects.append((topic, message.value, headers["weaklink-reason"], headers["weaklink-field"], offset))
+                rejects.append(
+                    (topic, message.value or b"", headers["weaklink-reason"], headers["weaklink-field"], offset)
+                )
     audits = [json.loads(value) for message in messages for name, value in message.headers if name == AUDIT_HEADER]
     return Result(
         links=pl.concat(
-            [frames.empty(frames.LINKS), *(frames.from_chunk(m.value, frames.LINKS) for m in by_topic[topology.LINKS])]
+            [
+                frames.empty(frames.LINKS),
+                *(frames.from_chunk(m.value or b"", frames.LINKS) for m in by_topic[topology.LINKS]),
+            ]
         ),
         activity=pl.concat(
             [
                 frames.empty(frames.ACTIVITY),
-                *(frames.from_chunk(m.value, frames.ACTIVITY) for m in by_topic[topology.ACTIVITY]),
+                *(frames.from_chunk(m.value or b"", frames.ACTIVITY) for m in by_topic[topology.ACTIVITY]),
             ]
         ),
         receipts=by_topic[topology.RECEIPTS],

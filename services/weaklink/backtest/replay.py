@@ -11,7 +11,7 @@ from weaklink.backtest.feed import Feed, Tick
 from weaklink.backtest.findings import Findings, Run, findings
 from weaklink.campaigns.engine import Engine, Update
 from weaklink.campaigns.evaluate import Evaluation
-from weaklink.campaigns.track import MERGED
+from weaklink.campaigns.identity import MERGED
 from weaklink.correlate.runs import LinkRuns
 from weaklink.parties import PartyKind
 from weaklink.settings import Settings
@@ -95,7 +95,7 @@ class Replay:
         if update.members.height:
             self._campaigns[campaign.campaign_id] = _Seen(
                 campaign.detected_at_us,
-                update.facts,
+                campaign.facts,
                 update.members.filter("flagged").height,
                 campaign.volume_cut_share,
                 campaign.gap,

@@ -157,9 +157,8 @@ class FastConfig(_Section):
     adherent_parties: int = 2
     adherent_hard_kinds: int = 2
     adherent_conduct_min: float = -0.5
-    unconfirmed_evaluations_max: int = 2
     unconfirmed_hours: float = 1.0
-    """And at least for so long."""
+    """A newcomer that evaluations do not confirm leaves after so long."""
     independent_parties: int = 3
 
 
@@ -183,21 +182,34 @@ class RingsConfig(_Section):
 
 
 class TrackConfig(_Section):
-    """Lasting identities of campaigns, and hysteresis of membership."""
+    """Lasting identities of campaigns, and hysteresis of membership. All times are of the stage's clock: how often it evaluates does not matter."""
 
     release_score: float = 0.3
-    release_evaluations: int = 3
     release_hours: float = 24.0
-    """A member is released when so many evaluations in a row, over at least so long, put it below `release_score`."""
+    """A member is released when evaluations have put it below `release_score` for so long on end."""
+    rejoin_hours: float = 24.0
+    """An account that was released is a member again when evaluations have confirmed it for so long on end; twice as long after each
+    further release."""
+    rejoin_days_max: float = 30.0
+    score_step: float = 0.02
+    """A member's published score follows its belief in steps of at least so much."""
     split_hours: float = 168.0
     """Pieces of a campaign become campaigns of their own when they have lain apart for so long. A split issues every measure of the
     piece anew under its new id, so it must not come and go."""
+    merge_hours: float = 24.0
+    """Campaigns become one when their members have lain in one community for so long: one evaluation that puts two operators together
+    must not make one campaign of them."""
     discredited_share: float = 0.33
     """When own parties have disputed this share of a campaign's members, those that no evaluation confirms leave it, whatever their score."""
     merge_share: float = 0.5
     split_accounts_min: int = 6
     dormant_days: float = 14.0
+    """A campaign none of whose members was seen for so long sleeps; an idle account's evidence that fades becomes a tombstone."""
     tombstone_days: float = 180.0
+    """What a campaign's accounts held stays known for so long after their last use, also when it sleeps or has ended."""
+    reissue_hours: float = 120.0
+    """A measure that stands is issued again after so long, so that the action on it is renewed before it expires. Less than half of
+    the shortest lifetime in `enforce.expires_after_hours`."""
 
 
 class CampaignsConfig(_Section):

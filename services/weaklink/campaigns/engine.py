@@ -6,6 +6,7 @@ from typing import Final
 import polars as pl
 
 from weaklink.campaigns.config import CampaignsConfig
+from weaklink.campaigns.identity import Clocks
 from weaklink.campaigns.planner import Planner, Update
 from weaklink.campaigns.profiles import US_PER_HOUR
 from weaklink.campaigns.state import CampaignsState
@@ -24,8 +25,7 @@ class Engine:
         self.state: Final = CampaignsState(config)
         self.tracker: Final = Tracker(config)
         self._planner: Final = Planner(config, weaklinks, self.state, self.tracker)
-        self._seen_us = 0  # newest append time that the last evaluation knew
-        self._expired_us = 0
+        self.clocks = Clocks()
 
     def tick(self, now_us: int, parties: Mapping[str, PartyKind]) -> list[Update]:
         """Evaluate as of `now_us`; then plan or amend the campaigns that changed."""
@@ -33,6 +33,7 @@ class Engine:
         evaluation = self.state.evaluate(now_us)
         before = self.tracker.members
         changed = self.tracker.update(evaluation)
+        self.clocks.ticked_us = now_us
         return self._planner.decide(changed, self._evidence_at(before), evaluation, parties)
 
     @property
@@ -53,12 +54,12 @@ class Engine:
         appended = pl.col("appended_at_us")
         times = pl.concat([profiles, links.join(members, on="account", how="semi")]).join(members, on="account")
         tipped = times.group_by("campaign_id").agg(
-            pl.coalesce(appended.filter(appended > self._seen_us).min(), appended.max())
+            pl.coalesce(appended.filter(appended > self.clocks.seen_us).min(), appended.max())
         )
-        self._seen_us = max(self._seen_us, int(profiles["appended_at_us"].max() or 0))  # type: ignore[arg-type]
+        self.clocks.seen_us = max(self.clocks.seen_us, int(profiles["appended_at_us"].max() or 0))  # type: ignore[arg-type]
         return dict(tipped.iter_rows())
 
     def _expire(self, now_us: int) -> None:
-        if now_us - self._expired_us >= self._config.expire_every_hours * US_PER_HOUR:
-            self.state.expire(now_us, self.tracker.members["account"])
-            self._expired_us = now_us
+        if now_us - self.clocks.expired_us >= self._config.expire_every_hours * US_PER_HOUR:
+            self.state.expire(now_us, self.tracker.kept())
+            self.clocks.expired_us = now_us

@@ -1,15 +1,15 @@
-"""Campaigns and decisions as Avro messages, and campaigns back from them."""
+"""Campaigns, their members, their measures and decisions as Avro messages, and values back from them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-import polars as pl
-
-from weaklink import frames, topology
-from weaklink.campaigns.track import MEMBERS, Campaign
-from weaklink.records.codec import decode, encode
+from weaklink import topology
+from weaklink.campaigns import standing
+from weaklink.campaigns.identity import NOTHING, Campaign, Clocks, Planned, Situation
+from weaklink.records.codec import encode
 from weaklink.stream.stage import Message
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -38,16 +38,9 @@ class Topics:
     decisions: str = topology.DECISIONS
 
 
-def campaign_message(
-    campaign: Campaign, members: pl.DataFrame, facts: Mapping[str, Any], topic: str = topology.CAMPAIGNS
-) -> Message:
-    """The campaign as it stands. `members`: its track.MEMBERS rows; `facts`: the fields that are worked out when it is published."""
-    listed = [
-        {"party": party, "account": name, "score": score, "since": at(since), "flagged": flagged}
-        for party, name, score, since, flagged in members.sort("party", "account_name")
-        .select("party", "account_name", "score", "since_us", "flagged")
-        .iter_rows()
-    ]
+def campaign_value(campaign: Campaign) -> bytes:
+    """Avro Campaign: the campaign as it stands, without its members and measures."""
+    planned = campaign.planned
     value = {
         "campaign_id": campaign.campaign_id,
         "state": campaign.state,
@@ -57,18 +50,142 @@ def campaign_message(
         "confidence": campaign.confidence,
         "merged_into": campaign.merged_into,
         "split_from": campaign.split_from,
-        "members": listed,
-        "parties": sorted(members["party"].unique().to_list()),
+        "accounts": campaign.accounts,
+        "parties": list(campaign.parties),
         "plan": {
-            "measures": campaign.measures,
+            "measures": len(campaign.measures),
             "volume_cut_share": campaign.volume_cut_share,
             "benign_accounts_touched": campaign.benign_accounts_touched,
             "gap": campaign.gap,
             "solver": campaign.solver,
         },
-        **facts,
+        "apart_since": _at(campaign.apart_since_us),
+        "joins": campaign.joins,
+        "joins_since": _at(campaign.joins_since_us),
+        "disputed_accounts": campaign.disputed_accounts,
+        "planned": planned
+        and {
+            "at": at(planned.at_us),
+            "accounts": planned.situation.accounts,
+            "grounds": list(planned.situation.grounds),
+            "requests_per_day": planned.situation.requests_per_day,
+            "unit_requests_per_day": planned.unit_requests_per_day,
+        },
+        "waits_since": _at(campaign.waits_since_us),
+        **campaign.facts,
     }
-    return Message(topic, encode("Campaign", value), campaign.campaign_id.encode())
+    return encode("Campaign", value)
+
+
+def campaign_of(value: Mapping[str, Any]) -> Campaign:
+    """The campaign of an Avro Campaign; its measures come from StandingMeasure records."""
+    plan, planned = value["plan"], value["planned"]
+    return Campaign(
+        value["campaign_id"],
+        value["state"],
+        micros(value["detected_at"]),
+        micros(value["updated_at"]),
+        merged_into=value["merged_into"],
+        split_from=value["split_from"],
+        evidence_at_us=micros(value["evidence_at"]),
+        confidence=value["confidence"],
+        volume_cut_share=plan["volume_cut_share"],
+        benign_accounts_touched=plan["benign_accounts_touched"],
+        gap=plan["gap"],
+        solver=plan["solver"],
+        facts={name: value[name] for name in NOTHING},
+        accounts=value["accounts"],
+        parties=tuple(value["parties"]),
+        apart_since_us=_micros(value["apart_since"]),
+        joins=value["joins"],
+        joins_since_us=_micros(value["joins_since"]),
+        disputed_accounts=value["disputed_accounts"],
+        planned=planned
+        and Planned(
+            micros(planned["at"]),
+            Situation(planned["accounts"], tuple(planned["grounds"]), planned["requests_per_day"]),
+            planned["unit_requests_per_day"],
+        ),
+        waits_since_us=_micros(value["waits_since"]),
+    )
+
+
+def member_value(row: Mapping[str, Any]) -> bytes:
+    """Avro CampaignMember of a MEMBERS row."""
+    value = {name: row[name] for name in ("campaign_id", "party", "score", "flagged", "fast", "grounds")}
+    value |= {"account": row["account_name"], "since": at(row["since_us"]), "missed_since": _at(row["missed_since_us"])}
+    return encode("CampaignMember", value)
+
+
+def member_of(value: Mapping[str, Any]) -> dict[str, Any]:
+    """A MEMBERS row without `account`."""
+    row = {name: value[name] for name in ("campaign_id", "party", "score", "flagged", "fast", "grounds")}
+    since = {"since_us": micros(value["since"]), "missed_since_us": _micros(value["missed_since"])}
+    return row | since | {"account_name": value["account"]}
+
+
+def former_value(row: Mapping[str, Any]) -> bytes:
+    """Avro FormerMember of a FORMER row."""
+    value = {name: row[name] for name in ("campaign_id", "party", "reason", "tombstone", "releases")}
+    value |= {
+        "account": row["account_name"],
+        "left_at": at(row["left_at_us"]),
+        "again_since": _at(row["again_since_us"]),
+    }
+    return encode("FormerMember", value)
+
+
+def former_of(value: Mapping[str, Any]) -> dict[str, Any]:
+    """A FORMER row without `account`."""
+    row = {name: value[name] for name in ("campaign_id", "party", "reason", "tombstone", "releases")}
+    since = {"left_at_us": micros(value["left_at"]), "again_since_us": _micros(value["again_since"])}
+    return row | since | {"account_name": value["account"]}
+
+
+def measure_key(campaign_id: str, measure: Mapping[str, Any]) -> bytes:
+    """What tells a standing measure from all others: its campaign, and `standing.key`."""
+    parts = [part.hex() if isinstance(part, bytes) else part for part in standing.key(measure)]
+    return f"measure/{hashlib.sha256(repr((campaign_id, parts)).encode()).hexdigest()[:32]}".encode()
+
+
+def measure_value(campaign_id: str, measure: Mapping[str, Any]) -> bytes:
+    """Avro StandingMeasure of one of `Campaign.measures`."""
+    plain = _plain(measure) | {"op": standing.ISSUE}
+    value = {"campaign_id": campaign_id, "issued_at": at(measure["issued_at_us"]), "measure": plain}
+    return encode("StandingMeasure", value)
+
+
+def measure_of(value: Mapping[str, Any]) -> dict[str, Any]:
+    """One of `Campaign.measures`."""
+    return dict(value["measure"]) | {"issued_at_us": micros(value["issued_at"])}
+
+
+def clocks_value(clocks: Clocks) -> bytes:
+    """Avro CampaignsClock."""
+    value = {
+        "ticked_at": at(clocks.ticked_us),
+        "seen_at": at(clocks.seen_us),
+        "expired_at": at(clocks.expired_us),
+    }
+    return encode("CampaignsClock", value)
+
+
+def clocks_of(value: Mapping[str, Any]) -> Clocks:
+    """The clocks of an Avro CampaignsClock."""
+    return Clocks(micros(value["ticked_at"]), micros(value["seen_at"]), micros(value["expired_at"]))
+
+
+def _plain(measure: Mapping[str, Any]) -> dict[str, Any]:
+    """A measure as Avro ProposedMeasure."""
+    return {name: value for name, value in measure.items() if name != "issued_at_us"}
+
+
+def _at(us: int | None) -> datetime | None:
+    return None if us is None else at(us)
+
+
+def _micros(when: datetime | None) -> int | None:
+    return None if when is None else micros(when)
 
 
 def decision_messages(
@@ -93,61 +210,10 @@ def decision_messages(
                     "confidence": campaign.confidence,
                     "accounts": accounts,
                     "requests_per_day": requests_per_day,
-                    "measures": list(changes[first : first + MEASURES_MAX]),
+                    "measures": [_plain(one) for one in changes[first : first + MEASURES_MAX]],
                 },
             ),
             campaign.campaign_id.encode(),
         )
         for first in range(0, len(changes), MEASURES_MAX)
     ]
-
-
-def read_campaigns(messages: Iterable[Message]) -> tuple[list[Campaign], pl.DataFrame]:
-    """Campaigns and their members (track.MEMBERS) from the compacted topic: the last message of each key counts."""
-    values: dict[bytes, dict[str, Any]] = {}
-    for message in messages:
-        if message.key is not None:
-            values.pop(message.key, None)
-            if message.value:
-                values[message.key] = decode(message.value)[1]
-    campaigns, rows = [], []
-    for value in values.values():
-        plan = value["plan"]
-        campaigns.append(
-            Campaign(
-                value["campaign_id"],
-                value["state"],
-                micros(value["detected_at"]),
-                micros(value["updated_at"]),
-                merged_into=value["merged_into"],
-                split_from=value["split_from"],
-                evidence_at_us=micros(value["evidence_at"]),
-                confidence=value["confidence"],
-                measures=plan["measures"],
-                volume_cut_share=plan["volume_cut_share"],
-                benign_accounts_touched=plan["benign_accounts_touched"],
-                gap=plan["gap"],
-                solver=plan["solver"],
-            )
-        )
-        rows += [
-            (value["campaign_id"], m["party"], m["account"], m["score"], micros(m["since"]), m["flagged"])
-            for m in value["members"]
-        ]
-    members = pl.DataFrame(rows, schema=["campaign_id", "party", "account_name", "score", "since_us", "flagged"], orient="row")  # fmt: skip
-    return campaigns, _keyed(members)
-
-
-def _keyed(members: pl.DataFrame) -> pl.DataFrame:
-    if members.height == 0:
-        return pl.DataFrame(schema=MEMBERS)
-    keyed = pl.concat(
-        part.with_columns(frames.account_hash(str(party), "account_name").alias("account"))
-        for (party,), part in members.group_by("party", maintain_order=True)
-    )
-    # Whether an account came in by the fast path is not published: it counts as confirmed, and leaves when its evidence does.
-    return keyed.with_columns(
-        pl.lit(0, pl.Int32).alias("misses"),
-        pl.lit(None, pl.Int64).alias("missed_since_us"),
-        pl.lit(value=False).alias("fast"),
-    ).select(pl.col(name).cast(dtype) for name, dtype in MEMBERS.items())

@@ -10,38 +10,27 @@ from weaklink.campaigns import planning, standing
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.evaluate import Evaluation
 from weaklink.campaigns.facts import facts
-from weaklink.campaigns.planning import Planned, Situation
+from weaklink.campaigns.identity import LIVE, NOTHING, Campaign, Planned, Situation
+from weaklink.campaigns.profiles import US_PER_HOUR
 from weaklink.campaigns.state import CampaignsState
-from weaklink.campaigns.track import LIVE, Campaign, Tracker
+from weaklink.campaigns.track import Tracker
 from weaklink.parties import PartyKind
 from weaklink.weaklinks.accounts import account_measures
 from weaklink.weaklinks.config import WeakLinksConfig
 from weaklink.weaklinks.cuts import MEMBER_COLUMNS
 
-_NOTHING: Final[Mapping[str, Any]] = {
-    "shared_identifiers": 0,
-    "requests": 0,
-    "output_tokens": 0,
-    "requests_per_day": 0.0,
-    "traits": [],
-    "models": [],
-    "evidence": [],
-}
-_GROUNDS: Final = pl.Schema({"account": pl.UInt64, "campaign_id": pl.String, "grounds": pl.UInt8})
-
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """A campaign that changed: as it stands, its members (track.MEMBERS), facts for its message, and the changes of its measures."""
+    """A campaign that changed: as it stands, its members (identity.MEMBERS), and the changes of its measures."""
 
     campaign: Campaign
     members: pl.DataFrame
-    facts: dict[str, Any]
     changes: list[dict[str, Any]]
 
 
 class Planner:
-    """What each campaign asked for when it was last planned, and what its members' measures rest on."""
+    """Decides; what it must remember for that is in the tracker's campaigns and members."""
 
     def __init__(
         self, config: CampaignsConfig, weaklinks: WeakLinksConfig, state: CampaignsState, tracker: Tracker
@@ -50,16 +39,13 @@ class Planner:
         self._weaklinks: Final = weaklinks
         self._state: Final = state
         self._tracker: Final = tracker
-        self._planned: dict[str, Planned] = {}
-        self._told: dict[str, dict[str, Any]] = {}
-        self._grounds = pl.DataFrame(schema=_GROUNDS)
-        # Campaigns that wait for their plan, and the append time of what called for it.
-        self._waiting: dict[str, int] = {}
+        self._reissue_us: Final = int(config.track.reissue_hours * US_PER_HOUR)
 
     @property
-    def waiting(self) -> frozenset[str]:
-        """Campaigns that wait for their plan."""
-        return frozenset(self._waiting)
+    def waiting(self) -> dict[str, int]:
+        """Campaigns that wait for their plan, and the append time of the evidence that called for it."""
+        campaigns = self._tracker.campaigns
+        return {name: one.waits_since_us for name, one in campaigns.items() if one.waits_since_us is not None}
 
     def decide(
         self,
@@ -73,48 +59,57 @@ class Planner:
         Those that wait and then the largest are planned first, up to `plans_per_tick_max`; until its turn a campaign is amended.
         """
         members = planning.plan_members(self._tracker.members, evaluation, self._config)
-        situations = planning.situations(members)
-        changed = {*changed, *self._waiting}
-        changed |= {i for i, one in situations.items() if self._unlike(i, one)}
+        campaigns, situations, waiting = self._tracker.campaigns, planning.situations(members), self.waiting
+        changed = {*changed, *waiting} & campaigns.keys()
+        changed |= {i for i, one in situations.items() if self._unlike(campaigns[i], one, evaluation.now_us)}
         ranked = sorted(changed, key=lambda i: (-situations[i].requests_per_day if i in situations else -1e18, i))
-        ended = [i for i in ranked if self._tracker.campaigns[i].state not in LIVE or i not in situations]
+        ended = [i for i in ranked if campaigns[i].state not in LIVE or i not in situations]
         lasting = [i for i in ranked if i not in ended]
-        due = [i for i in lasting if self._due(i, situations[i], evaluation.now_us)]
-        due.sort(key=lambda i: i not in self._waiting)  # whoever has waited comes first: no campaign starves
+        due = [i for i in lasting if i in waiting or self._due(campaigns[i], situations[i], evaluation.now_us)]
+        due.sort(key=lambda i: i not in waiting)  # whoever has waited comes first: no campaign starves
         planned = due[: self._config.plans_per_tick_max]
-        evidence = {**evidence_at_us, **self._waiting}  # what waited keeps the time from which it has waited
-        self._waiting = {i: evidence.get(i, 0) for i in sorted(due[self._config.plans_per_tick_max :])}
-        now = planning.grounds(members)
-        fresh = now.join(self._grounds, on=list(_GROUNDS), how="anti")["account"]
-        self._grounds = now
-        updates = [self._end(self._tracker.campaigns[i], evaluation.now_us) for i in ended]
+        evidence = {**evidence_at_us, **waiting}  # what waited keeps the time from which it has waited
+        for campaign_id in changed:
+            waits = campaign_id in due and campaign_id not in planned
+            campaigns[campaign_id].waits_since_us = evidence.get(campaign_id, 0) if waits else None
+        fresh = self._fresh(members)
+        updates = [self._end(campaigns[i], evaluation.now_us) for i in ended]
         for campaign_id in lasting:
-            campaign = self._tracker.campaigns[campaign_id]
+            campaign = campaigns[campaign_id]
             campaign.evidence_at_us = evidence.get(campaign_id, campaign.evidence_at_us)
             campaign.updated_at_us = evaluation.now_us
             rows = members.filter(pl.col("campaign_id") == campaign_id)
             if campaign_id in planned:
                 updates.append(self._plan(campaign, rows, situations[campaign_id], evaluation, parties))
             else:
-                updates.append(self._amend(campaign, rows, fresh, parties))
+                updates.append(self._amend(campaign, rows, fresh, evaluation.now_us, parties))
         return updates
 
-    def _unlike(self, campaign_id: str, situation: Situation) -> bool:
-        last = self._planned.get(campaign_id)
-        return last is None or situation.differs(last.situation, self._config)
+    def _fresh(self, members: pl.DataFrame) -> pl.Series:
+        """Accounts for whose measure something else speaks than when it was last decided; the members remember what does now."""
+        before = self._tracker.members
+        now = before.select("account").join(planning.grounds(members), on="account", how="left", maintain_order="left")
+        grounds = pl.coalesce(now["grounds"], before["grounds"])
+        self._tracker.members = before.with_columns(grounds.alias("grounds"))
+        return before.filter(before["grounds"].ne_missing(self._tracker.members["grounds"]))["account"]
 
-    def _due(self, campaign_id: str, situation: Situation, now_us: int) -> bool:
-        last = self._planned.get(campaign_id)
-        return last is None or campaign_id in self._waiting or last.due(situation, now_us, self._config)
+    def _unlike(self, campaign: Campaign, situation: Situation, now_us: int) -> bool:
+        """Whether it looks different from when it was last planned, or a measure of it is due to be issued again."""
+        if campaign.planned is None or situation.differs(campaign.planned.situation, self._config):
+            return True
+        return campaign.oldest_issue_us is not None and now_us - campaign.oldest_issue_us >= self._reissue_us
+
+    def _due(self, campaign: Campaign, situation: Situation, now_us: int) -> bool:
+        return campaign.planned is None or campaign.planned.due(situation, now_us, self._config)
 
     def _end(self, campaign: Campaign, now_us: int) -> Update:
         """A campaign that merged or dissolved: everything that it asked for falls."""
         withdrawn = [{**measure, "op": standing.WITHDRAW} for measure in campaign.measures]
         campaign.measures, campaign.volume_cut_share, campaign.benign_accounts_touched = [], 0.0, 0
         campaign.updated_at_us = now_us
-        self._planned.pop(campaign.campaign_id, None)
-        self._told.pop(campaign.campaign_id, None)
-        return Update(campaign, self._tracker.members.clear(), dict(_NOTHING), withdrawn)
+        campaign.planned = campaign.oldest_issue_us = None
+        campaign.facts, campaign.accounts, campaign.parties = dict(NOTHING), 0, ()
+        return Update(replace(campaign), self._tracker.members.clear(), withdrawn)
 
     def _plan(
         self,
@@ -135,37 +130,45 @@ class Planner:
             time_limit_seconds=self._config.plan_seconds_max,
         )
         held = links.join(own.select("account"), on="account", how="semi")["identifier"].unique().to_list()
-        changes = self._stand(campaign, members, plan.measures, held)
+        changes = self._stand(campaign, members, plan.measures, held, evaluation.now_us)
         campaign.volume_cut_share, campaign.gap, campaign.solver = plan.volume_cut_share, plan.gap, plan.solver
         campaign.benign_accounts_touched = plan.benign_accounts_touched
-        told = facts(members, links, evaluation, self._state.profiles)
-        self._planned[campaign.campaign_id] = Planned(evaluation.now_us, situation, plan.unit_requests_per_day)
-        self._told[campaign.campaign_id] = told
-        return self._update(campaign, own, told, changes)
+        campaign.facts = facts(members, links, evaluation, self._state.profiles)
+        campaign.planned = Planned(evaluation.now_us, situation, plan.unit_requests_per_day)
+        return self._update(campaign, own, changes)
 
     def _amend(
-        self, campaign: Campaign, members: pl.DataFrame, fresh: pl.Series, parties: Mapping[str, PartyKind]
+        self,
+        campaign: Campaign,
+        members: pl.DataFrame,
+        fresh: pl.Series,
+        now_us: int,
+        parties: Mapping[str, PartyKind],
     ) -> Update:
         """Between two plans: its own account's measure for each member that is new or for which something else speaks now."""
-        last = self._planned.get(campaign.campaign_id)
         rows = members.filter(pl.col("account").is_in(fresh.implode()))
         asked: list[dict[str, Any]] = []
         if rows.height:
-            unit = last.unit_requests_per_day if last else None
+            unit = campaign.planned.unit_requests_per_day if campaign.planned else None
             asked = account_measures(rows.select(MEMBER_COLUMNS), parties, self._weaklinks, unit)
         # Tokens stay as they were planned: whether members still hold them is looked at with the next plan.
         held = [int.from_bytes(m["target_token"][2:10], "little") for m in campaign.measures if m["target_token"]]
-        changes = self._stand(campaign, members, asked, held)
+        changes = self._stand(campaign, members, asked, held, now_us)
         flagged = members.filter("flagged")
-        told = self._told.get(campaign.campaign_id, dict(_NOTHING)) | {
+        campaign.facts |= {
             "requests": int(flagged["requests"].sum() or 0),
             "output_tokens": int(flagged["output_tokens"].sum() or 0),
             "requests_per_day": float(flagged["requests_per_day"].sum() or 0.0),
         }
-        return self._update(campaign, self._own(campaign), told, changes)
+        return self._update(campaign, self._own(campaign), changes)
 
     def _stand(
-        self, campaign: Campaign, members: pl.DataFrame, wanted: list[dict[str, Any]], identifiers: list[int]
+        self,
+        campaign: Campaign,
+        members: pl.DataFrame,
+        wanted: list[dict[str, Any]],
+        identifiers: list[int],
+        now_us: int,
     ) -> list[dict[str, Any]]:
         refused = self._state.refusals.rows().select("party", "measure", "target").rows()
         campaign.measures, changes = standing.changes(
@@ -175,13 +178,18 @@ class Planner:
             resellers=set(members.filter("reseller").select("party", "account_name").rows()),
             identifiers=set(identifiers),
             refused=set(refused),
+            now_us=now_us,
+            reissue_us=self._reissue_us,
         )
+        campaign.oldest_issue_us = min((m["issued_at_us"] for m in campaign.measures), default=None)
         return changes
 
     def _own(self, campaign: Campaign) -> pl.DataFrame:
         return self._tracker.members.filter(pl.col("campaign_id") == campaign.campaign_id)
 
     @staticmethod
-    def _update(campaign: Campaign, own: pl.DataFrame, told: dict[str, Any], changes: list[dict[str, Any]]) -> Update:
-        campaign.confidence = float(own.filter("flagged")["score"].mean() or 0.0)  # type: ignore[arg-type]
-        return Update(replace(campaign), own, told, changes)
+    def _update(campaign: Campaign, own: pl.DataFrame, changes: list[dict[str, Any]]) -> Update:
+        flagged = own.filter("flagged")
+        campaign.confidence = float(flagged["score"].mean() or 0.0)  # type: ignore[arg-type]
+        campaign.accounts, campaign.parties = flagged.height, tuple(own["party"].unique().sort().to_list())
+        return Update(replace(campaign), own, changes)

@@ -1,7 +1,6 @@
 """From a campaign to its weak-link plan: the frames that the plan takes, and what each campaign looked like when it was last planned."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
@@ -9,7 +8,8 @@ import polars as pl
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.evaluate import Evaluation
 from weaklink.campaigns.graph import UNLINKED_KINDS
-from weaklink.campaigns.profiles import US_PER_DAY, US_PER_HOUR
+from weaklink.campaigns.identity import Situation
+from weaklink.campaigns.profiles import US_PER_DAY
 from weaklink.parties import PartyKind
 from weaklink.weaklinks.candidates import SLICES
 from weaklink.weaklinks.config import WeakLinksConfig
@@ -17,38 +17,6 @@ from weaklink.weaklinks.cuts import MEMBER_COLUMNS, Plan, plan_campaign
 
 _SURE: Final = 0.9
 _HOLDER: Final = ("account", "party", "account_name", "score", "requests_per_day")
-
-
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """What a plan depends on besides the links: when it changes enough, the campaign is planned again."""
-
-    accounts: int
-    grounds: tuple[int, ...]
-    requests_per_day: float
-
-    def differs(self, other: "Situation", config: CampaignsConfig) -> bool:
-        """Whether members, what speaks for them, or their volume differ by more than the settings' shares."""
-        many = config.plan_members_change_share * other.accounts
-        moved = sum(abs(one - two) for one, two in zip(self.grounds, other.grounds, strict=True))
-        if abs(self.accounts - other.accounts) > many or moved > many:
-            return True
-        larger = max(self.requests_per_day, other.requests_per_day)
-        return abs(self.requests_per_day - other.requests_per_day) > config.plan_volume_change_share * larger
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """The last plan of a campaign: when, in which situation, and the volume of one account-equivalent."""
-
-    at_us: int
-    situation: Situation
-    unit_requests_per_day: float
-
-    def due(self, situation: Situation, now_us: int, config: CampaignsConfig) -> bool:
-        """Whether a campaign that has changed is to be planned again."""
-        late = now_us - self.at_us >= config.plan_every_hours * US_PER_HOUR
-        return late or situation.differs(self.situation, config)
 
 
 def plan_members(members: pl.DataFrame, evaluation: Evaluation, config: CampaignsConfig) -> pl.DataFrame:

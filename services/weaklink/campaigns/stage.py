@@ -11,6 +11,7 @@ from kafka import TopicPartition
 from weaklink import frames
 from weaklink.campaigns import messages
 from weaklink.campaigns.engine import Engine
+from weaklink.campaigns.journal import Journal
 from weaklink.errors import BrokerError
 from weaklink.parties import PartyKind
 from weaklink.party_registry import PartyRegistry
@@ -43,8 +44,8 @@ class CampaignsStage:
 
     def _reset(self) -> None:
         self.engine = Engine(self._settings.campaigns, self._settings.weaklinks)
+        self._journal = Journal(self._topics.campaigns)
         self._now_us = 0
-        self._ticked_us = 0
         self._dirty = True
         self._rest_until = 0.0
 
@@ -65,16 +66,15 @@ class CampaignsStage:
             self._now_us = int(frames_by_name["accounts"][clock].max() or 0)  # type: ignore[arg-type]
 
     def recall(self, unit: str, recalled: Iterable[Message]) -> None:
-        """Take back identities, members and standing measures as they were last published: no restart issues other ids."""
-        self.engine.tracker.restore(*messages.read_campaigns(recalled))
-        self._ticked_us = max((one.updated_at_us for one in self.engine.tracker.campaigns.values()), default=0)
+        """Take back everything that depends on when evaluations took place, as it was last written: a restart changes nothing."""
+        self._journal.recall(recalled, self.engine)
 
     def release(self, unit: str) -> None:
         """Forget everything."""
         self._reset()
 
     def snapshot(self, unit: str) -> Mapping[str, pl.DataFrame]:
-        """Everything folded. Campaigns themselves are on their own topic."""
+        """Everything folded. What is known of campaigns is on their own topic."""
         return self.engine.state.to_frames()
 
     def process(self, batches: Sequence[Chunk], *, replaying: bool) -> list[Message]:
@@ -113,18 +113,18 @@ class CampaignsStage:
             return []
         started = time.monotonic()
         # Strictly later than the last tick's, also when only feedback came: of two decisions on one measure the later one counts.
-        now_us = self._ticked_us = max(self._now_us or now_us, self._ticked_us + 1)
+        now_us = max(self._now_us or now_us, self.engine.clocks.ticked_us + 1)
         out: list[Message] = []
         for update in self.engine.tick(now_us, self._parties()):
-            out.append(messages.campaign_message(update.campaign, update.members, update.facts, self._topics.campaigns))
             out += messages.decision_messages(
                 update.campaign,
                 update.changes,
                 now_us=now_us,
                 accounts=update.members.height,
-                requests_per_day=update.facts["requests_per_day"],
+                requests_per_day=update.campaign.facts["requests_per_day"],
                 topic=self._topics.decisions,
             )
+        out += self._journal.changes(self.engine)
         self._dirty = False
         seconds = time.monotonic() - started
         self._rest_until = time.monotonic() + seconds

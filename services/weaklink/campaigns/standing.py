@@ -47,6 +47,8 @@ def changes(
     resellers: Collection[tuple[str, str]],
     identifiers: Collection[int],
     refused: Collection[tuple[str, str, bytes]],
+    now_us: int,
+    reissue_us: int,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """(measures that stand from now on, changes: ISSUE of new ones and WITHDRAW of those that fell).
 
@@ -54,11 +56,18 @@ def changes(
     the same target: a suspended account has no volume left for a plan to cut, and evidence wavers from one evaluation to the next;
     neither is to let it back in. It is proposed again when its grounds have become stronger, never because they waver.
     `members`, `resellers`: (party, account); a suspension does not outlast the moment when its account turns out to be a reseller.
-    `identifiers`: those that members hold. `refused`: (party, measure, target) that are not asked for again.
+    `identifiers`: those that members hold. `refused`: (party, measure, target) that are not asked for again, and no longer stand.
+    What stands is as it was last issued (`issued_at_us`); it is issued again after `reissue_us`, so that its action does not expire.
     """
     wanted = {key(m): dict(m) for m in planned if (m["party"], m["measure"], _target(m)) not in refused}
     before = {key(m): dict(m) for m in standing}
-    kept = {k: m for k, m in before.items() if k not in wanted and _grounded(m, members, resellers, identifiers)}
+    kept = {
+        k: m
+        for k, m in before.items()
+        if k not in wanted
+        and (m["party"], m["measure"], _target(m)) not in refused
+        and _grounded(m, members, resellers, identifiers)
+    }
     severest: dict[tuple[str, bytes], int] = {}
     for measure in wanted.values():
         place = (measure["party"], _target(measure))
@@ -67,13 +76,19 @@ def changes(
     kept = {k: m for k, m in kept.items() if _SEVERITY[m["measure"]] > severest.get((m["party"], _target(m)), -1)}
     overruled = {(m["party"], _target(m)) for m in kept.values()}
     wanted = {k: m for k, m in wanted.items() if (m["party"], _target(m)) not in overruled or k in before}
-    wanted = {k: _stronger(before[k], m) if k in before else m for k, m in wanted.items()}
-    stand = wanted | kept
-    issued = [
-        {**m, "op": ISSUE} for k, m in sorted_items(wanted) if k not in before or grounds(before[k]) != grounds(m)
-    ]
+    stand = kept | {k: _stronger(before[k], m) if k in before else m for k, m in wanted.items()}
+    issued = {k: m for k, m in stand.items() if _issues(before.get(k), m, now_us, reissue_us)}
+    stand = {k: m | {"issued_at_us": now_us} if k in issued else before[k] for k, m in stand.items()}
     withdrawn = [{**m, "op": WITHDRAW} for k, m in sorted_items(before) if k not in stand]
-    return [m for _, m in sorted_items(stand)], withdrawn + issued
+    return [m for _, m in sorted_items(stand)], withdrawn + [{**stand[k], "op": ISSUE} for k, _ in sorted_items(issued)]
+
+
+def _issues(before: Measure | None, now: Measure, now_us: int, reissue_us: int) -> bool:
+    """New, on stronger grounds, or last issued so long ago that its action would expire."""
+    if before is None or grounds(before) != grounds(now):
+        return True
+    issued_us: int = before["issued_at_us"]
+    return now_us - issued_us >= reissue_us
 
 
 def _stronger(before: Measure, now: Measure) -> dict[str, Any]:

@@ -1,78 +1,36 @@
 """Campaigns over time: identities that last while communities grow, split and merge, and membership that does not flap."""
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
 
-from weaklink.campaigns import fast, matching
+from weaklink.campaigns import fast, former, matching
 from weaklink.campaigns.cluster import NONE
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.evaluate import Evaluation
 from weaklink.campaigns.graph import Bools, Ints
+from weaklink.campaigns.identity import DISSOLVED, DORMANT, ENDED, FORMER, LIVE, MEMBERS, MERGED, OPEN, Campaign
 from weaklink.campaigns.profiles import US_PER_DAY, US_PER_HOUR
-
-OPEN: Final = "OPEN"
-DORMANT: Final = "DORMANT"
-MERGED: Final = "MERGED"
-DISSOLVED: Final = "DISSOLVED"
-LIVE: Final = frozenset({OPEN, DORMANT})
-
-MEMBERS: Final = pl.Schema(
-    {
-        "account": pl.UInt64,
-        "campaign_id": pl.String,
-        "since_us": pl.Int64,
-        "misses": pl.Int32,  # evaluations that found its evidence gone, since it was last confirmed
-        "missed_since_us": pl.Int64,  # the first of them; null: none
-        "fast": pl.Boolean,  # taken in by the fast path, not confirmed yet
-        "flagged": pl.Boolean,  # False: a reseller by which the campaign comes in
-        "party": pl.String,
-        "account_name": pl.String,
-        "score": pl.Float64,
-    }
-)
-
-
-@dataclass(slots=True)
-class Campaign:
-    """One campaign's identity and what it last asked for. Its members are rows of `Tracker.members`."""
-
-    campaign_id: str
-    state: str
-    detected_at_us: int
-    updated_at_us: int
-    merged_into: str | None = None
-    split_from: str | None = None
-    evidence_at_us: int = 0
-    confidence: float = 0.0
-    measures: list[dict[str, Any]] = field(default_factory=list)
-    volume_cut_share: float = 0.0
-    benign_accounts_touched: int = 0
-    gap: float = 0.0
-    solver: str = ""
 
 
 class Tracker:
-    """Campaigns and their members. `update` takes evaluations in order; `restore` takes what was last published."""
+    """Campaigns, their members, and those that were. `update` takes evaluations in order.
+
+    Everything is in `campaigns`, `members` and `former`: a tracker that is given these goes on as the one that they came from.
+    An evaluation need not have a row for every account: one without a row is as it was before.
+    """
 
     def __init__(self, config: CampaignsConfig) -> None:
         self._config: Final = config
         self.members = pl.DataFrame(schema=MEMBERS)
+        self.former = pl.DataFrame(schema=FORMER)
         self.campaigns: dict[str, Campaign] = {}
-        self._apart_since_us: dict[str, int] = {}
-        self._disputed: dict[str, int] = {}
-        self._rejected = pl.Series("account", [], pl.UInt64)
 
-    def restore(self, campaigns: Iterable[Campaign], members: pl.DataFrame) -> None:
-        """Become what was last published."""
-        self.campaigns = {campaign.campaign_id: campaign for campaign in campaigns}
-        self.members = members.select(pl.col(name).cast(dtype) for name, dtype in MEMBERS.items()).sort("account")
-        self._apart_since_us.clear()
-        self._disputed.clear()
+    def kept(self) -> pl.Series:
+        """Accounts whose links and profiles are kept beyond their usual time: members, and tombstones."""
+        return pl.concat([self.members["account"], self.former.filter("tombstone")["account"]]).unique()
 
     def update(self, evaluation: Evaluation) -> set[str]:
         """Take an evaluation; returns the ids of campaigns that changed: members, state, or confidence of a member's flag."""
@@ -80,53 +38,89 @@ class Tracker:
         found = self._identify(evaluation)
         kept = self._carry(evaluation, found)
         self.members = pl.concat([found, kept]).sort("account")
-        self.members = self._join_fast(evaluation)
+        told = before.select("account", "campaign_id", "grounds")
+        self.members = (
+            self._join_fast(evaluation, before)
+            .drop("grounds")
+            .join(told, on=["account", "campaign_id"], how="left", maintain_order="left")
+            .select(MEMBERS.names())
+        )
         changed = _differences(before, self.members)
         changed |= self._settle(evaluation)
         return changed
 
+    def _known(self) -> pl.DataFrame:
+        """[account, campaign_id, tombstone] of confirmed members and of tombstones."""
+        members = self.members.filter("flagged").select(
+            "account", "campaign_id", pl.lit(value=False).alias("tombstone")
+        )
+        stones = self.former.filter("tombstone").select("account", "campaign_id", "tombstone")
+        return pl.concat([members, stones.join(members, on="account", how="anti")]).sort("account")
+
     def _identify(self, evaluation: Evaluation) -> pl.DataFrame:
         """The confirmed accounts as MEMBERS, their communities under lasting ids."""
         confirmed = evaluation.accounts.filter("flagged")
+        self.former = former.confirmed_again(self.former, confirmed["account"], evaluation.now_us)
+        held = former.held_back(self.former, evaluation.now_us, self._config.track)
+        inside = pl.col("account").is_in(self.members["account"].implode())
+        confirmed = confirmed.filter(inside | ~pl.col("account").is_in(held.implode()))
         overlaps = (
             confirmed.select("account", "community")
-            .join(self.members.filter("flagged").select("account", "campaign_id"), on="account")
+            .join(self._known(), on="account")
             .group_by("community", "campaign_id")
             .agg(pl.len().alias("common"))
         )
-        sizes = dict(self.members.filter("flagged").group_by("campaign_id").len().iter_rows())
         matched = matching.match(
             confirmed["community"].unique().sort().to_list(),
-            [(c, i, n, self.campaigns[i].detected_at_us) for c, i, n in overlaps.iter_rows()],
-            sizes,
-            self._apart_since_us,
+            overlaps.rows(),
+            dict(self._known().group_by("campaign_id").len().iter_rows()),
+            self.campaigns,
             now_us=evaluation.now_us,
             config=self._config.track,
         )
         for campaign_id, into in matched.merged.items():
             campaign = self.campaigns[campaign_id]
             campaign.state, campaign.merged_into, campaign.updated_at_us = MERGED, into, evaluation.now_us
+            campaign.joins = campaign.joins_since_us = None
+        self.former = self.former.with_columns(pl.col("campaign_id").replace(matched.merged))
         ids = dict(matched.ids)
         for community, split_from in matched.new.items():
             ids[community] = self._found_campaign(confirmed, community, split_from, evaluation.now_us)
-        moved = pl.col("campaign_id").replace(matched.merged)
-        earlier = self.members.select("account", pl.col("since_us").alias("earlier_us"), moved.alias("earlier_id"))
+        return self._confirmed_rows(confirmed, ids, matched, evaluation.now_us)
+
+    def _confirmed_rows(
+        self, confirmed: pl.DataFrame, ids: dict[int, str], matched: matching.Matched, now_us: int
+    ) -> pl.DataFrame:
+        moved = pl.col("campaign_id").replace(matched.merged).alias("earlier_id")
+        earlier = self.members.select(
+            "account",
+            moved,
+            pl.col("since_us").alias("earlier_us"),
+            pl.col("score").alias("earlier_score"),
+        )
+        of_community = (
+            pl.col("community").replace_strict(ids, return_dtype=pl.String) if ids else pl.lit(None, pl.String)
+        )
+        stays = pl.col("earlier_id").is_in(sorted(matched.apart))
         return (
-            confirmed.with_columns(
-                pl.col("community").replace_strict(ids, return_dtype=pl.String).alias("campaign_id")
-                if ids
-                else pl.lit(None, pl.String).alias("campaign_id")
-            )
-            .join(earlier, on="account", how="left")
+            confirmed.join(earlier, on="account", how="left", maintain_order="left")
             .with_columns(
-                pl.coalesce("earlier_us", pl.lit(evaluation.now_us)).alias("since_us"),
-                pl.lit(0, pl.Int32).alias("misses"),
+                pl.when(stays).then("earlier_id").otherwise(of_community).alias("campaign_id"),
+                pl.coalesce("earlier_us", pl.lit(now_us)).alias("since_us"),
                 pl.lit(None, pl.Int64).alias("missed_since_us"),
                 pl.lit(value=False).alias("fast"),
                 pl.lit(value=True).alias("flagged"),
+                pl.lit(None, pl.UInt8).alias("grounds"),
+                self._steady(pl.col("score"), pl.col("earlier_score")),
             )
             .select(MEMBERS.names())
         )
+
+    def _steady(self, now: pl.Expr, before: pl.Expr) -> pl.Expr:
+        """A member's score, which follows the evaluations' in steps."""
+        step = self._config.track.score_step
+        moved = ((now - before).abs() >= step).fill_null(value=True)
+        return pl.when(moved & now.is_not_null()).then(now.round(3)).otherwise(before).alias("score")
 
     def _found_campaign(self, confirmed: pl.DataFrame, community: int, split_from: str | None, now_us: int) -> str:
         """A new campaign, named after its founding accounts and time: the same input gives the same id."""
@@ -138,117 +132,131 @@ class Tracker:
 
     def _carry(self, evaluation: Evaluation, found: pl.DataFrame) -> pl.DataFrame:
         """Members that this evaluation did not confirm and that stay nonetheless: evidence must be gone for good to release one."""
-        config = self._config
+        config, now_us = self._config, evaluation.now_us
         merged = {c.campaign_id: c.merged_into for c in self.campaigns.values() if c.state == MERGED and c.merged_into}
-        now = evaluation.accounts.select("account", pl.col("score").alias("score_now"), "disputed")
+        now = evaluation.accounts.select("account", pl.col("score").alias("score_now"), "disputed", "last_seen_us")
         discredited = pl.col("campaign_id").is_in(self._discredited(now, found))
-        missed = pl.col("fast") | (pl.col("score_now") < config.track.release_score) | discredited
+        missed = (pl.col("fast") | (pl.col("score_now") < config.track.release_score) | discredited).fill_null(
+            pl.col("missed_since_us").is_not_null()
+        )
+        since = pl.when(missed).then(pl.coalesce("missed_since_us", pl.lit(now_us)))
         left = (
-            self.members.join(found.select("account"), on="account", how="anti")
-            .join(now, on="account", how="left")
+            self.members.filter("flagged")
+            .join(found.select("account"), on="account", how="anti")
+            .join(now, on="account", how="left", maintain_order="left")
             .with_columns(
-                (pl.col("misses") + missed.fill_null(value=False).cast(pl.Int32)).alias("misses"),
-                pl.when(missed)
-                .then(pl.coalesce("missed_since_us", pl.lit(evaluation.now_us)))
-                .otherwise("missed_since_us")
-                .alias("missed_since_us"),
-                pl.coalesce("score_now", "score").alias("score"),
+                since.alias("missed_since_us"),
+                self._steady(pl.col("score_now"), pl.col("score")),
                 pl.col("campaign_id").replace(merged),
+                pl.col("disputed").fill_null(value=False),
             )
         )
-        often = (
-            pl.when("fast").then(config.fast.unconfirmed_evaluations_max).otherwise(config.track.release_evaluations)
-        )
-        long_us = US_PER_HOUR * pl.when("fast").then(config.fast.unconfirmed_hours).otherwise(
-            config.track.release_hours
-        )
-        lately = (evaluation.now_us - pl.col("missed_since_us") < long_us).fill_null(value=True) & ~discredited
-        stays = ~pl.col("disputed").fill_null(value=False) & ((pl.col("misses") < often) | lately) & pl.col("flagged")
-        gone = left.filter(~stays & pl.col("flagged"))["account"]
-        self._rejected = pl.concat([self._rejected, gone]).unique().sort()
-        return left.filter(stays).select(MEMBERS.names())
+        hours = pl.when("fast").then(config.fast.unconfirmed_hours).otherwise(config.track.release_hours)
+        long = (now_us - pl.col("missed_since_us") >= US_PER_HOUR * hours).fill_null(value=False)
+        goes = pl.col("disputed") | discredited | long
+        because = former.reason(disputed=pl.col("disputed"), discredited=discredited, fast=pl.col("fast"))
+        leaving = left.filter(goes).with_columns(because.alias("reason"))
+        self.former = former.leave(self.former, leaving, now_us, config.track)
+        return left.filter(~goes).select(MEMBERS.names())
 
     def _discredited(self, now: pl.DataFrame, found: pl.DataFrame) -> list[str]:
         """Campaigns too many of whose members their own parties have disputed, and that no evaluation has confirmed since."""
         disputed = self.members.join(now.filter("disputed"), on="account", how="semi")
         for campaign_id, many in disputed.group_by("campaign_id").len().iter_rows():
-            self._disputed[campaign_id] = self._disputed.get(campaign_id, 0) + many
+            self.campaigns[campaign_id].disputed_accounts += many
         for campaign_id in found["campaign_id"].unique():
-            self._disputed.pop(campaign_id, None)
+            self.campaigns[campaign_id].disputed_accounts = 0
         sizes = dict(self.members.group_by("campaign_id").len().iter_rows())
         share = self._config.track.discredited_share
-        return [i for i, many in self._disputed.items() if many >= share * max(sizes.get(i, 0), many)]
+        return [
+            name
+            for name, campaign in self.campaigns.items()
+            if (many := campaign.disputed_accounts) and many >= share * max(sizes.get(name, 0), many)
+        ]
 
-    def _join_fast(self, evaluation: Evaluation) -> pl.DataFrame:
-        """Members, with newcomers on known infrastructure and the resellers by which campaigns come in."""
-        graph, accounts = evaluation.graph, evaluation.accounts
-        ids = sorted(self.members["campaign_id"].unique().to_list())
+    def _join_fast(self, evaluation: Evaluation, before: pl.DataFrame) -> pl.DataFrame:
+        """Members, with newcomers on known infrastructure and the resellers by which campaigns come in.
+
+        Known is what members hold, and what the tombstones of former ones held: their evidence is inherited.
+        """
+        graph, accounts, config = evaluation.graph, evaluation.accounts, self._config.fast
+        rows, known = self.members.filter("flagged"), self._known()
+        ids = known["campaign_id"].unique().sort().to_list()
+        at = np.searchsorted(graph.accounts, known["account"].to_numpy())
+        there = np.flatnonzero(at < graph.n_accounts)
+        there = there[graph.accounts[at[there]] == known["account"].to_numpy()[there]]
+        if not len(there):
+            return rows
         labels = np.full(graph.n_accounts, NONE, np.int64)
-        rows = self.members.filter("flagged")
-        at = np.searchsorted(graph.accounts, rows["account"].to_numpy())
-        known = at < graph.n_accounts
-        if not ids:
-            return self.members
-        number = rows["campaign_id"].replace_strict(ids, range(len(ids)), return_dtype=pl.Int64).to_numpy()
-        labels[at[known]] = number[known]
-        young_us = int(self._config.fast.new_account_days * US_PER_DAY)
+        number = known["campaign_id"].replace_strict(ids, range(len(ids)), return_dtype=pl.Int64).to_numpy()
+        labels[at[there]] = number[there]
+        evidenced = evaluation.evidenced.copy()
+        evidenced[at[there[known["tombstone"].to_numpy()[there]]]] = True
+        young_us = int(config.new_account_days * US_PER_DAY)
         young: Bools = (accounts["first_seen_us"] >= evaluation.now_us - young_us).to_numpy()
-        rejected: Bools = accounts["account"].is_in(self._rejected.implode()).to_numpy()
+        released: Bools = accounts["account"].is_in(self.former["account"].implode()).to_numpy()
         disputed, reseller = accounts["disputed"].to_numpy(), accounts["reseller"].to_numpy()
-        candidates = young & ~rejected & ~disputed & ~reseller
-        who, joins = fast.newcomers(graph, labels, candidates, evaluation.evidenced, self._config.fast)
-        through, serves = fast.resellers(graph, labels, reseller & ~disputed, evaluation.evidenced, self._config.fast)
-        return pl.concat(
-            [
-                rows,
-                self._new_rows(evaluation, who, joins, ids, flagged=True),
-                self._new_rows(evaluation, through, serves, ids, flagged=False),
-            ]
-        ).sort("account")
+        candidates = young & ~released & ~disputed & ~reseller
+        who, joins = fast.newcomers(graph, labels, candidates, evidenced, config)
+        through, serves = fast.resellers(graph, labels, reseller & ~disputed, evidenced, config)
+        new = self._new_rows(evaluation, who, [ids[i] for i in joins.tolist()], before, flagged=True)
+        serving = self._new_rows(evaluation, through, [ids[i] for i in serves.tolist()], before, flagged=False)
+        living = pl.concat([rows["campaign_id"], new["campaign_id"]]).unique()
+        serving = serving.filter(pl.col("campaign_id").is_in(living.implode()))
+        return pl.concat([rows, new, serving]).unique("account", keep="first", maintain_order=True).sort("account")
 
     def _new_rows(
-        self, evaluation: Evaluation, at: Ints, label: Ints, ids: list[str], *, flagged: bool
+        self, evaluation: Evaluation, at: Ints, campaign_ids: list[str], before: pl.DataFrame, *, flagged: bool
     ) -> pl.DataFrame:
-        earlier = self.members.select("account", pl.col("since_us").alias("earlier_us"))
+        earlier = before.select(
+            "account", pl.col("since_us").alias("earlier_us"), pl.col("score").alias("earlier_score")
+        )
         rows: pl.DataFrame = (
             evaluation.accounts.select("account", "party", "account_name", "score")[at.tolist()]
-            .with_columns(pl.Series("campaign_id", [ids[i] for i in label.tolist()], pl.String))
+            .with_columns(pl.Series("campaign_id", campaign_ids, pl.String))
             .join(earlier, on="account", how="left", maintain_order="left")
             .with_columns(
                 pl.coalesce("earlier_us", pl.lit(evaluation.now_us)).alias("since_us"),
-                pl.lit(0, pl.Int32).alias("misses"),
                 pl.lit(None, pl.Int64).alias("missed_since_us"),
                 pl.lit(flagged).alias("fast"),
                 pl.lit(flagged).alias("flagged"),
+                pl.lit(None, pl.UInt8).alias("grounds"),
+                self._steady(pl.col("score"), pl.col("earlier_score")),
             )
             .select(MEMBERS.names())
         )
         return rows
 
     def _settle(self, evaluation: Evaluation) -> set[str]:
-        """States by what is left of each campaign: no flagged member, dissolved; nothing seen for long, dormant."""
-        last = dict(
-            self.members.filter("flagged")
-            .join(evaluation.accounts.select("account", "last_seen_us"), on="account", how="left")
-            .group_by("campaign_id")
-            .agg(pl.col("last_seen_us").max())
-            .iter_rows()
+        """States by what is left of each campaign: no flagged member, dissolved; nothing seen for long, dormant; then at an end."""
+        now_us, track = evaluation.now_us, self._config.track
+        flagged = self.members.filter("flagged").join(
+            evaluation.accounts.select("account", "last_seen_us"), on="account", how="left"
         )
-        idle_us = evaluation.now_us - int(self._config.track.dormant_days * US_PER_DAY)
+        last = dict(flagged.group_by("campaign_id").agg(pl.col("last_seen_us").max()).iter_rows())
+        idle_us, oldest_us = (
+            now_us - int(track.dormant_days * US_PER_DAY),
+            now_us - int(track.tombstone_days * US_PER_DAY),
+        )
+        ended = [name for name, seen_us in last.items() if seen_us is not None and seen_us < oldest_us]
+        leaving = flagged.filter(pl.col("campaign_id").is_in(ended)).with_columns(pl.lit(ENDED).alias("reason"))
+        self.former = former.expire(former.leave(self.former, leaving, now_us, track), now_us, track)
+        self.members = self.members.filter(~pl.col("campaign_id").is_in(ended))
         changed = set()
-        for campaign in self.campaigns.values():
-            if campaign.state not in LIVE:
+        for name, campaign in self.campaigns.items():
+            if campaign.state == MERGED:
                 continue
-            state = DISSOLVED if campaign.campaign_id not in last else OPEN
-            if state == OPEN and (last[campaign.campaign_id] or 0) < idle_us:
+            state = OPEN if name in last and name not in ended else DISSOLVED
+            seen_us = last.get(name)
+            if state == OPEN and (seen_us < idle_us if seen_us is not None else campaign.state == DORMANT):
                 state = DORMANT
             if state != campaign.state:
-                campaign.state, campaign.updated_at_us = state, evaluation.now_us
-                changed.add(campaign.campaign_id)
-        oldest_us = evaluation.now_us - int(self._config.track.tombstone_days * US_PER_DAY)
-        for campaign in list(self.campaigns.values()):
-            if campaign.state not in LIVE and campaign.updated_at_us < oldest_us:
-                del self.campaigns[campaign.campaign_id]
+                campaign.state, campaign.updated_at_us = state, now_us
+                changed.add(name)
+        stones = set(self.former["campaign_id"].unique().to_list())
+        for name, campaign in list(self.campaigns.items()):
+            if campaign.state not in LIVE and campaign.updated_at_us < oldest_us and name not in stones:
+                del self.campaigns[name]
         return changed
 
 

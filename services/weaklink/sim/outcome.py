@@ -50,7 +50,7 @@ def read_outcome(kafka: KafkaConfig, parties: Sequence[Party]) -> Outcome:
     outcome.receipts = sum(1 for _ in _records(kafka, [topology.RECEIPTS], values=False))
     for record in _records(kafka, [topology.CAMPAIGNS]):
         if record.value is not None:
-            _add_campaign(outcome, decode(record.value)[1])
+            _add_campaign(outcome, *decode(record.value))
     for record in _records(kafka, [party.actions_topic for party in parties]):
         action = decode(record.value)[1]
         action["latency_seconds"] = record.timestamp / 1000 - action["evidence_at"].timestamp()
@@ -65,14 +65,14 @@ def _add_audit(outcome: Outcome, header: bytes | None) -> None:
         outcome.duplicates += row["duplicates"]
 
 
-def _add_campaign(outcome: Outcome, campaign: dict[str, Any]) -> None:
-    name = campaign["campaign_id"]
-    outcome.campaigns[name] = campaign
-    outcome.detected_us.setdefault(name, int(campaign["detected_at"].timestamp() * 1e6))
-    for member in campaign["members"]:
-        if member["flagged"]:
-            key = (member["party"], member["account"])
-            outcome.flagged.setdefault(key, Flagged(name, int(member["since"].timestamp() * 1e6)))
+def _add_campaign(outcome: Outcome, record: str, values: dict[str, Any]) -> None:
+    name = values.get("campaign_id", "")
+    if record == "Campaign":
+        outcome.campaigns[name] = values
+        outcome.detected_us.setdefault(name, int(values["detected_at"].timestamp() * 1e6))
+    elif record == "CampaignMember" and values["flagged"]:
+        key = (values["party"], values["account"])
+        outcome.flagged.setdefault(key, Flagged(name, int(values["since"].timestamp() * 1e6)))
 
 
 def _records(kafka: KafkaConfig, topics: Sequence[str], *, values: bool = True) -> Iterator[Any]:

@@ -40,12 +40,13 @@ class CampaignWatch:
         """(campaigns that run, confirmed accounts in them) as of now."""
         for records in self._consumer.poll(timeout_ms=0).values():
             for record in records:
-                key = record.key.decode()
-                campaign = decode(record.value)[1] if record.value else None
-                if campaign is None or campaign["state"] in ("MERGED", "DISSOLVED"):
-                    self._confirmed.pop(key, None)
-                else:
-                    self._confirmed[key] = sum(member["flagged"] for member in campaign["members"])
+                if not record.value:
+                    self._confirmed.pop(record.key.decode(), None)
+                    continue
+                kind, campaign = decode(record.value)
+                if kind == "Campaign":
+                    ended = campaign["state"] in ("MERGED", "DISSOLVED")
+                    self._confirmed[campaign["campaign_id"]] = 0 if ended else campaign["accounts"]
         running = [count for count in self._confirmed.values() if count]
         return len(running), sum(running)
 

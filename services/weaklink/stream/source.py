@@ -160,7 +160,11 @@ def as_chunk(record: Any) -> Chunk:
 
 
 def read_compacted(topics: Iterable[str], settings: Settings) -> list[Message]:
-    """The newest committed message of every key of these compacted topics; deleted keys are left out."""
+    """The newest committed message of every key of these compacted topics; deleted keys are left out.
+
+    Reads to the high watermark, not to the last stable offset: an owner that was killed, or went on with another transactional id, may
+    have left a transaction open, behind which committed messages lie. Waits until it is ended (`kafka.transaction_timeout_ms` at most).
+    """
     consumer = KafkaConsumer(
         **settings.kafka.client_options(), group_id=None, isolation_level="read_committed", enable_auto_commit=False
     )
@@ -173,7 +177,7 @@ def read_compacted(topics: Iterable[str], settings: Settings) -> list[Message]:
             return []
         consumer.assign(partitions)
         consumer.seek_to_beginning(*partitions)
-        ends = consumer.end_offsets(partitions)
+        ends = _high_watermarks(partitions, settings)
         while any(consumer.position(tp) < ends[tp] for tp in partitions):
             for records in consumer.poll(timeout_ms=200).values():
                 for record in records:
@@ -186,3 +190,12 @@ def read_compacted(topics: Iterable[str], settings: Settings) -> list[Message]:
     finally:
         consumer.close(autocommit=False)
     return list(newest.values())
+
+
+def _high_watermarks(partitions: list[TopicPartition], settings: Settings) -> dict[TopicPartition, int]:
+    consumer = KafkaConsumer(**settings.kafka.client_options(), group_id=None, isolation_level="read_uncommitted")
+    try:
+        found: dict[TopicPartition, int] = consumer.end_offsets(partitions)
+    finally:
+        consumer.close(autocommit=False)
+    return found

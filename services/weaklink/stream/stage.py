@@ -20,10 +20,10 @@ from kafka import TopicPartition
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message to send, or one that was read back. `partition` None: chosen by the key."""
+    """A message to send, or one that was read back. `partition` None: chosen by the key. `value` None: the key's last message counts no more."""
 
     topic: str
-    value: bytes
+    value: bytes | None
     key: bytes | None = None
     partition: int | None = None
     headers: tuple[tuple[str, bytes], ...] = ()

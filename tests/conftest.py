@@ -27,6 +27,9 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("weaklink")
 
+# The broker of the tests runs: that a busy machine lets it answer late is no reason to say that there is none.
+os.environ.setdefault("WEAKLINK_KAFKA__BOOTSTRAP_TIMEOUT_MS", "60000")
+
 _KAFKA_IMAGE = "confluentinc/cp-kafka:7.9.0"
 
 
@@ -50,7 +53,7 @@ def kafka_container() -> Iterator[KafkaConfig]:
         "KAFKA_MESSAGE_MAX_BYTES", "16777216"
     )
     with container as running:
-        yield KafkaConfig(bootstrap_servers=running.get_bootstrap_server())
+        yield KafkaConfig(bootstrap_servers=running.get_bootstrap_server(), bootstrap_timeout_ms=60_000)
 
 
 @pytest.fixture(scope="session")

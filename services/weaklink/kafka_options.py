@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 
 class KafkaConfig(BaseModel):
@@ -18,6 +18,8 @@ class KafkaConfig(BaseModel):
     ssl_cafile: str | None = None
     ssl_certfile: str | None = None
     ssl_keyfile: str | None = None
+    bootstrap_timeout_ms: int = Field(default=5_000, ge=100)
+    """How long a client looks for a broker that answers and lets it in, before it says that there is none."""
     session_timeout_ms: int = 10_000
     transaction_timeout_ms: int = 10_000
     replication_factor: int = 1
@@ -27,6 +29,7 @@ class KafkaConfig(BaseModel):
         options: dict[str, Any] = {
             "bootstrap_servers": self.bootstrap_servers.split(","),
             "security_protocol": self.security_protocol,
+            "bootstrap_timeout_ms": self.bootstrap_timeout_ms,
         }
         if self.security_protocol.startswith("SASL"):
             options |= {

@@ -15,7 +15,7 @@ from weaklink.topology import StageSpec
 def main(bootstrap: str, links: str, shared: str, slot: str, folder: str) -> None:
     """Run until SIGTERM, with snapshots twice a second and one chunk a transaction, so that a kill finds something half done."""
     configuration = Settings(
-        kafka=KafkaConfig(bootstrap_servers=bootstrap, session_timeout_ms=6000),
+        kafka=KafkaConfig(bootstrap_servers=bootstrap, bootstrap_timeout_ms=60_000, session_timeout_ms=6000),
         stream=StreamConfig(snapshot_seconds=0.5, chunks_max=1, linger_ms=0, tick_seconds=0.1),
         data_folder=Path(folder),
     )

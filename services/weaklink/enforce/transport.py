@@ -78,7 +78,7 @@ def faust_credentials(kafka: KafkaConfig) -> Any:
 def aiokafka_options(kafka: KafkaConfig) -> dict[str, Any]:
     """Connection options of an aiokafka client."""
     options = kafka.client_options()
-    for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile"):
+    for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "bootstrap_timeout_ms"):
         options.pop(name, None)
     context = ssl_context(kafka)
     return options | ({"ssl_context": context} if context else {})

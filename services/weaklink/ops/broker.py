@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from weaklink.errors import BrokerError
 from weaklink.kafka_options import KafkaConfig
@@ -26,6 +26,7 @@ from weaklink.ops.kafka_jars import ensure_jars
 
 ADMIN: Final = "admin"
 _START_TIMEOUT_SECONDS: Final = 120
+_BOOTSTRAP_TIMEOUT_MS: Final = 30_000  # it is known to run: what it may lack is processor time
 _START_ATTEMPTS: Final = 3  # with other ports, should somebody bind one of ours between choice and start
 _PORT_MIN: Final = 10_000
 _PORT_ATTEMPTS: Final = 1_000
@@ -100,14 +101,16 @@ class LocalCluster:
     def kafka(self) -> KafkaConfig:
         """How an administrator connects."""
         replication = min(self.nodes, 3)
-        if not self.scram:
-            return KafkaConfig(bootstrap_servers=self.bootstrap_servers, replication_factor=replication)
+        login: dict[str, Any] = (
+            {"security_protocol": "SASL_PLAINTEXT", "username": ADMIN, "password": self.admin_password}
+            if self.scram
+            else {}
+        )
         return KafkaConfig(
             bootstrap_servers=self.bootstrap_servers,
+            bootstrap_timeout_ms=_BOOTSTRAP_TIMEOUT_MS,
             replication_factor=replication,
-            security_protocol="SASL_PLAINTEXT",
-            username=ADMIN,
-            password=self.admin_password,  # type: ignore[arg-type]  # pydantic makes it a SecretStr
+            **login,
         )
 
     def pid(self, node: int) -> int:

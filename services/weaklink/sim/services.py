@@ -183,6 +183,7 @@ def service_environment(kafka: KafkaConfig, data_folder: Path) -> dict[str, str]
         "WEAKLINK_DATA_FOLDER": str(data_folder.resolve()),
         "WEAKLINK_LOG_JSON": "true",
         "WEAKLINK_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "WEAKLINK_KAFKA__BOOTSTRAP_TIMEOUT_MS": str(kafka.bootstrap_timeout_ms),
         "WEAKLINK_KAFKA__REPLICATION_FACTOR": str(kafka.replication_factor),
         "WEAKLINK_PARTNER__STATE_FOLDER": str((data_folder / "partner").resolve()),
         # One core each at most: there are five processes and often only two cores.

@@ -15,6 +15,7 @@ import faust
 import structlog
 
 from weaklink import topology
+from weaklink.enforce.batching import batches
 from weaklink.enforce.clock import Clock
 from weaklink.enforce.consume import Decoded, Handling, Incoming
 from weaklink.enforce.database import Database, ledger_url, migrate_ledger
@@ -137,15 +138,10 @@ def _agent(app: Any, topic: str, handling: Handling, *, at_once_max: int) -> Non
     async def consume(stream: Any) -> None:  # faust.Stream
         # Acknowledged by hand, after the effect. What already waits is taken together, so that an idle worker adds no delay.
         unacked = stream.noack()
-        taken: list[Any] = []
-        async for event in unacked.events():
-            taken.append(event)
-            if len(taken) < at_once_max and not unacked.channel.queue.empty():
-                continue
+        async for taken in batches(unacked.events(), at_once_max):
             await handling.handle_all([_incoming(topic, one.message) for one in taken])
             for one in taken:
                 await unacked.ack(one)
-            taken.clear()
 
     # One at a time: with more, Faust commits past messages that are still being handled.
     app.agent(raw, concurrency=1, name=f"weaklink.enforce.{topic}")(consume)

@@ -60,6 +60,7 @@ def receipt(action_id: str, status: str, **fields: Any) -> bytes:
         "status": status,
         "reason": None,
         "note": None,
+        "original": None,
     }
     return encode("Receipt", values | fields)
 

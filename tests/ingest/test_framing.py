@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from tests.ingest.batches import Record, batch_of, gather, ingest, new_stage
 from tests.ingest.registry import FakeRegistry, confluent, schema_registry, text_of
-from tests.ingest.test_rejects import USAGE, opened, usage
+from tests.ingest.test_rejects import USAGE, opened, receipt, usage
 from tests.waiting import wait_until
 from weaklink.errors import SchemaError
 from weaklink.ingest.config import IngestConfig, SchemaRegistryConfig
@@ -18,7 +18,7 @@ from weaklink.ingest.framing import Frames
 from weaklink.ingest.layout import compile_layout
 from weaklink.ingest.schema_registry import RegistryUnavailable, SchemaRegistry
 from weaklink.records import reasons
-from weaklink.records.codec import encode
+from weaklink.records.codec import decode, encode
 from weaklink.records.schemas import EVENT_RECORDS, Schema, all_schemas, latest
 from weaklink.settings import Settings
 
@@ -51,6 +51,19 @@ def test_both_framings_in_one_batch(registry: FakeRegistry, tmp_path: Path) -> N
     ]  # fmt: skip
     assert sorted(result.activity["record"]) == ["AccountOpened", "ApiUsage"]
     assert result.activity["events"].sum() == 3
+
+
+def test_a_receipt_keeps_the_bytes_that_its_party_sent(registry: FakeRegistry, tmp_path: Path) -> None:
+    """Whatever their framing: should it answer nothing of the party's, they go back as they came."""
+    registry.subjects["usage"] = [(7, text_of("ActionReceipt"))]
+    plain = encode("ActionReceipt", receipt(1))
+    values = [plain, confluent(7, encode("ActionReceipt", receipt(2))), b"bad", encode("ActionReceipt", receipt(3))]
+    settings = Settings(data_folder=tmp_path, ingest=IngestConfig(schema_registry=registry.config))
+    result = ingest([[batch_of([Record(value) for value in values])]], stage=new_stage(settings))
+    kept = {
+        found["source_offset"]: found["original"] for _, found in map(decode, (one.value for one in result.receipts))
+    }
+    assert kept == {0: values[0], 1: values[1], 3: values[3]}
 
 
 def test_unknown_ids_do_not_make_it_ask_again(registry: FakeRegistry) -> None:

@@ -72,15 +72,12 @@ def change_messages(change: Change, tlp: str) -> list[Outgoing]:
 
 
 def reject_message(receipt: Mapping[str, Any], answered: Answered) -> Outgoing:
-    """The sender's ActionReceipt as it published it (single-object encoding), with headers that say why it counts for nothing.
+    """The sender's ActionReceipt, byte for byte as it published it, with headers that say why it counts for nothing.
 
     Whether the id that it named belongs to another party's action or to none is not told: ids can be computed by whoever knows a
     campaign and a token, and the answer would say what another party was asked to do. The ledger keeps the difference.
     """
     told = reasons.UNKNOWN_ACTION if answered.outcome == reasons.NOT_YOUR_ACTION else answered.outcome
-    original = {
-        name: receipt[name] for name in ("event_id", "occurred_at", "action_id", "revision", "status", "reason", "note")
-    }
     party, partition, offset = receipt["party"], receipt["source_partition"], receipt["source_offset"]
     headers = {
         "weaklink-reason": told,
@@ -94,9 +91,15 @@ def reject_message(receipt: Mapping[str, Any], answered: Answered) -> Outgoing:
         f"reject/{party}/{receipt['event_id'].hex()}",
         f"party.{party}.rejects",
         f"{partition}:{offset}".encode(),
-        encode("ActionReceipt", original),
+        receipt.get("original") or _written_again(receipt),
         headers,
     )
+
+
+def _written_again(receipt: Mapping[str, Any]) -> bytes:
+    """The ActionReceipt of a Receipt v1, which did not keep its bytes."""
+    names = ("event_id", "occurred_at", "action_id", "revision", "status", "reason", "note")
+    return encode("ActionReceipt", {name: receipt[name] for name in names})
 
 
 def _target_fields(action: Action) -> dict[str, Any]:

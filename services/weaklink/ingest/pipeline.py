@@ -41,7 +41,8 @@ class Tally:
 
 @dataclass(slots=True)
 class Outcome:
-    """Of one party's batches. `accepted`: record name -> events, with `partition` Int32, `offset` and `appended_at_us` Int64."""
+    """Of one party's batches. `accepted`: record name -> events, with `partition` Int32, `offset` and `appended_at_us` Int64;
+    receipts with `original` Binary, the value as it came."""
 
     accepted: dict[str, pl.DataFrame] = field(default_factory=dict)
     rejects: list[Reject] = field(default_factory=list)
@@ -202,6 +203,8 @@ class Pipeline:
             return None
         row = decoded.events["row"].to_numpy()
         events = decoded.events.with_columns(pl.Series(name, column) for name, column in records.columns(row).items())
+        if layout.record == "ActionReceipt":  # enforce may have to send it back as it came
+            events = events.with_columns(original=records.values.gather(pl.Series(row)))
         violations = validate(events, layout.record, self._config, age_limits=self._age_limits)
         if not violations:
             return events

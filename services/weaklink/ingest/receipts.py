@@ -8,7 +8,7 @@ from weaklink.stream.stage import Message
 
 
 def to_messages(events: pl.DataFrame, party: str) -> list[Message]:
-    """Accepted ActionReceipt events (with `partition`, `offset`, `appended_at_us`) -> one Receipt each, keyed by action id."""
+    """Accepted ActionReceipt events (with `partition`, `offset`, `appended_at_us`, `original`) -> one Receipt each, keyed by action id."""
     messages: list[Message] = []
     for row in events.with_columns(pl.col("occurred_at").cast(pl.Int64)).iter_rows(named=True):
         receipt = {
@@ -18,7 +18,7 @@ def to_messages(events: pl.DataFrame, party: str) -> list[Message]:
             "source_offset": row["offset"],
             **{
                 name: row[name]
-                for name in ("event_id", "occurred_at", "action_id", "revision", "status", "reason", "note")
+                for name in ("event_id", "occurred_at", "action_id", "revision", "status", "reason", "note", "original")
             },
         }
         messages.append(Message(topology.RECEIPTS, encode("Receipt", receipt), row["action_id"].encode()))

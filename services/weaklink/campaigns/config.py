@@ -167,16 +167,27 @@ class RingsConfig(_Section):
 
     connected_share_max: float = 0.01
     party_accounts_min: int = 1000
-    two_degree_max: int = 30
-    one_degree_max: int = 20
-    one_days_max: float = 7.0
-    apart_floor: float = 0.2
-    apart_days: float = 60.0
-    resolution: float = 4.0
-    resolution_accounts: int = 5000
-    """Accounts in tied pairs from which `resolution` holds; in proportion below (see `ClusterConfig.resolution_accounts`)."""
+    window_days: float = 90.0
+    """Only links used within these days tie accounts: `link_days_default`, for members too."""
+    degree_max: int = 100
+    """Identifiers with more holders tie nobody."""
+    tie_min: float = 0.7
+    """Probability from which two accounts are tied."""
+    trust_rounds: int = 2
+    trust_prior_pairs: float = 10.0
+    """Pairs by which an identifier's trust is shrunk to what is usual among identifiers of its degree."""
+    null_margin: float = 1.0
+    """Standard errors by which the share of pairs that chance explains is taken higher than it was measured."""
+    coherent_degree_max: int = 30
+    coherent_min: float = 0.8
+    """Two common identifiers tie two accounts when this share of the other pairs of holders of each has a second one in common too."""
     accounts_min: int = 8
-    score: float = 0.75
+    accounts_max: int = 150
+    """Larger rings are cut where they hang together least."""
+    resolution_max: float = 8.0
+    """A ring that Leiden leaves whole at this resolution stays whole."""
+    sharing_bits_min: float = 1.0
+    """log2 of the effective number of identifiers that must hold a ring together: one card that all share is an organisation's."""
     pairs_max: int = 4_000_000
     """A guard on memory: identifiers of the highest degree are left out until their pairs fit."""
 

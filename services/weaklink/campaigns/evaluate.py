@@ -101,18 +101,21 @@ def evaluate(
     END_USER tokens) and `requests_per_day`. `links`: SHARED columns, sorted by (identifier, slot, account).
     """
     graph = build_graph(accounts, links, config.structure.person_accounts_max)
-    belief, population = _believe(graph, accounts, config, population)
     used = (accounts["windows"] > 0).to_numpy()
+    # Where no account has conduct, structure alone would pass for it: such parties are judged by the rings of their accounts only.
+    known = population.rings if population else None
+    ring = rings.rings(graph, used, now_us, cluster=config.cluster, config=config.rings, known=known)
+    belief, population = _believe(graph, accounts, config, population, ring)
     disputed = accounts["disputed"].to_numpy()
     organisation = (accounts["verified"] == "ORGANISATION").fill_null(value=False).to_numpy()
-    reseller = _resellers(graph, accounts, belief.p, config)
+    reseller = _resellers(graph, accounts, belief.p, config) & ~ring.judged
     standing = verdict.Standing(belief.b, used, organisation, belief.evidenced)
-    hot = (belief.p > config.cluster.hot) & ~disputed & ~reseller
+    hot = (belief.p > config.cluster.hot) & ~disputed & ~reseller & ~ring.judged
     found = cluster.communities(graph, cluster.hot_links(graph, belief.p, hot), config.cluster)
     labels, scores = verdict.confirmed(graph, found, standing, config.cluster)
-    candidates = ~disputed & ~reseller
+    candidates = ~disputed & ~reseller & ~ring.judged
     labels = fast.adherents(graph, labels, candidates, evidenced=belief.evidenced, b=belief.b, config=config.fast)
-    labels, score, ring_of = _with_rings(graph, labels, belief.p, used=used, disputed=disputed, config=config)
+    labels, score, ring_of = _with_rings(labels, belief.p, np.where(disputed, NONE, ring.labels), ring.score)
     tie = verdict.support(graph, labels, belief.evidenced)
     own_finding = _own_findings(graph, labels, (accounts["closed_distillation"] == 1).to_numpy())
     frame = accounts.select(
@@ -143,7 +146,7 @@ def evaluate(
 
 
 def _believe(
-    graph: Graph, accounts: pl.DataFrame, config: CampaignsConfig, population: Population | None
+    graph: Graph, accounts: pl.DataFrame, config: CampaignsConfig, population: Population | None, ring: rings.Rings
 ) -> tuple[_Belief, Population]:
     typical = population.conduct if population else evidence.typical_conduct(accounts, config.conduct)
     parts = evidence.conduct(accounts, typical, config.conduct)
@@ -158,8 +161,8 @@ def _believe(
     logit_q, pi = propagate.first_hand(graph, prior, disputed, config.belief, known)
     logit_p = np.where(disputed, logit_q, propagate.across_parties(graph, foreign, logit_q, pi, config.belief))
     p: Floats = expit(logit_p)
-    evidenced = (b + structure >= config.cluster.evidenced) & ~disputed
-    return _Belief(parts, b, structure, p, evidenced), Population(typical, sharing, pi)
+    evidenced = (b + structure >= config.cluster.evidenced) & ~disputed & ~ring.judged
+    return _Belief(parts, b, structure, p, evidenced), Population(typical, sharing, pi, ring.population)
 
 
 def _resellers(graph: Graph, accounts: pl.DataFrame, p: Floats, config: CampaignsConfig) -> Bools:
@@ -177,17 +180,11 @@ def _resellers(graph: Graph, accounts: pl.DataFrame, p: Floats, config: Campaign
     return named.to_numpy() | (most >= config.reseller_benign_holders_min)
 
 
-def _with_rings(
-    graph: Graph, labels: Ints, p: Floats, *, used: Bools, disputed: Bools, config: CampaignsConfig
-) -> tuple[Ints, Floats, int]:
+def _with_rings(labels: Ints, p: Floats, found: Ints, sure: Floats) -> tuple[Ints, Floats, int]:
     """(labels with rings added, score, first label that is a ring)."""
     first = int(labels.max(initial=NONE)) + 1
-    parties = rings.parties_without_conduct(graph, used, config.rings)
-    found = rings.rings(graph, parties, config.cluster, config.rings)
-    found[disputed] = NONE
     added = (found != NONE) & (labels == NONE)
-    score = np.where(added, np.maximum(p, config.rings.score), p)
-    return np.where(added, found + first, labels), score, first
+    return np.where(added, found + first, labels), np.where(added, np.maximum(p, sure), p), first
 
 
 def _own_findings(graph: Graph, labels: Ints, closed: Bools) -> Bools:

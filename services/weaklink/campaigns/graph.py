@@ -35,6 +35,7 @@ class Graph:
     account: Ints  # of each link
     node: Ints  # of each link
     link_first_us: Ints
+    link_last_us: Ints
     kind: Ints  # of each node
     known: Ints  # of each node: holders in the graph
     unseen: Floats  # of each node: holders that are counted but not in the graph (hubs)
@@ -144,6 +145,7 @@ def build_graph(accounts: pl.DataFrame, links: pl.DataFrame, person_accounts_max
         account=account,
         node=node,
         link_first_us=links["first_seen_us"].to_numpy(),
+        link_last_us=links["last_seen_us"].to_numpy(),
         kind=kind,
         known=known,
         unseen=np.maximum(holders - known, 0).astype(np.float64),

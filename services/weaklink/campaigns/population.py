@@ -58,6 +58,23 @@ class Sharing:
 
 
 @dataclass(frozen=True, slots=True)
+class Mixture:
+    """Log odds that a pair of accounts is one operator's, by [class, closeness], and the share of such pairs in each class."""
+
+    log_odds: Floats
+    share: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class RingPopulation:
+    """What rings are held against: the parties without conduct, when their links began (ascending), the mixture of each pass."""
+
+    parties: frozenset[str]
+    times_us: Ints
+    mixtures: tuple[Mixture, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Population:
     """All such measures. A full evaluation makes a new one; evaluations of what changed since keep to it."""
 
@@ -65,3 +82,4 @@ class Population:
     sharing: Sharing
     pi: Floats
     """Mean belief of the holders of each kind."""
+    rings: RingPopulation

@@ -1,11 +1,27 @@
 """Streams without conduct: parties that report no usage, where all there is to go by is who shares what, and when."""
 
+from dataclasses import dataclass
+
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from weaklink.campaigns.cluster import NONE, leiden, relabel
 from weaklink.campaigns.config import ClusterConfig, RingsConfig
-from weaklink.campaigns.graph import IS_HARD, Bools, Graph, Ints, counts, distinct, ranges, sums
+from weaklink.campaigns.graph import IS_HARD, Bools, Floats, Graph, Ints, counts, distinct, sums
+from weaklink.campaigns.population import RingPopulation
 from weaklink.campaigns.profiles import US_PER_DAY
+from weaklink.campaigns.ring_ties import Pairs, coherent, pairs, posterior
+
+
+@dataclass(frozen=True, slots=True)
+class Rings:
+    """Per account: its ring (NONE: none), the surest tie that it has in it (0 outside), and whether it is judged by rings at all."""
+
+    labels: Ints
+    score: Floats
+    judged: Bools
+    population: RingPopulation
 
 
 def parties_without_conduct(graph: Graph, used: Bools, config: RingsConfig) -> Bools:
@@ -23,56 +39,120 @@ def parties_without_conduct(graph: Graph, used: Bools, config: RingsConfig) -> B
     return ~usage & isolated & (counts(graph.party, n) >= config.party_accounts_min)
 
 
-def rings(graph: Graph, parties: Bools, cluster: ClusterConfig, config: RingsConfig) -> Ints:
-    """Ring of each account (NONE: none): Leiden on pairs that share two rare identifiers, or one at about the same time.
+def rings(
+    graph: Graph,
+    used: Bools,
+    now_us: int,
+    *,
+    cluster: ClusterConfig,
+    config: RingsConfig,
+    known: RingPopulation | None = None,
+) -> Rings:
+    """Rings, held against the `known` population or one measured on these accounts. `used`: accounts with usage.
 
-    A pair weighs the sum over its common identifiers of log2(N / degree) x (.2 + exp(-days apart / 60)).
+    Accounts tied to each other directly or through others are one ring, if they are enough and more than one identifier holds
+    them together: one card that all share is an organisation's. Rings above `accounts_max` are cut where they hang together least.
+    Only links of the last `window_days` count: older ones are kept of campaigns' members alone, and would make every counter that
+    they ever used look like theirs.
     """
-    labels = np.full(graph.n_accounts, NONE, np.int64)
-    if not parties.any():
-        return labels
-    links = np.flatnonzero(parties[graph.party[graph.account]] & IS_HARD[graph.link_kind])
-    node = graph.node[links]
-    degree = counts(node, len(graph.kind)) + graph.unseen.astype(np.int64)
-    degree_max = _affordable(degree, config)
-    links = links[(degree[node] <= degree_max) & (degree[node] > 1)]
-    if len(links) == 0:
-        return labels
-    one, other = _pairs(graph.node[links])
-    account, first = graph.account[links], graph.link_first_us[links]
-    pair_degree = degree[graph.node[links[one]]]
-    days = np.abs(first[one] - first[other]) / US_PER_DAY
-    n = int(parties[graph.party].sum())
-    weight = np.log2(n / pair_degree) * (config.apart_floor + np.exp(-days / config.apart_days))
-    pair, low, high = distinct(np.minimum(account[one], account[other]), np.maximum(account[one], account[other]))
-    size = len(low)
-    close = (pair_degree <= config.one_degree_max) & (days <= config.one_days_max)
-    tied = (counts(pair, size) >= 2) | (counts(pair[close], size) >= 1)
-    total = sums(pair, weight, size)[tied]
-    if not tied.any():
-        return labels
-    vertices, index = np.unique(np.concatenate((low[tied], high[tied])), return_inverse=True)
-    index = index.reshape(-1)
-    resolution = config.resolution * min(1.0, len(vertices) / config.resolution_accounts)
-    found = leiden(
-        index[: len(total)], index[len(total) :], total, len(vertices), resolution=resolution, config=cluster
+    n = graph.n_accounts
+    names = known.parties if known else _names(graph, parties_without_conduct(graph, used, config))
+    judged = np.array([name in names for name in graph.parties], bool)[graph.party] if names else np.zeros(n, bool)
+    recent = graph.link_last_us >= now_us - int(config.window_days * US_PER_DAY)
+    links = np.flatnonzero(judged[graph.account] & IS_HARD[graph.link_kind] & recent)
+    degree = counts(graph.node[links], len(graph.kind)) + graph.unseen.astype(np.int64)
+    times = known.times_us if known else np.sort(graph.link_first_us[links])
+    links = links[degree[graph.node[links]] <= _affordable(degree, config)]
+    found = pairs(graph, links, degree, times)
+    p, mixtures = posterior(found, config, known.mixtures if known else None)
+    together = coherent(found, config)
+    sure = np.where(together >= config.coherent_min, np.maximum(p, together), p)
+    ties = (p >= config.tie_min) | (together >= config.coherent_min)
+    labels, score = _joined(found, ties, sure, n, cluster=cluster, config=config)
+    return Rings(labels, score, judged, RingPopulation(names, times, mixtures))
+
+
+def _names(graph: Graph, parties: Bools) -> frozenset[str]:
+    return frozenset(graph.parties[i] for i in np.flatnonzero(parties))
+
+
+def _joined(
+    found: Pairs, ties: Bools, sure: Floats, n: int, *, cluster: ClusterConfig, config: RingsConfig
+) -> tuple[Ints, Floats]:
+    """(ring of each of n accounts, score of each)."""
+    labels, score = np.full(n, NONE, np.int64), np.zeros(n)
+    if not ties.any():
+        return labels, score
+    low, high, weight = found.low[ties], found.high[ties], sure[ties]
+    component = connected_components(coo_matrix((weight, (low, high)), shape=(n, n)), directed=False)[1].astype(
+        np.int64
     )
-    large = counts(found, int(found.max()) + 1)[found] >= config.accounts_min
-    labels[vertices[large]] = found[large]
-    return relabel(labels)
+    large = counts(component, n)[component] >= config.accounts_min
+    several = _sharing_bits(found, ties, component) >= config.sharing_bits_min
+    labels = np.where(large & several[component], component, NONE)
+    np.maximum.at(score, low, weight)
+    np.maximum.at(score, high, weight)
+    labels = _cut(labels, low, high, weight, cluster=cluster, config=config)
+    return relabel(labels), np.where(labels != NONE, score, 0.0)
 
 
-def _pairs(node: Ints) -> tuple[Ints, Ints]:
-    """Every unordered pair of rows with the same (sorted) node."""
-    last = np.searchsorted(node, node, side="right")
-    one = np.arange(len(node), dtype=np.int64)
-    after = last - one - 1
-    return np.repeat(one, after), ranges(one + 1, after)
+def _sharing_bits(found: Pairs, ties: Bools, component: Ints) -> Floats:
+    """By component, log2 of the effective number of identifiers behind its ties, each weighed by the accounts that it ties."""
+    rows = np.flatnonzero(ties[found.row_pair])
+    pair = found.row_pair[rows]
+    node = np.concatenate((found.row_node[rows], found.row_node[rows]))
+    account = np.concatenate((found.low[pair], found.high[pair]))
+    _, held_node, held_account = distinct(node, account)
+    row, of, _ = distinct(component[held_account], held_node)
+    held = counts(row, len(of)).astype(np.float64)
+    n = int(component.max(initial=0)) + 1
+    share = held / sums(of, held, n)[of]
+    return np.round(sums(of, -share * np.log2(share), n), 9)
+
+
+def _cut(labels: Ints, low: Ints, high: Ints, weight: Floats, *, cluster: ClusterConfig, config: RingsConfig) -> Ints:
+    """Labels with every ring of more than `accounts_max` cut by Leiden, and its pieces again, until none is larger.
+
+    Each is cut by itself, so that what a ring becomes does not depend on the others; a piece that Leiden leaves whole is cut finer.
+    """
+    labels = labels.copy()
+    size = counts(labels[labels != NONE], int(labels.max(initial=NONE)) + 1)
+    waiting = [(int(label), 1.0) for label in np.flatnonzero(size > config.accounts_max)]
+    while waiting:
+        label, resolution = waiting.pop()
+        inside = (labels[low] == label) & (labels[high] == label)
+        vertices, index = np.unique(np.concatenate((low[inside], high[inside])), return_inverse=True)
+        one, other = np.split(index.reshape(-1).astype(np.int64), 2)
+        piece = leiden(one, other, weight[inside], len(vertices), resolution=resolution, config=cluster)
+        piece = distinct(_absorb(piece, one, other, weight[inside], config.accounts_min))[0]
+        if piece.max() == 0:
+            if resolution < config.resolution_max:
+                waiting.append((label, 2 * resolution))
+            continue
+        start = int(labels.max()) + 1
+        labels[vertices] = start + piece
+        size = counts(piece, int(piece.max()) + 1)
+        waiting += [(start + int(i), resolution) for i in np.flatnonzero(size > config.accounts_max)]
+    return labels
+
+
+def _absorb(piece: Ints, one: Ints, other: Ints, weight: Floats, accounts_min: int) -> Ints:
+    """Pieces with those of fewer than `accounts_min` accounts joined to the neighbour that they hang on most, the smallest first."""
+    a, b, w = np.concatenate((one, other)), np.concatenate((other, one)), np.concatenate((weight, weight))
+    while True:
+        size = counts(piece, int(piece.max()) + 1)
+        small = np.flatnonzero((size > 0) & (size < accounts_min))
+        if len(small) == 0 or (size > 0).sum() == 1:
+            return piece
+        least = small[np.argmin(size[small])]
+        out = (piece[a] == least) & (piece[b] != least)
+        hangs_on = np.round(np.bincount(piece[b[out]], weights=w[out], minlength=len(size)), 9)
+        piece = np.where(piece == least, int(np.argmax(hangs_on)), piece)
 
 
 def _affordable(degree: Ints, config: RingsConfig) -> int:
-    """The highest degree, up to `two_degree_max`, at which all pairs stay within `pairs_max`."""
-    held = np.bincount(degree[degree <= config.two_degree_max], minlength=config.two_degree_max + 1)
-    sizes = np.arange(config.two_degree_max + 1)
-    pairs = np.cumsum(held * sizes * (sizes - 1) // 2)
-    return int(sizes[pairs <= config.pairs_max].max(initial=1))
+    """The highest degree, up to `degree_max`, at which all pairs stay within `pairs_max`."""
+    held = np.bincount(degree[degree <= config.degree_max], minlength=config.degree_max + 1)
+    sizes = np.arange(config.degree_max + 1)
+    found = np.cumsum(held * sizes * (sizes - 1) // 2)
+    return int(sizes[found <= config.pairs_max].max(initial=1))

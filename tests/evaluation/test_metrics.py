@@ -12,7 +12,6 @@ from tests.evaluation.cases import action, actions, at, events, said, truth, usa
 from weaklink.evaluation.calibration import calibration, reliability
 from weaklink.evaluation.causality import agreement, cut_times
 from weaklink.evaluation.cutting import best_choice, cutting
-from weaklink.evaluation.daily import daily
 from weaklink.evaluation.detection import campaigns, detection, precision_recall
 from weaklink.evaluation.harm import harm
 from weaklink.evaluation.identity import identity, owners, stability
@@ -183,7 +182,18 @@ def test_measures_reach_accounts_while_they_stand_and_cards_reach_who_shows_them
     After the first measure 160 requests are made, of which bad-0's and bad-1's 80 are reached (bad-1 has none from 10 to 12);
     card-0 was shown by a customer too, whose six requests come after.
     """
-    found = cutting(verdicts(), cases.EVENTS)
+    curves = pl.DataFrame(
+        {
+            "campaign_id": ["c-1", "c-1", "c-2"],
+            "measures": [1, 2, 1],
+            "accounts": [20, 20, 60],
+            "cut_share": [0.5, 0.9, 0.7],
+            "accounts_only_cut_share": [0.1, 0.2, 0.3],
+        }
+    )
+    found = cutting(verdicts(), cases.EVENTS, curves)
+    assert found["plan_cut_small_budget"] == pytest.approx((20 * 0.5 + 60 * 0.7) / 80)
+    assert found["plan_accounts_only_small_budget"] == pytest.approx((20 * 0.1 + 60 * 0.3) / 80)
     assert found["cut_after_measure"] == 80 / 160
     assert found["collateral_volume"] == 6 / 26
     assert found["plan_cut"] == pytest.approx((0.8 * 3 + 0.4) / 4)
@@ -204,11 +214,6 @@ def test_the_best_choice_takes_what_adds_most_and_counts_no_request_twice() -> N
     assert best_choice(pairs, 1) == 10
     assert best_choice(pairs, 2) == 11
     assert best_choice(pairs, 9) == 11
-
-
-def test_requests_by_day_are_split_at_the_flag() -> None:
-    """Everything happens on one day: 200 requests, of which 100 came before their account was flagged."""
-    assert daily(verdicts()) == {"all": [200], "unflagged": [100]}
 
 
 def test_agreement_compares_what_both_runs_said_by_then() -> None:

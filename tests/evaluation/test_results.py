@@ -33,7 +33,7 @@ def run(world: str, seed: int, variant: str = "full", **figures: float | None) -
 def options(*worlds: str, **changes: Any) -> Options:
     fields: dict[str, Any] = {
         "seeds": (1, 2, 3), "size": 0.5, "family": "testing", "tick_seconds": 3600, "baselines": True,
-        "ablation_worlds": ("base",), "ablation_seeds": 1, "cuts": 2, "cut_seeds": 1,
+        "ablation_worlds": ("base",), "ablation_seeds": 1, "loop_worlds": ("base",), "loop_seeds": 1, "cuts": 2, "cut_seeds": 1,
     }  # fmt: skip
     return Options(worlds=worlds, **(fields | changes))
 

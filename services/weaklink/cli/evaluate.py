@@ -33,6 +33,8 @@ def evaluate(
     ablations: Annotated[bool, typer.Option(help="Also run the method without each of its parts (on `--ablation-seeds` seeds).")] = True,
     ablation_worlds: Annotated[str, typer.Option(help="Worlds for ablations, with commas between.")] = "base,benign_conduct,framing_two,card_flood,no_campaign",
     ablation_seeds: Annotated[int, typer.Option(min=1)] = 3,
+    loop_worlds: Annotated[str, typer.Option(help="Worlds that are also run in a closed loop with enforcement.")] = "base,churn,chain",
+    loop_seeds: Annotated[int, typer.Option(min=0, help="Seeds on which that is done.")] = 2,
     cuts: Annotated[int, typer.Option(min=0, help="Times at which the future is cut off, to check causality.")] = 2,
     cut_seeds: Annotated[int, typer.Option(min=0, help="Seeds on which that is done.")] = 2,
     data: Annotated[Path, typer.Option(help="Folder of real data; what is missing there is skipped by name.")] = Path("../shared/data"),
@@ -64,7 +66,7 @@ def evaluate(
         worlds=tuple(worlds.split(",")), seeds=tuple(range(first_seed, first_seed + seeds)), size=size,
         family=_family(family), tick_seconds=seconds(tick), baselines=baselines,
         ablation_worlds=tuple(ablation_worlds.split(",")) if ablations else (), ablation_seeds=ablation_seeds,
-        cuts=cuts, cut_seeds=cut_seeds,
+        loop_worlds=tuple(loop_worlds.split(",")), loop_seeds=loop_seeds, cuts=cuts, cut_seeds=cut_seeds,
     )  # fmt: skip
     files = DataFiles(data)
     specs, skipped = specs_of(options, files)

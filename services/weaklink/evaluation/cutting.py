@@ -11,6 +11,7 @@ import polars as pl
 
 from weaklink.evaluation.figures import Figures, mean, most, share, total, weighted
 from weaklink.evaluation.judged import ACCOUNT, Verdicts
+from weaklink.weaklinks.curve import at_measures_per_account
 
 _BLUNT: Final = ("SUSPEND", "CHALLENGE", "THROTTLE", "REVOKE_LEASE", "BLOCK_IDENTIFIER")
 """Measures that take volume away. OBSERVE takes none; REQUIRE_END_USER_IDS takes a reseller's hidden part, which accounts do not show."""
@@ -29,13 +30,14 @@ REACH: Final = pl.Schema(
 """Pairs of a measure and a usage event that happened while it stood and reached it."""
 
 
-def cutting(verdicts: Verdicts, events: pl.DataFrame) -> Figures:
+def cutting(verdicts: Verdicts, events: pl.DataFrame, curves: pl.DataFrame) -> Figures:
     """Volume that measures reach.
 
     cut_after_measure: of each campaign's requests after its first measure, the share that a measure reaches, averaged.
     collateral_volume: share of benign requests that a measure reaches. cut_at_small_budget: share of all campaign requests
     reached by the best choice (greedy) of one issued measure per 20 campaign accounts; suspend_at_small_budget: by suspensions alone.
-    plan_cut, plan_gap: what the plans say of themselves (mean weighted by accounts; worst).
+    plan_cut, plan_gap: what the plans say of themselves (mean weighted by accounts; worst). plan_cut_small_budget and
+    plan_accounts_only_small_budget: by the plans' own curves, with one measure per 20 accounts (mean weighted by accounts).
     """
     blunt = verdicts.actions.filter(pl.col("measure").cast(pl.String).is_in(_BLUNT)).with_row_index("measure_number")
     pairs = reach(blunt, verdicts, events)
@@ -47,7 +49,7 @@ def cutting(verdicts: Verdicts, events: pl.DataFrame) -> Figures:
     budget = members // _BUDGET_ACCOUNTS
     suspensions = blunt.filter(measure="SUSPEND").select("measure_number")
     plans = verdicts.campaigns
-    return {
+    figures: Figures = {
         "measures": blunt.height,
         "measures_per_account": share(blunt.height, members),
         "cut_after_measure": _after_first(guilty, blunt, verdicts),
@@ -58,6 +60,20 @@ def cutting(verdicts: Verdicts, events: pl.DataFrame) -> Figures:
         ),
         "plan_cut": weighted(plans["volume_cut_share"], plans["accounts"]),
         "plan_gap": most(plans["gap"]),
+    }
+    return figures | small_budget(curves)
+
+
+def small_budget(curves: pl.DataFrame) -> Figures:
+    """The plans' own curves at one measure per 20 accounts. curves: [campaign_id, measures, accounts, cut_share, accounts_only_cut_share]."""
+    found = [
+        (part["accounts"][0], *at_measures_per_account(part.sort("measures"), 1 / _BUDGET_ACCOUNTS))
+        for _, part in curves.group_by("campaign_id")
+    ]
+    table = pl.DataFrame(found, schema={"accounts": pl.Int64, "plan": pl.Float64, "alone": pl.Float64}, orient="row")
+    return {
+        "plan_cut_small_budget": weighted(table["plan"], table["accounts"]),
+        "plan_accounts_only_small_budget": weighted(table["alone"], table["accounts"]),
     }
 
 

@@ -125,7 +125,11 @@ BLOCKS: Final[dict[str, Callable[[dict[str, Any], Summary], str]]] = {
     "calibration": _worlds("brier", "calibration_error", "calibration_error_scored"),
     "cutting": _worlds(
         "measures_per_account", "cut_after_measure", "collateral_volume", "cut_at_small_budget", "suspend_at_small_budget",
-        "plan_cut", "plan_gap",
+        "plan_cut", "plan_gap", "plan_cut_small_budget",
+        "plan_accounts_only_small_budget",
+    ),
+    "loop": _worlds(
+        "loop_prevented", "loop_cut_after_measure", "loop_honest_lost", "loop_honest_suspended", "loop_measures_per_account",
     ),
     "cost": _worlds("accounts", "events", "ticks", "backtest_cpu_seconds", "run_cpu_seconds", "memory_mib"),
     "baselines": _variants("baseline:", "precision", "recall", "recall_worst", "flagged", "false_flags"),

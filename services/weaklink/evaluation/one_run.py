@@ -14,11 +14,11 @@ from weaklink.evaluation.ablations import ablated
 from weaklink.evaluation.calibration import calibration, reliability
 from weaklink.evaluation.causality import causal
 from weaklink.evaluation.cutting import cutting
-from weaklink.evaluation.daily import daily
 from weaklink.evaluation.detection import campaigns, detection, precision_recall
 from weaklink.evaluation.harm import harm
 from weaklink.evaluation.identity import identity
 from weaklink.evaluation.judged import Verdicts, judge
+from weaklink.evaluation.loop import looped
 from weaklink.evaluation.real import run_real
 from weaklink.evaluation.spec import REAL, DataFiles, RunSpec
 from weaklink.evaluation.timing import campaign_times, timing
@@ -50,10 +50,14 @@ def _run_world(spec: RunSpec, settings: Settings, folder: Path) -> dict[str, Any
     summary, said = backtested(path, folder / "out", spec.tick_seconds, settings)
     cost = cost_of(summary, time.process_time() - cpu)
     verdicts = judge(events, truth, said["accounts"], said["campaigns"], said["actions"])
-    figures = figures_of(verdicts, events)
+    figures = figures_of(verdicts, events, said["curves"])
     if spec.cuts:
         figures |= causal(path, said, spec, settings, folder)
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
+    curve: dict[str, list[float]] = {}
+    if spec.loop:
+        looped_figures, curve = looped(spec, verdicts.usage, settings)
+        figures |= looped_figures
     if spec.baselines:
         false_flags = int(figures["false_flags"] or 0)
         found = baselines.judged(events, truth, baselines.conduct_of(path, settings), false_flags)
@@ -66,13 +70,13 @@ def _run_world(spec: RunSpec, settings: Settings, folder: Path) -> dict[str, Any
         "curves": {
             "precision_recall": precision_recall(verdicts),
             "reliability": reliability(verdicts.accounts),
-            "daily": daily(verdicts),
+            "loop": curve,
         },
         "cost": cost,
     }
 
 
-def figures_of(verdicts: Verdicts, events: pl.DataFrame) -> dict[str, float | int | None]:
+def figures_of(verdicts: Verdicts, events: pl.DataFrame, curves: pl.DataFrame) -> dict[str, float | int | None]:
     """Every metric of a run by name."""
     return (
         detection(verdicts)
@@ -80,7 +84,7 @@ def figures_of(verdicts: Verdicts, events: pl.DataFrame) -> dict[str, float | in
         | timing(verdicts)
         | identity(verdicts.accounts)
         | calibration(verdicts.accounts)
-        | cutting(verdicts, events)
+        | cutting(verdicts, events, curves)
     )
 
 

@@ -97,20 +97,15 @@ def _calibration(axes: "Axes", runs: list[dict[str, Any]]) -> bool:
 
 
 def _exchanges(axes: "Axes", runs: list[dict[str, Any]]) -> bool:
-    """Campaign requests by day in the base world, and those made before their account was flagged: mean over seeds."""
-    of = [run["curves"]["daily"] for run in runs if run["spec"]["world"] == "base"]
+    """Campaign requests by day in the base world with and without enforcement, replacements included: mean over seeds."""
+    of = [run["curves"]["loop"] for run in runs if run["spec"]["world"] == "base" and run["curves"]["loop"]]
     if not of:
         return False
-    days = max(len(one["all"]) for one in of)
-    lines = {
-        name: [mean(one[name][day] if day < len(one[name]) else 0 for one in of) for day in range(days)]
-        for name in ("all", "unflagged")
-    }
-    first = next((day for day, value in enumerate(lines["all"]) if value), 0)
-    span = range(days - first)
-    axes.fill_between(span, lines["all"][first:], color=_INK["without"], label="without Weaklink")
-    axes.fill_between(span, lines["unflagged"][first:], color=_INK["with"], label="before the account was flagged")
-    axes.set(xlabel="day of the campaigns", ylabel="campaign requests a day", xlim=(0, None), ylim=(0, None))
+    days = max(len(line) for one in of for line in one.values())
+    for name, label in (("without", "without Weaklink"), ("with", "with Weaklink, replacements included")):
+        line = [mean(one[name][day] if day < len(one[name]) else 0 for one in of) for day in range(days)]
+        axes.fill_between(range(days), line, color=_INK[name], label=label)
+    axes.set(xlabel="day", ylabel="campaign requests a day", xlim=(0, None), ylim=(0, None))
     axes.legend(frameon=False, loc="upper right")
     return True
 

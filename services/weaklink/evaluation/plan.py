@@ -21,6 +21,8 @@ class Options:
     baselines: bool
     ablation_worlds: tuple[str, ...]
     ablation_seeds: int
+    loop_worlds: tuple[str, ...]
+    loop_seeds: int
     cuts: int
     cut_seeds: int
 
@@ -46,9 +48,9 @@ def specs_of(options: Options, data: DataFiles) -> tuple[list[RunSpec], list[dic
     for number, seed in enumerate(options.seeds):
         for name in simulated:
             one = RunSpec(name, seed, options.size, options.tick_seconds, options.family)
-            specs.append(
-                replace(one, baselines=options.baselines, cuts=options.cuts if number < options.cut_seeds else 0)
-            )
+            loop = name in options.loop_worlds and number < options.loop_seeds
+            cuts = options.cuts if number < options.cut_seeds else 0
+            specs.append(replace(one, baselines=options.baselines, loop=loop, cuts=cuts))
     for seed in options.seeds[: options.ablation_seeds]:
         specs += [
             RunSpec(name, seed, options.size, options.tick_seconds, options.family, variant)

@@ -49,10 +49,16 @@ def run_real(spec: RunSpec, data: DataFiles, settings: Settings, folder: Path) -
 
 def without(events: pl.DataFrame, identifiers: pl.Series) -> pl.DataFrame:
     """The events without identifiers of these values."""
-    kept = pl.col("identifiers").list.eval(
-        pl.element().filter(~pl.element().struct.field("value").is_in(identifiers.implode()))
+    numbered = events.with_row_index("row")
+    kept = (
+        numbered.select("row", "identifiers")
+        .explode("identifiers")
+        .filter(~pl.col("identifiers").struct.field("value").is_in(identifiers.implode()))
+        .group_by("row", maintain_order=True)
+        .agg("identifiers")
     )
-    return events.with_columns(kept)
+    joined = numbered.drop("identifiers").join(kept, on="row", how="left", maintain_order="left")
+    return joined.with_columns(pl.col("identifiers").fill_null([])).select(events.columns)
 
 
 def flagged_only(said: pl.DataFrame) -> Figures:

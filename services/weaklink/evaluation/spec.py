@@ -22,6 +22,8 @@ class RunSpec:
     variant: str = FULL
     baselines: bool = False
     """Also judge the simple rules on the same data."""
+    loop: bool = False
+    """Also run the world in a closed loop with enforcement."""
     cuts: int = 0
     """Times at which the future is cut off, to compare what was said before."""
 

@@ -1,80 +1,25 @@
 """A restart changes nothing: what the tracker remembers is on the compacted topic, whole and in small records."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import polars as pl
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from tests.campaigns.evaluations import Seen, evaluation_of
 from tests.campaigns.test_method import NOW_US
 from tests.campaigns.test_state import verdict
 from tests.campaigns.test_track import PARTIES, engine_of, world_with
-from tests.campaigns.worlds import START_US
 from weaklink import frames
 from weaklink.campaigns import standing
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.engine import Engine
-from weaklink.campaigns.evaluate import ACCOUNTS, Evaluation
-from weaklink.campaigns.graph import build_graph
 from weaklink.campaigns.identity import MEMBERS, Campaign
 from weaklink.campaigns.journal import Journal, remembered
 from weaklink.campaigns.profiles import US_PER_HOUR
-from weaklink.campaigns.state import CampaignsState
-from weaklink.frames import SHARED
-from weaklink.records.identifiers import IdentifierKind as Kind
 from weaklink.stream.stage import Message
 from weaklink.weaklinks.config import WeakLinksConfig
-
-NAMES = [f"u-{i}" for i in range(24)]
-KEYS = sorted((frames.account_key("lab-a", name), name) for name in NAMES)
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What an evaluation says of one account; the last eight accounts are newcomers on the devices and cards of the first."""
-
-    community: int | None
-    score: float
-    disputed: bool
-
-
-def evaluation_of(seen: Sequence[Seen], now_us: int) -> Evaluation:
-    """An evaluation that found just this."""
-    keys = pl.Series("account", [key for key, _ in KEYS], pl.UInt64)
-    rows = [
-        {"identifier": 100 * int(kind) + i % 4, "kind": int(kind), "account": key}
-        for i, (key, _) in enumerate(KEYS)
-        for kind in (Kind.DEVICE, Kind.CARD)
-    ]
-    links = pl.DataFrame(
-        [dict.fromkeys(SHARED.names(), 0) | row | {"holders": 6} for row in rows], schema=SHARED, orient="row"
-    ).sort("identifier", "slot", "account")
-    accounts = pl.DataFrame(
-        {
-            "account": keys,
-            "party": "lab-a",
-            "account_name": [name for _, name in KEYS],
-            "score": [one.score for one in seen],
-            "flagged": [one.community is not None and not one.disputed for one in seen],
-            "community": [None if one.disputed else one.community for one in seen],
-            "disputed": [one.disputed for one in seen],
-            "reseller": False,
-            "first_seen_us": [START_US if i < 16 else now_us for i in range(len(seen))],
-            "last_seen_us": now_us,
-        },
-        schema_overrides={"community": pl.Int64, "score": pl.Float64},
-    )
-    whole = accounts.with_columns(
-        pl.lit(None, dtype).alias(name) for name, dtype in ACCOUNTS.items() if name not in accounts.columns
-    ).select(ACCOUNTS.names())
-    graph = build_graph(whole, links, 8)
-    nothing = CampaignsState(CampaignsConfig()).evaluate(now_us)
-    return replace(nothing, accounts=whole, graph=graph, evidenced=np.ones(len(seen), bool))
-
 
 SEEN = st.builds(
     Seen,

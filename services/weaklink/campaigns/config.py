@@ -192,6 +192,20 @@ class RingsConfig(_Section):
     """A guard on memory: identifiers of the highest degree are left out until their pairs fit."""
 
 
+class ReportersConfig(_Section):
+    """Track records: what a party's evidence counts at others, by what others said of the accounts that it spoke against."""
+
+    prior_confirmed: float = 9.0
+    """Pseudo-accounts: before anybody has judged it, nine in ten of a party's accusations are taken to hold."""
+    prior_disputed: float = 1.0
+    accounts_per_judge_max: float = 10.0
+    """Accounts that each judging party counts for at most, each way: one party alone can halve another's weight, and no more."""
+    holders_max: int = 50
+    """An identifier with more holders speaks against nobody."""
+    trusted_min: float = 0.6
+    """A party below counts no more as an independent party that supports a finding."""
+
+
 class TrackConfig(_Section):
     """Lasting identities of campaigns, and hysteresis of membership. All times are of the stage's clock: how often it evaluates does not matter."""
 
@@ -232,6 +246,7 @@ class CampaignsConfig(_Section):
     cluster: ClusterConfig = ClusterConfig()
     fast: FastConfig = FastConfig()
     rings: RingsConfig = RingsConfig()
+    reporters: ReportersConfig = ReportersConfig()
     track: TrackConfig = TrackConfig()
 
     volume_days: float = 3.0

@@ -7,15 +7,15 @@ way back longer. And an operator whose campaign was ended does not begin with a 
 import polars as pl
 
 from weaklink.campaigns.config import TrackConfig
-from weaklink.campaigns.identity import DISCREDITED, DISPUTED, ENDED, FADED, FORMER, UNCONFIRMED
+from weaklink.campaigns.identity import DISCREDITED, DISPUTED, FADED, FORMER, UNCONFIRMED
 from weaklink.campaigns.profiles import US_PER_DAY, US_PER_HOUR
 
 
 def leave(former: pl.DataFrame, leaving: pl.DataFrame, now_us: int, config: TrackConfig) -> pl.DataFrame:
     """`former` (FORMER) with those that leave: MEMBERS rows with `reason` and `last_seen_us` (null: not known).
 
-    Evidence that fades while an account is idle fades with age alone, and so does that of a campaign that ended: these become
-    tombstones. Evidence that fades while the account goes on was wrong, and so was what a party disputed.
+    Evidence that fades while an account is idle fades with age alone: it becomes a tombstone. Evidence that fades while the account
+    goes on was wrong, and so was what a party disputed.
     """
     if leaving.is_empty():
         return former
@@ -28,7 +28,7 @@ def leave(former: pl.DataFrame, leaving: pl.DataFrame, now_us: int, config: Trac
         "account_name",
         pl.lit(now_us, pl.Int64).alias("left_at_us"),
         "reason",
-        (~pl.col("fast") & ((pl.col("reason") == ENDED) | ((pl.col("reason") == FADED) & idle))).alias("tombstone"),
+        (~pl.col("fast") & (pl.col("reason") == FADED) & idle).alias("tombstone"),
         (pl.col("reason") != UNCONFIRMED).cast(pl.Int32).alias("released"),
     )
     before = former.select("account", pl.col("releases").alias("released_before"))

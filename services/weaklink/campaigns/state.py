@@ -106,6 +106,9 @@ class CampaignsState:
         said = pl.col("disputed_at_us").is_not_null() & (
             pl.col("disputed_at_us") >= pl.col("obeyed_at_us").fill_null(0)
         )
+        # A closure for abuse is a later word of the same party.
+        abuse = (pl.col("closed_distillation") + pl.col("closed_abuse")) > 0
+        said &= ~(abuse & (pl.col("closed_at_us") >= pl.col("disputed_at_us"))).fill_null(value=False)
         # A closed or suspended account has no volume, until usage after that shows that it lives.
         gone = (pl.max_horizontal("closed_at_us", "suspended_at_us") >= pl.col("last_usage_us")).fill_null(value=False)
         return (

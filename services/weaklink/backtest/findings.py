@@ -9,6 +9,7 @@ import polars as pl
 from weaklink.campaigns import planning
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.evaluate import Evaluation
+from weaklink.campaigns.profiles import Profiles
 from weaklink.parties import PartyKind
 from weaklink.weaklinks import classes as weak
 from weaklink.weaklinks.config import WeakLinksConfig
@@ -53,7 +54,7 @@ class Run:
     members: pl.DataFrame
     activity: pl.DataFrame
     links: pl.DataFrame
-    models: pl.DataFrame
+    profiles: Profiles
     measures: pl.DataFrame
     evaluation: Evaluation
     parties: Mapping[str, PartyKind]
@@ -135,7 +136,7 @@ def _curves(run: Run, first: pl.DataFrame, campaigns: CampaignsConfig, config: W
             links,
             run.parties,
             config,
-            slices=planning.reseller_slices(rows, run.models),
+            slices=planning.reseller_slices(rows, run.profiles, run.evaluation, campaigns),
         )
         parts.append(found.with_columns(pl.lit(name, pl.String).alias("campaign_id")))
     return _stacked(parts, CURVES)

@@ -108,7 +108,7 @@ class Replay:
             members=self._engine.tracker.members,
             activity=activity,
             links=state.links.rows(),
-            models=state.profiles.models.rows(),
+            profiles=state.profiles,
             measures=self.ledger.measures(),
             evaluation=self._evaluation(),
             parties=self._parties,

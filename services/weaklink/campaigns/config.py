@@ -263,6 +263,8 @@ class CampaignsConfig(_Section):
     """Share of an account's usage windows that must name an end user."""
     reseller_benign_holders_min: int = 20
     """Accounts outside campaigns on an account's own devices, cards, bank accounts and keys from which it is taken for a reseller."""
+    end_user_belief_above: float = Field(default=0.5, ge=0, le=1)
+    """A reseller's customer is throttled by itself when the belief that the campaign comes by it is above this."""
     organisation_established: bool = True
     plans_per_tick_max: int = 12
     plan_seconds_max: float = 10.0

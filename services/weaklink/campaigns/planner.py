@@ -124,7 +124,7 @@ class Planner:
         plan = planning.make_plan(
             members,
             links,
-            self._state.profiles.models.rows(),
+            planning.reseller_slices(members, self._state.profiles, evaluation, self._config),
             parties,
             self._weaklinks,
             time_limit_seconds=self._config.plan_seconds_max,

@@ -6,10 +6,11 @@ from typing import Final
 import polars as pl
 
 from weaklink.campaigns.config import CampaignsConfig
+from weaklink.campaigns.end_users import end_user_slices
 from weaklink.campaigns.evaluate import Evaluation
 from weaklink.campaigns.graph import UNLINKED_KINDS
 from weaklink.campaigns.identity import Situation
-from weaklink.campaigns.profiles import US_PER_DAY
+from weaklink.campaigns.profiles import US_PER_DAY, Profiles
 from weaklink.parties import PartyKind
 from weaklink.weaklinks.candidates import SLICES
 from weaklink.weaklinks.config import WeakLinksConfig
@@ -81,13 +82,30 @@ def shared_links(members: pl.DataFrame, links: pl.DataFrame, evaluation: Evaluat
     return holders.join(evaluation.accounts.select(_HOLDER), on="account").sort("identifier", "slot", "account")
 
 
-def reseller_slices(members: pl.DataFrame, models: pl.DataFrame) -> pl.DataFrame:
-    """The campaign's part of its resellers' traffic, by model: usage of the models that its own members extract (`profiles.MODELS`)."""
+def reseller_slices(
+    members: pl.DataFrame, profiles: Profiles, evaluation: Evaluation, config: CampaignsConfig
+) -> pl.DataFrame:
+    """The campaign's part of its resellers' traffic (`candidates.SLICES`).
+
+    By END_USER where the reseller names the customers of most of its usage; else by model: usage of the models that the
+    campaign's own members extract.
+    """
+    resellers = members.filter("reseller").select("account", "requests_per_day")
+    if resellers.is_empty():
+        return pl.DataFrame(schema=SLICES)
+    windows = profiles.accounts.rows().select("account", "windows", "end_user_windows")
+    share = pl.col("end_user_windows") >= config.reseller_end_user_share_min * pl.col("windows")
+    names = resellers.join(windows.filter(share & (pl.col("end_user_windows") > 0)), on="account", how="semi")
+    by_customer = end_user_slices(names, profiles.end_users.rows(), evaluation.population.conduct, config)
+    silent = resellers.join(names, on="account", how="anti")
+    return pl.concat([by_customer, _model_slices(members, silent, profiles.models.rows())])
+
+
+def _model_slices(members: pl.DataFrame, resellers: pl.DataFrame, models: pl.DataFrame) -> pl.DataFrame:
     own = models.join(members.filter(~pl.col("reseller")).select("account"), on="account", how="semi")
     targets = (
         own.group_by("model").agg(pl.col("requests").sum()).sort("requests", "model", descending=[True, False]).head(3)
     )
-    resellers = members.filter("reseller").select("account", "requests_per_day")
     used = models.join(resellers, on="account").with_columns(
         (pl.col("requests") / pl.col("requests").sum().over("account")).alias("share")
     )
@@ -102,18 +120,11 @@ def reseller_slices(members: pl.DataFrame, models: pl.DataFrame) -> pl.DataFrame
 def make_plan(
     members: pl.DataFrame,
     links: pl.DataFrame,
-    models: pl.DataFrame,
+    slices: pl.DataFrame,
     parties: Mapping[str, PartyKind],
     config: WeakLinksConfig,
     *,
     time_limit_seconds: float,
 ) -> Plan:
-    """The plan of one campaign. `members` from `plan_members`, `links` from `shared_links`, `models` profiles.MODELS."""
-    return plan_campaign(
-        members.select(MEMBER_COLUMNS),
-        links,
-        parties,
-        config,
-        time_limit_seconds,
-        slices=reseller_slices(members, models),
-    )
+    """The plan of one campaign. `members` from `plan_members`, `links` from `shared_links`, `slices` from `reseller_slices`."""
+    return plan_campaign(members.select(MEMBER_COLUMNS), links, parties, config, time_limit_seconds, slices=slices)

@@ -48,9 +48,17 @@ MODELS: Final = pl.Schema(
         "requests": pl.Int64,
     }
 )
+_END_USER_SUMS: Final = ("requests", "windows", "input_tokens", "output_tokens", *TASK_COLUMNS)
 END_USERS: Final = pl.Schema(
-    {"account": pl.UInt64, "end_user": pl.Binary, "last_seen_us": pl.Int64, "requests": pl.Int64}
+    {
+        "account": pl.UInt64,
+        "end_user": pl.Binary,
+        "last_seen_us": pl.Int64,
+        **dict.fromkeys(_END_USER_SUMS, pl.Int64),
+        **dict.fromkeys(_ACCOUNT_FLOAT_SUMS, pl.Float64),
+    }
 )
+"""One row per customer that a reseller names: what its conduct is judged by."""
 RELEASES: Final = pl.Schema({"party": pl.String, "model": pl.String, "released_at_us": pl.Int64})
 
 # (field, symbols, symbol when absent, place value) of what `opened_code` holds below the seconds of the opening.
@@ -123,9 +131,9 @@ class Profiles:
         self.models: Final = FoldedTable(
             MODELS, ["account", "model"], {"first_seen_us": "min", "last_seen_us": "max", "requests": "sum"}
         )
-        self.end_users: Final = FoldedTable(
-            END_USERS, ["account", "end_user"], {"last_seen_us": "max", "requests": "sum"}
-        )
+        of_end_users: dict[str, Fold] = {"last_seen_us": "max"}
+        of_end_users.update(dict.fromkeys((*_END_USER_SUMS, *_ACCOUNT_FLOAT_SUMS), "sum"))
+        self.end_users: Final = FoldedTable(END_USERS, ["account", "end_user"], of_end_users)
         self.releases: Final = FoldedTable(RELEASES, ["party", "model"], {"released_at_us": "min"})
 
     def tables(self) -> dict[str, FoldedTable]:
@@ -149,9 +157,17 @@ class Profiles:
                 "account", "model", "first_seen_us", "last_seen_us", "requests"
             )
         )
+        named = usage.filter(pl.col("end_user").is_not_null())
         self.end_users.add(
-            usage.filter(pl.col("end_user").is_not_null()).select("account", "end_user", "last_seen_us", "requests")
-        )
+            named.select(
+                "account",
+                "end_user",
+                "last_seen_us",
+                *(pl.col(name).cast(pl.Int64) for name in ("requests", "windows", "input_tokens", "output_tokens")),
+                *(_count(pl.col("task") == task, "windows").alias(name) for task, name in zip(TASKS, TASK_COLUMNS, strict=True)),
+                *_ACCOUNT_FLOAT_SUMS,
+            )
+        )  # fmt: skip
         self.releases.add(
             activity.filter(_is("ModelReleased") & pl.col("model").is_not_null()).select(
                 "party", "model", "released_at_us"

@@ -42,7 +42,7 @@ def passes(world: World, b: float) -> bool:
     accounts = world.truth().sort("account")
     graph = build_graph(accounts, world.shared().sort("identifier", "slot", "account"), 8)
     n = graph.n_accounts
-    standing = verdict.Standing(np.full(n, b), np.ones(n, bool), np.zeros(n, bool), np.ones(n, bool))
+    standing = verdict.Standing(np.full(n, b), np.ones(n, bool), np.zeros(n, bool), np.ones(n, bool), np.ones(1, bool))
     labels, _ = verdict.confirmed(graph, np.zeros(n, np.int64), standing, CONFIG.cluster)
     return bool((labels >= 0).all())
 

@@ -1,5 +1,6 @@
 """One evaluation: profiles and links in, scores and communities out. Every step of the method, in its order."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -7,7 +8,7 @@ import numpy as np
 import polars as pl
 from scipy.special import expit
 
-from weaklink.campaigns import cluster, evidence, fast, propagate, rings, verdict
+from weaklink.campaigns import cluster, evidence, fast, propagate, reporters, rings, verdict
 from weaklink.campaigns.cluster import NONE
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.graph import (
@@ -109,14 +110,16 @@ def evaluate(
     disputed = accounts["disputed"].to_numpy()
     organisation = (accounts["verified"] == "ORGANISATION").fill_null(value=False).to_numpy()
     reseller = _resellers(graph, accounts, belief.p, config) & ~ring.judged
-    standing = verdict.Standing(belief.b, used, organisation, belief.evidenced)
+    credible = reporters.weights(graph, population.trust) >= config.reporters.trusted_min
+    standing = verdict.Standing(belief.b, used, organisation, belief.evidenced, credible)
     hot = (belief.p > config.cluster.hot) & ~disputed & ~reseller & ~ring.judged
     found = cluster.communities(graph, cluster.hot_links(graph, belief.p, hot), config.cluster)
     labels, scores = verdict.confirmed(graph, found, standing, config.cluster)
     candidates = ~disputed & ~reseller & ~ring.judged
-    labels = fast.adherents(graph, labels, candidates, evidenced=belief.evidenced, b=belief.b, config=config.fast)
+    heard = belief.evidenced & credible[graph.party]
+    labels = fast.adherents(graph, labels, candidates, evidenced=heard, b=belief.b, config=config.fast)
     labels, score, ring_of = _with_rings(labels, belief.p, np.where(disputed, NONE, ring.labels), ring.score)
-    tie = verdict.support(graph, labels, belief.evidenced)
+    tie = verdict.support(graph, labels, belief.evidenced, credible)
     own_finding = _own_findings(graph, labels, (accounts["closed_distillation"] == 1).to_numpy())
     frame = accounts.select(
         "account",
@@ -154,15 +157,31 @@ def _believe(
     foreign = foreign_seats(graph)
     degrees = evidence.degrees(graph, foreign)
     sharing = population.sharing if population else evidence.sharing(graph, degrees)
-    structure = evidence.structure(degrees, sharing, config.structure)
     disputed = accounts["disputed"].to_numpy()
+    structure = evidence.structure(degrees, sharing, np.ones(len(graph.parties)), config.structure)
+    accusing = (b + structure >= config.cluster.evidenced) & ~disputed & ~ring.judged
+    trust = population.trust if population else _trust(graph, accounts, accusing, config)
+    trusted = reporters.weights(graph, trust)
+    if (trusted < 1).any():
+        structure = evidence.structure(degrees, sharing, trusted, config.structure)
     prior = config.belief.prior_logit + b + np.where(disputed, 0.0, structure)
     known = population.pi if population else None
     logit_q, pi = propagate.first_hand(graph, prior, disputed, config.belief, known)
-    logit_p = np.where(disputed, logit_q, propagate.across_parties(graph, foreign, logit_q, pi, config.belief))
+    added = propagate.across_parties(graph, foreign, logit_q, pi, config.belief, trusted=trusted)
+    logit_p = np.where(disputed, logit_q, added)
     p: Floats = expit(logit_p)
     evidenced = (b + structure >= config.cluster.evidenced) & ~disputed & ~ring.judged
-    return _Belief(parts, b, structure, p, evidenced), Population(typical, sharing, pi, ring.population)
+    return _Belief(parts, b, structure, p, evidenced), Population(typical, sharing, pi, trust, ring.population)
+
+
+def _trust(graph: Graph, accounts: pl.DataFrame, accusing: Bools, config: CampaignsConfig) -> Mapping[str, float]:
+    """Track records by what parties say of their accounts now; nobody has lost any trust before somebody has disputed something."""
+    disputed = accounts["disputed"].to_numpy()
+    if not disputed.any():
+        return {}
+    abuse = ((accounts["closed_distillation"] + accounts["closed_abuse"]) > 0).fill_null(value=False).to_numpy()
+    found = reporters.record(graph, accusing, confirmed=abuse, disputed=disputed, config=config.reporters)
+    return reporters.trust(found, config.reporters)
 
 
 def _resellers(graph: Graph, accounts: pl.DataFrame, p: Floats, config: CampaignsConfig) -> Bools:

@@ -113,11 +113,12 @@ class Degrees:
     """With how many persons each account shares identifiers, by kind; hard kinds only.
 
     `own` [account * KINDS + kind]: at its own party. The others row by row, one for each account, kind and foreign party:
-    `foreign_key` (account * KINDS + kind) and `foreign`, the persons there.
+    `foreign_key` (account * KINDS + kind), `foreign_party`, and `foreign`, the persons there.
     """
 
     own: Floats
     foreign_key: Ints
+    foreign_party: Ints
     foreign: Floats
 
 
@@ -129,8 +130,8 @@ def degrees(graph: Graph, foreign: ForeignSeats) -> Degrees:
     own = sums(key, others, graph.n_accounts * KINDS)
     pairs = np.flatnonzero(hard_link[foreign.link])
     link, group = foreign.link[pairs], foreign.group[pairs]
-    row, row_key, _ = distinct(key[link], graph.group_party[group])
-    return Degrees(own, row_key, sums(row, graph.group_persons[group], len(row_key)))
+    row, row_key, row_party = distinct(key[link], graph.group_party[group])
+    return Degrees(own, row_key, row_party, sums(row, graph.group_persons[group], len(row_key)))
 
 
 def sharing(graph: Graph, degree: Degrees) -> Sharing:
@@ -140,16 +141,17 @@ def sharing(graph: Graph, degree: Degrees) -> Sharing:
     return Sharing(Tails.of(degree.own.reshape(-1, KINDS), accounts), Tails.of(everywhere.reshape(-1, KINDS), accounts))
 
 
-def structure(degree: Degrees, typical: Sharing, config: StructureConfig) -> Floats:
+def structure(degree: Degrees, typical: Sharing, trusted: Floats, config: StructureConfig) -> Floats:
     """Structure of each account, in nats.
 
     clip(ln(.6 / u_k(d)), 0, 2.5) per hard kind k, where u_k(d) is the share of accounts, at parties where the kind occurs,
-    that share identifiers of the kind with at least d persons. What only foreign parties show counts at most 1 per foreign party.
+    that share identifiers of the kind with at least d persons. What only foreign parties show counts at most 1 per foreign party,
+    times what that party is `trusted` (0 to 1, by party of the graph).
     """
     own = _rarity(np.arange(len(degree.own)) % KINDS, degree.own, typical.own, config)
     kind = degree.foreign_key % KINDS
     together = _rarity(kind, degree.own[degree.foreign_key] + degree.foreign, typical.everywhere, config)
-    more = np.clip(together - own[degree.foreign_key], 0, config.foreign_party_max)
+    more = np.clip(together - own[degree.foreign_key], 0, config.foreign_party_max) * trusted[degree.foreign_party]
     total = own + sums(degree.foreign_key, more, len(own))
     by_account: Floats = np.minimum(total, config.kind_max).reshape(-1, KINDS).sum(axis=1)
     return np.minimum(by_account, config.total_max)

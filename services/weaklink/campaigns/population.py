@@ -1,5 +1,6 @@
 """What is measured over all accounts at once, apart from what is worked out for each: an evaluation of a few accounts takes it as given."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,4 +83,6 @@ class Population:
     sharing: Sharing
     pi: Floats
     """Mean belief of the holders of each kind."""
+    trust: Mapping[str, float]
+    """What the evidence of each party counts at others (`reporters.trust`); one that is not named is trusted."""
     rings: RingPopulation

@@ -50,10 +50,13 @@ def first_hand(
     return rounded, kind_means(graph, expit(rounded), config) if pi is None else pi
 
 
-def across_parties(graph: Graph, foreign: ForeignSeats, logit_q: Floats, pi: Floats, config: BeliefConfig) -> Floats:
+def across_parties(
+    graph: Graph, foreign: ForeignSeats, logit_q: Floats, pi: Floats, config: BeliefConfig, *, trusted: Floats
+) -> Floats:
     """logit p: what other parties' holders add to q, once and never fed back. `pi` as `first_hand` gave it.
 
-    Per foreign party clip(sum of ln(r / pi), -.15, 1); soft kinds over all parties together at most 1.5.
+    Per foreign party clip(sum of ln(r / pi), -.15, 1), times what it is `trusted` (0 to 1, by party of the graph); soft kinds over
+    all parties together at most 1.5.
     """
     if len(foreign.link) == 0:
         return logit_q.copy()
@@ -65,11 +68,12 @@ def across_parties(graph: Graph, foreign: ForeignSeats, logit_q: Floats, pi: Flo
     unseen = unseen / np.maximum(graph.known[graph.group_node[foreign.group]], 1)
     r = (group_q[foreign.group] + pi[kind] * (1 + unseen)) / (graph.group_persons[foreign.group] + unseen + 1)
     term = np.log(r / pi[kind])
-    row, row_account, _ = distinct(graph.account[foreign.link], graph.group_party[foreign.group])
+    row, row_account, row_party = distinct(graph.account[foreign.link], graph.group_party[foreign.group])
     soft = sums(row, np.where(IS_HARD[kind], 0.0, term), len(row_account))
     low, high = config.foreign_clip
     soft_part = np.clip(soft, low, high)
-    hard_part = np.clip(sums(row, term, len(row_account)), low, high) - soft_part
+    hard_part = (np.clip(sums(row, term, len(row_account)), low, high) - soft_part) * trusted[row_party]
+    soft_part *= trusted[row_party]
     soft_total = np.minimum(sums(row_account, soft_part, graph.n_accounts), config.foreign_soft_max)
     result: Floats = np.round(logit_q + soft_total + sums(row_account, hard_part, graph.n_accounts), 9)
     return result

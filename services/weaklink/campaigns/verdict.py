@@ -28,6 +28,8 @@ class Standing:
     used: Bools
     organisation: Bools
     evidenced: Bools
+    credible: Bools
+    """By party of the graph: whether its evidence counts at others (`reporters`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,8 @@ def _inside(graph: Graph, labels: Ints) -> _Inside:
     return _Inside(links[shared], part[shared], part_label, graph.kind[part_node])
 
 
-def support(graph: Graph, labels: Ints, evidenced: Bools) -> Support:
-    """What ties each account to the others of its community, its own evidence left out."""
+def support(graph: Graph, labels: Ints, evidenced: Bools, credible: Bools) -> Support:
+    """What ties each account to the others of its community, its own evidence left out. `credible`: parties that count for others."""
     n, parties = graph.n_accounts, max(len(graph.parties), 1)
     inside = _inside(graph, labels)
     account, kind = graph.account[inside.links], inside.part_kind[inside.part]
@@ -73,7 +75,9 @@ def support(graph: Graph, labels: Ints, evidenced: Bools) -> Support:
     rows = table[inside.part]
     rows[np.flatnonzero(proven), graph.party[account[proven]]] -= 1
     which, at = np.nonzero(rows > 0)
-    seen[account[which], at] = True
+    foreign = graph.party[account[which]] != at
+    counted = credible[at] | ~foreign
+    seen[account[which[counted]], at[counted]] = True
     hard = np.zeros(n, bool)
     hard[account[IS_HARD[kind]]] = True
     own = seen[np.arange(n), graph.party] if graph.parties else np.zeros(n, bool)
@@ -83,7 +87,7 @@ def support(graph: Graph, labels: Ints, evidenced: Bools) -> Support:
 def member_test(graph: Graph, labels: Ints, standing: Standing, config: ClusterConfig) -> Ints:
     """Labels without the accounts that hang on too little: fewer than two kinds and three identifiers shared, or nobody's evidence."""
     for _ in range(config.member_rounds):
-        tie = support(graph, labels, standing.evidenced)
+        tie = support(graph, labels, standing.evidenced, standing.credible)
         enough = (tie.kinds >= config.member_kinds) | (tie.identifiers >= config.member_identifiers)
         vouched = tie.own_party | (tie.parties >= config.independent_parties) | (standing.b >= config.member_conduct)
         kept = np.where((labels != NONE) & enough & vouched, labels, NONE)

@@ -86,6 +86,13 @@ def test_readme_names_only_make_targets_that_exist() -> None:
     assert set(phony[1].split()) == targets
 
 
+def test_settings_that_would_hide_a_gap_between_uses_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ingest may not fold together what correlate is to keep apart."""
+    monkeypatch.setenv("WEAKLINK_INGEST__USE_GAP_HOURS", "25")
+    with pytest.raises(ConfigurationError, match="use_gap_hours is 25, longer than the shortest lifetime"):
+        load_settings()
+
+
 def test_readme_names_only_commands_that_exist() -> None:
     """Every `weaklink ...` line in the README's shell blocks answers `--help`, with the options that it uses."""
     blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)

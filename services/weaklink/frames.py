@@ -46,7 +46,7 @@ LINKS: Final = pl.Schema(
         "requests": pl.Int64,  # usage that came with them
     }
 )
-"""ingest -> correlate: one row per (identifier, slot, account) of a chunk."""
+"""ingest -> correlate: one row per (identifier, slot, account) of a chunk, and several where its uses lie far apart (`ingest.use_gap_hours`)."""
 
 SHARED: Final = pl.Schema([*LINKS.items(), ("holders", pl.UInt32)])
 """correlate -> campaigns: links of identifiers that two or more accounts hold; `holders` counts them at that moment."""

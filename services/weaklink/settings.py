@@ -1,9 +1,9 @@
 """All settings, composed of one section per folder. Environment: WEAKLINK_<SECTION>__<NAME>."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from weaklink.campaigns.config import CampaignsConfig
@@ -50,6 +50,16 @@ class Settings(BaseSettings):
     weaklinks: WeakLinksConfig = WeakLinksConfig()
     enforce: EnforceConfig = EnforceConfig()
     partner: PartnerConfig = PartnerConfig()
+
+    @model_validator(mode="after")
+    def _gaps_are_seen(self) -> Self:
+        shortest = min([self.correlate.lifetime_seconds_default, *self.correlate.lifetime_seconds.values()])
+        if self.ingest.use_gap_hours * 3600 > shortest:
+            raise ValueError(
+                f"ingest.use_gap_hours is {self.ingest.use_gap_hours}, longer than the shortest lifetime of a link (correlate: {shortest} s): "
+                "two uses that are to stay apart would become one"
+            )
+        return self
 
 
 def load_settings() -> Settings:

@@ -15,9 +15,12 @@ from weaklink import topology
 from weaklink.correlate.stage import Correlate, make_stage
 from weaklink.errors import CheckpointError, ConfigurationError, WeaklinkError
 from weaklink.frames import SHARED, from_chunk, to_chunk
+from weaklink.ingest.config import IngestConfig
 from weaklink.records.identifiers import IdentifierKind
 from weaklink.settings import Settings, TopicsConfig
 from weaklink.stream.stage import Chunk, Message
+
+INGEST = IngestConfig(use_gap_hours=1)  # below the short lifetimes of these tests
 
 SOURCE = TopicPartition(topology.LINKS, 3)
 UNIT = "links-3"
@@ -42,7 +45,7 @@ def rows(messages: list[Message]) -> pl.DataFrame:
 @given(st.lists(streams(6), min_size=1, max_size=8), st.sets(st.integers(1, 8)), st.sampled_from(["append", "event"]))
 def test_how_chunks_are_polled_changes_nothing(log: list[list[naive.Use]], cuts: set[int], clock: str) -> None:
     """Nor does a snapshot, a restore and a silent replay in the middle."""
-    configuration = Settings(clock=clock, correlate=CONFIG)  # type: ignore[arg-type]
+    configuration = Settings(clock=clock, correlate=CONFIG, ingest=INGEST)  # type: ignore[arg-type]
     chunks = [chunk(at, uses, at * 5 * HOUR_US) for at, uses in enumerate(log)]
     one, other = stage(configuration), stage(configuration)
     emitted_one = rows([message for each in chunks for message in one.process([each], replaying=False)])
@@ -79,7 +82,7 @@ def test_output_goes_to_the_partition_of_the_same_number_in_chunks_below_the_lim
 
 def test_links_expire_by_append_time() -> None:
     """Two holders whose uses lie close together still do not share when the log says that the first was outlived long ago."""
-    made = stage(Settings(correlate=CONFIG))
+    made = stage(Settings(correlate=CONFIG, ingest=INGEST))
     made.process([chunk(0, [use(1, 0)], 0)], replaying=False)
     made.process([chunk(1, [use(9, 20, identifier=1)], 20 * HOUR_US)], replaying=False)
     assert made.process([chunk(2, [use(2, 0)], 20 * HOUR_US)], replaying=False) == []
@@ -88,7 +91,7 @@ def test_links_expire_by_append_time() -> None:
 
 def test_a_lease_that_reaches_into_the_future_does_not_move_the_event_clock() -> None:
     """Otherwise one open lease would expire every address of the present."""
-    made = stage(Settings(clock="event", correlate=CONFIG))
+    made = stage(Settings(clock="event", correlate=CONFIG, ingest=INGEST))
     day_us = 24 * HOUR_US
     address = {"kind": int(IdentifierKind.IP)}
     ahead = [use(1, 24 * slot, **address, slot=slot) for slot in (101, 102, 190)]

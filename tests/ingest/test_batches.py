@@ -21,6 +21,7 @@ from tests.ingest.batches import Parties, Record, Result, batch_of, gather, inge
 from tests.ingest.events import Event, events_of
 from weaklink.errors import BrokerError, RecordError
 from weaklink.ingest import decode, slow
+from weaklink.ingest.config import IngestConfig
 from weaklink.ingest.fold import merge_activity, merge_links
 from weaklink.ingest.layout import compile_layout, layout_of
 from weaklink.ingest.unpack import read_values
@@ -57,7 +58,7 @@ records = st.builds(
 
 
 def summary(result: Result) -> dict[str, Any]:
-    keys = ["identifier", "slot", "account"]
+    keys = ["identifier", "slot", "account", "first_seen_us"]
     order = [
         "account",
         "record",
@@ -76,7 +77,7 @@ def summary(result: Result) -> dict[str, Any]:
         name: sum(entry[name] for entry in result.audit) for name in ("consumed", "accepted", "rejected", "duplicates")
     }
     return {
-        "links": merge_links([result.links, result.links[:0]]).pipe(_regroup).sort(keys),
+        "links": merge_links([result.links, result.links[:0]], IngestConfig()).pipe(_regroup).sort(keys),
         "activity": merge_activity([result.activity, result.activity[:1].clear()]).pipe(_regroup_activity).sort(order),
         "rejects": result.rejects,
         "receipts": [(message.key, message.value) for message in result.receipts],
@@ -86,7 +87,7 @@ def summary(result: Result) -> dict[str, Any]:
 
 def _regroup(links: pl.DataFrame) -> pl.DataFrame:
     half = links.height // 2
-    return merge_links([links[:half], links[half:]])
+    return merge_links([links[:half], links[half:]], IngestConfig())
 
 
 def _regroup_activity(activity: pl.DataFrame) -> pl.DataFrame:

@@ -15,14 +15,14 @@ from weaklink import frames
 from weaklink.ingest.config import IngestConfig
 from weaklink.ingest.fold import fold_activity, fold_links, merge_activity, merge_links
 
-CONFIG = IngestConfig()
+CONFIG = IngestConfig(use_gap_hours=6)  # events of the tests span three days
 LINKED = ["AccountOpened", "ApiUsage", "AddressLease", "PaymentAttempt", "AccountClosed"]
 EVERY = [*LINKED, "ModelReleased", "ActionReceipt"]
 
 
-def naive_links(events: list[Event], record: str, party: str) -> dict[tuple[Any, ...], list[int]]:
-    """(identifier, tail, kind, epoch, slot, account) -> [first, last, appended, mentions, requests], one event after the other."""
-    links: dict[tuple[Any, ...], list[int]] = {}
+def naive_links(events: list[Event], record: str, party: str) -> set[tuple[int, ...]]:
+    """(identifier, tail, kind, epoch, slot, account, first, last, appended, mentions, requests), one event after the other."""
+    spans_of: dict[tuple[int, ...], list[tuple[int, int, int, int]]] = defaultdict(list)
     for number, event in enumerate(events):
         appended = NOW_US + number
         for one in set(event["identifiers"]):
@@ -45,11 +45,21 @@ def naive_links(events: list[Event], record: str, party: str) -> dict[tuple[Any,
                     slot,
                     frames.account_key(party, event["account"]),
                 )
-                row = links.setdefault(key, [first, last, appended, 0, 0])
-                row[:3] = [min(row[0], first), max(row[1], last), max(row[2], appended)]
-                row[3] += 1
-                row[4] += event.get("requests", 0)
-    return links
+                spans_of[key].append((first, last, appended, event.get("requests", 0)))
+    return {(*key, *row) for key, spans in spans_of.items() for row in stretches(spans, slotted=key[4] > 0)}
+
+
+def stretches(spans: list[tuple[int, int, int, int]], *, slotted: bool) -> list[list[int]]:
+    """Uses of one identifier by one account, as rows of those that lie within the gap of each other."""
+    rows: list[list[int]] = []
+    for first, last, appended, requests in sorted(spans):
+        if not rows or (not slotted and first - rows[-1][1] > CONFIG.use_gap_hours * HOUR_US):
+            rows.append([first, last, appended, 0, 0])
+        row = rows[-1]
+        row[1:3] = [max(row[1], last), max(row[2], appended)]
+        row[3] += 1
+        row[4] += requests
+    return rows
 
 
 @pytest.mark.parametrize("record", LINKED)
@@ -61,14 +71,12 @@ def test_links_equal_a_plain_loop(record: str) -> None:
     def check(events: list[Event]) -> None:
         links = fold_links(to_frame(record, events), record, "lab-a", CONFIG)
         assert links.schema == frames.LINKS
-        found = {
-            tuple(row[:6]): list(row[6:])
-            for row in links.select(
+        rows = links.select(
                 "identifier", "tail", "kind", "epoch", "slot", "account",
                 "first_seen_us", "last_seen_us", "appended_at_us", "mentions", "requests",
-            ).iter_rows()
-        }  # fmt: skip
-        assert found == naive_links(events, record, "lab-a")
+            ).rows()  # fmt: skip
+        assert len(rows) == len(set(rows))
+        assert set(rows) == naive_links(events, record, "lab-a")
 
     check()
 
@@ -82,9 +90,9 @@ def test_cutting_elsewhere_changes_nothing(record: str) -> None:
     def check(events: list[Event], cut: int) -> None:
         whole = to_frame(record, events)
         parts = [whole[:cut], whole[cut:]]
-        keys = ["identifier", "slot", "account", "tail", "kind", "epoch"]
+        keys = ["identifier", "slot", "account", "tail", "kind", "epoch", "first_seen_us"]
         assert_frame_equal(
-            merge_links([fold_links(part, record, "p1", CONFIG) for part in parts]).sort(keys),
+            merge_links([fold_links(part, record, "p1", CONFIG) for part in parts], CONFIG).sort(keys),
             fold_links(whole, record, "p1", CONFIG).sort(keys),
         )
         order = ["account", "hour", "model", "task", "end_user", "address_class", "first_seen_us", "appended_at_us"]

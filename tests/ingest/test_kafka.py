@@ -111,7 +111,7 @@ def test_every_event_counts_once_through_kills(settings: Settings, log: Path) ->
         process.kill()
         process.wait()
     result = outputs(settings, party)
-    links = merge_links([result.links, result.links.clear()])
+    links = merge_links([result.links, result.links.clear()], IngestConfig())
     keys = ["identifier", "slot", "account"]
     expected = fold_links(to_frame("ApiUsage", events), "ApiUsage", party, IngestConfig())
     total = pl.concat([links, frames.empty(frames.LINKS)]).group_by(keys).agg(

@@ -37,6 +37,10 @@ class IngestConfig(BaseModel):
     lease_slots_max: int = Field(default=92, ge=1, le=1000)
     """Slots that one AddressLease covers at most: what is longer is cut at the end."""
 
+    use_gap_hours: int = Field(default=24, ge=1)
+    """Two uses of an identifier by one account further apart than this stay two link rows, so that readers see that it lay idle between
+    them. At most the shortest lifetime of a link (correlate); what is nearer together may be cut apart or not, which changes nothing."""
+
     usage_age_days_max: int = 7
     """ApiUsage and PaymentAttempt that occurred longer ago are rejected (under `clock=append`)."""
     lease_age_days_max: int = 90

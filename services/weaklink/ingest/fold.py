@@ -24,12 +24,13 @@ _TOKENS_MAX: Final = (
 _UNLINKED: Final = frozenset({"ModelReleased", "ActionReceipt"})
 
 _LINK_KEYS: Final = ("identifier", "slot", "account")
+_USE: Final = "use"  # number of the use, or uninterrupted stretch of uses, that a row belongs to
 _USAGE_KEYS: Final = ("account", "hour", "model", "task", "end_user", "address_class")
 _USAGE_SUMS: Final = ("windows", "requests", "input_tokens", "output_tokens", "log_requests_sum", "log_requests_sq_sum")
 
 
 def fold_links(events: pl.DataFrame, record: str, party: str, config: IngestConfig) -> pl.DataFrame:
-    """Valid events of one record and party to LINKS: one row per (identifier, slot, account).
+    """Valid events of one record and party to LINKS: one row per (identifier, slot, account), and several where it lay idle for `use_gap_hours`.
 
     END_USER tokens make no links. A token that an event names twice counts once. `requests` is usage (ApiUsage), else 0.
     An AddressLease gives one row for each slot that it covers, with the part of the lease in the slot as first and last seen.
@@ -61,15 +62,15 @@ def fold_links(events: pl.DataFrame, record: str, party: str, config: IngestConf
     rows = pl.DataFrame(columns).with_columns(mentions=pl.lit(1, pl.UInt32))
     if record != "ApiUsage":
         rows = rows.with_columns(requests=pl.lit(0, pl.Int64))
-    return _group_links(rows)
+    return _group_links(rows, config)
 
 
-def merge_links(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Several LINKS frames as one, again with one row per (identifier, slot, account)."""
+def merge_links(parts: Sequence[pl.DataFrame], config: IngestConfig) -> pl.DataFrame:
+    """Several LINKS frames as one, again with one row per (identifier, slot, account) and stretch of use."""
     filled = [part for part in parts if part.height]
     if not filled:
         return frames.empty(LINKS)
-    return filled[0] if len(filled) == 1 else _group_links(pl.concat(filled))
+    return filled[0] if len(filled) == 1 else _group_links(pl.concat(filled), config)
 
 
 def fold_activity(events: pl.DataFrame, record: str, party: str) -> pl.DataFrame:
@@ -171,9 +172,29 @@ def _lease_slots(
     return copies, slot, first, last
 
 
-def _group_links(rows: pl.DataFrame) -> pl.DataFrame:
+def _group_links(rows: pl.DataFrame, config: IngestConfig) -> pl.DataFrame:
+    """One row per key and stretch of use. Which stretches there are follows from the set of uses alone, wherever it was cut into parts."""
+    gap_us = config.use_gap_hours * _HOUR_US
+    grouped = _fold_by(rows, _LINK_KEYS)
+    # Hardly any account shows an identifier so long after it first did within one transaction: only those are looked at use by use.
+    # A slot bounds its own uses.
+    idle = (pl.col("slot") == 0) & (pl.col("last_seen_us") - pl.col("first_seen_us") > gap_us)
+    long = grouped.filter(idle).select(_LINK_KEYS)
+    if long.is_empty():
+        return grouped
+    earlier_end = pl.col("last_seen_us").cum_max().shift(1).over(_LINK_KEYS)
+    begins = earlier_end.is_null() | (pl.col("first_seen_us") - earlier_end > gap_us)
+    uses = (
+        rows.join(long, on=_LINK_KEYS, how="semi")
+        .sort(*_LINK_KEYS, "first_seen_us")
+        .with_columns(begins.cum_sum().alias(_USE))
+    )
+    return pl.concat([grouped.filter(~idle), _fold_by(uses, (*_LINK_KEYS, _USE))])
+
+
+def _fold_by(rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
     # kind, epoch and tail belong to the token; that two tokens agree in 64 hashed bits happens only on purpose, and then the first counts.
-    grouped = rows.group_by(_LINK_KEYS).agg(
+    grouped = rows.group_by(keys).agg(
         pl.col("tail", "kind", "epoch").first(),
         pl.col("first_seen_us").min(),
         pl.col("last_seen_us", "appended_at_us").max(),

@@ -145,7 +145,7 @@ class IngestStage:
         if replaying:
             return []
         topics = self._settings.topics
-        messages += _chunks(topology.LINKS, merge_links(links), "identifier", topics.links_partitions)
+        messages += _chunks(topology.LINKS, merge_links(links, self._config), "identifier", topics.links_partitions)
         messages += _chunks(topology.ACTIVITY, merge_activity(activity), "account", topics.activity_partitions)
         metrics.STATE_ROWS.labels(self.name, "event_ids").set(sum(len(window) for window in self._windows.values()))
         return messages

@@ -45,6 +45,10 @@ def test_one_bad_holder_of_a_common_value_condemns_nobody() -> None:
     logit, _ = first_hand(graph, prior, np.zeros(20, bool), CampaignsConfig().belief)
     assert logit[3] == pytest.approx(4.0, abs=0.5)
     assert np.delete(logit, 3).max() < -3.0
+    echoed, _ = first_hand(
+        graph, prior, np.zeros(20, bool), CampaignsConfig().belief.model_copy(update={"leave_one_out": False})
+    )
+    assert echoed[3] > logit[3]
 
 
 def test_accounts_that_share_an_address_of_mail_vouch_for_each_other_as_one_person() -> None:

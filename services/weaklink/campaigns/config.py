@@ -78,6 +78,8 @@ class BeliefConfig(_Section):
     prior_logit: float = -5.0
     rounds: int = Field(default=7, ge=1)
     damping: float = 0.5
+    leave_one_out: bool = True
+    """An account's own belief does not come back to it through what it shares. Off only to measure what that is worth."""
     kind_floor: float = -0.3
     pi_floor: float = 0.01
     kind_caps: dict[int, float] = {

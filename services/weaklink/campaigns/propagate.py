@@ -40,7 +40,7 @@ def first_hand(
         means = kind_means(graph, q, config) if pi is None else pi
         seat_q = sums(graph.seat, q[graph.account], len(graph.seat_group)) / graph.seat_accounts
         group_q = sums(graph.seat_group, seat_q, len(graph.group_node))
-        others = np.maximum(group_q[group] - seat_q[seat], 0.0)
+        others = np.maximum(group_q[group] - (seat_q[seat] if config.leave_one_out else 0.0), 0.0)
         term = np.log((others + means[kind] * (1 + unseen)) / holders / means[kind])
         by_kind = np.clip(sums(row, term, len(row_account)), config.kind_floor, caps[row_kind])
         logit = (1 - config.damping) * logit + config.damping * (

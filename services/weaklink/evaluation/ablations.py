@@ -11,6 +11,7 @@ from weaklink.settings import Settings
 _OFF: Final = 1e9
 
 ABLATIONS: Final[dict[str, dict[str, Any]]] = {
+    "no_leave_one_out": {"belief.leave_one_out": False},
     "no_party_caps": {
         "belief.foreign_clip": (-0.15, _OFF),
         "belief.foreign_soft_max": _OFF,
@@ -21,6 +22,7 @@ ABLATIONS: Final[dict[str, dict[str, Any]]] = {
         "cluster.pass_min": -_OFF,
         "cluster.party_min": -_OFF,
         "cluster.fragment_party_min": -_OFF,
+        "cluster.covered_min": 0.0,
     },
     "no_member_test": {
         "cluster.member_kinds": 0,
@@ -37,6 +39,7 @@ ABLATIONS: Final[dict[str, dict[str, Any]]] = {
         "belief.foreign_clip": (0.0, 0.0),
     },
     "no_fast_path": {"fast.flagged_holders_min": 1_000_000_000},
+    "no_adherents": {"fast.adherent_rounds": 0},
     "no_merging": {"cluster.merge_rounds": 0},
 }
 """Name -> fields of `settings.campaigns` and what they are set to. A field that does not exist is an error, so that none rots."""

@@ -63,6 +63,10 @@ class Decider:
         self.issued += [action for action in published if action.state.value == ActionState.ACTIVE.value]
         return [_told(action) for action in published]
 
+    def actions(self) -> list[Action]:
+        """Every action as it stands, with what its party answered."""
+        return list(self._view.actions.values())
+
     def usage(self) -> pl.DataFrame:
         """[party, account, occurred_at, requests] of everything that was told."""
         return pl.concat(self._usage) if self._usage else pl.DataFrame(schema=_TOLD)

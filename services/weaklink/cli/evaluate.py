@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    worlds: Annotated[str, typer.Option(help="With commas; `all`: every simulated one; rings, rings_with_hubs, ssh.")] = "all,rings,rings_with_hubs,ssh",
+    worlds: Annotated[str, typer.Option(help="`all` simulated ones; rings, rings_with_hubs, ssh, month.")] = "all,month,rings,rings_with_hubs,ssh",
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of each simulated world.")] = 10,
     first_seed: Annotated[int, typer.Option(min=0, help="The first of them.")] = 101,
     size: Annotated[float, typer.Option(min=0.01, help="1: about 119,000 benign accounts.")] = 0.25,

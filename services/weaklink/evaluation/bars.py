@@ -91,6 +91,7 @@ BARS: Final[tuple[Bar, ...]] = (
     Bar("base", "loop_honest_lost", "at most", 0.001),
     Bar("base", "collateral_volume", "at most", 0.001),
     Bar("base", "plan_cut_small_budget", "at least", 0.60),
+    Bar("month", "backtest_seconds", "at most", 30),
     Bar("rings", "error_against_degree_cap", "at most", 0.5),
     Bar("rings", "largest_cluster", "at most", 199),
     Bar("rings_with_hubs", "error_against_degree_cap", "at most", 0.5),

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from weaklink.errors import ConfigurationError
 from weaklink.evaluation.bars import WORLDS
-from weaklink.evaluation.spec import FULL, REAL
+from weaklink.evaluation.spec import FULL, MONTH, REAL
 
 _BLOCK: Final = re.compile(r"(<!-- evaluate:([a-z_]+) -->\n).*?(<!-- /evaluate -->)", re.DOTALL)
 
@@ -90,7 +90,9 @@ def _real(_: dict[str, Any], table: Summary) -> str:
 
 def _options(document: dict[str, Any], _: Summary) -> str:
     specs = [
-        run["spec"] for run in document["runs"] if run["spec"]["variant"] == FULL and run["spec"]["world"] not in REAL
+        run["spec"]
+        for run in document["runs"]
+        if run["spec"]["variant"] == FULL and run["spec"]["world"] not in (*REAL, MONTH)
     ]
     if not specs:
         return "No simulated world was run."
@@ -140,7 +142,7 @@ BLOCKS: Final[dict[str, Callable[[dict[str, Any], Summary], str]]] = {
 
 
 def _present(table: Summary, variant: str) -> list[str]:
-    return [world for world in WORLDS if any(key[:2] == (world, variant) for key in table)]
+    return [world for world in (*WORLDS, MONTH) if any(key[:2] == (world, variant) for key in table)]
 
 
 def _number(value: float) -> str:

@@ -106,7 +106,7 @@ def _exchanges(axes: "Axes", runs: list[dict[str, Any]]) -> bool:
         line = [mean(one[name][day] if day < len(one[name]) else 0 for one in of) for day in range(days)]
         axes.fill_between(range(days), line, color=_INK[name], label=label)
     axes.set(xlabel="day", ylabel="campaign requests a day", xlim=(0, None), ylim=(0, None))
-    axes.legend(frameon=False, loc="upper right")
+    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     return True
 
 

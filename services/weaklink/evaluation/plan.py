@@ -5,7 +5,7 @@ from typing import Any
 
 from weaklink.errors import ConfigurationError
 from weaklink.evaluation.ablations import ABLATIONS
-from weaklink.evaluation.spec import REAL, DataFiles, Family, RunSpec
+from weaklink.evaluation.spec import MONTH, REAL, DataFiles, Family, RunSpec
 from weaklink.evaluation.worlds import world_names
 
 
@@ -34,8 +34,8 @@ def specs_of(options: Options, data: DataFiles) -> tuple[list[RunSpec], list[dic
     """
     known = world_names()
     names = list(dict.fromkeys(n for name in options.worlds for n in (known if name == "all" else (name,))))
-    if unknown := [name for name in names if name not in known and name not in REAL]:
-        raise ConfigurationError(f"no world named {', '.join(unknown)}; there are: {', '.join((*known, *REAL))}")
+    if unknown := [name for name in names if name not in (*known, *REAL, MONTH)]:
+        raise ConfigurationError(f"no world named {', '.join(unknown)}; there are: {', '.join((*known, *REAL, MONTH))}")
     specs, skipped = [], []
     for name in names:
         if name not in REAL:
@@ -44,7 +44,9 @@ def specs_of(options: Options, data: DataFiles) -> tuple[list[RunSpec], list[dic
             skipped.append({"world": name, "reason": f"{', '.join(missing)} not in {data.folder}"})
         else:
             specs.append(RunSpec(name, seed=0, size=1.0, tick_seconds=options.tick_seconds, family=options.family))
-    simulated = [name for name in names if name not in REAL]
+    if MONTH in names:
+        specs.append(RunSpec(MONTH, options.seeds[0], 1.0, options.tick_seconds, options.family))
+    simulated = [name for name in names if name not in (*REAL, MONTH)]
     for number, seed in enumerate(options.seeds):
         for name in simulated:
             one = RunSpec(name, seed, options.size, options.tick_seconds, options.family)

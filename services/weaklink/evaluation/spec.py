@@ -7,6 +7,8 @@ from typing import Any, Final, Literal
 FULL: Final = "full"
 REAL: Final = ("rings", "rings_with_hubs", "ssh")
 """Runs on the real data of `DataFiles`; every other world is simulated."""
+MONTH: Final = "month"
+"""The base world at the size that the backtest's time is promised for: 100,000 accounts, 600,000 events, 30 days."""
 Family = Literal["testing", "tuning"]
 
 

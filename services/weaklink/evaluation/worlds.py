@@ -4,11 +4,12 @@ from typing import Final
 
 import polars as pl
 
-from weaklink.evaluation.spec import RunSpec
+from weaklink.evaluation.spec import MONTH, RunSpec
 from weaklink.sim.presets import PRESETS, preset
 from weaklink.sim.worlds import generate
 
 _FOR_THE_EYE: Final = ("demo",)
+_MONTH_SIZE: Final = 0.84
 _UNSEEN: Final = ("mail_class", "address_class")
 """Columns that a party's own SDK derives and that the form of the backtest need not have: detection is judged without them."""
 
@@ -23,5 +24,8 @@ def make_world(spec: RunSpec) -> tuple[pl.DataFrame, pl.DataFrame]:
 
     Raises ConfigurationError for a name that no preset has.
     """
-    made = generate(preset(spec.world, spec.size, spec.family), spec.seed)
+    world = (
+        preset("base", _MONTH_SIZE, spec.family) if spec.world == MONTH else preset(spec.world, spec.size, spec.family)
+    )
+    made = generate(world, spec.seed)
     return made.events.drop(_UNSEEN, strict=False), made.truth.rename({"campaign": "operator"})

@@ -7,6 +7,7 @@ import polars as pl
 from weaklink.campaigns.evaluate import Evaluation
 from weaklink.campaigns.evidence import CONDUCT_PARTS
 from weaklink.campaigns.profiles import Profiles
+from weaklink.campaigns.taken import taken
 from weaklink.campaigns.traits import traits
 from weaklink.records.identifiers import IdentifierKind
 
@@ -25,10 +26,19 @@ _CODES: Final = {
 }
 
 
-def facts(members: pl.DataFrame, links: pl.DataFrame, evaluation: Evaluation, profiles: Profiles) -> dict[str, Any]:
-    """Fields of the Avro record Campaign. `members`: planning.plan_members rows; `links`: planning.shared_links."""
+def facts(
+    members: pl.DataFrame,
+    links: pl.DataFrame,
+    evaluation: Evaluation,
+    profiles: Profiles,
+    suspended: pl.DataFrame | None = None,
+) -> dict[str, Any]:
+    """Fields of the Avro record Campaign. `members`: planning.plan_members rows; `links`: planning.shared_links.
+
+    `suspended`: [account, suspended_at_us].
+    """
     own = members.filter("flagged")
-    found = traits(own, profiles, evaluation.now_us)
+    found = traits(own, profiles, evaluation.now_us, suspended)
     held = links.join(own.select("account"), on="account", how="semi")
     shared = held.group_by("identifier", "slot").len().filter(pl.col("len") > 1)
     return {
@@ -38,6 +48,19 @@ def facts(members: pl.DataFrame, links: pl.DataFrame, evaluation: Evaluation, pr
         "requests_per_day": float(own["requests_per_day"].sum() or 0.0),
         "traits": found.traits,
         "models": found.models,
+        "pivots": [
+            {
+                "model": one.model,
+                "released_at": one.released_at_us,
+                "share": one.share,
+                "hours_median": one.hours_median,
+            }
+            for one in found.pivots
+        ],
+        "growth_per_hour": found.growth_per_hour,
+        "replaced_share": found.replaced_share,
+        "severity": found.severity,
+        "taken": taken(own).record(),
         "evidence": _reasons(own, held.join(shared, on=["identifier", "slot"], how="semi"), evaluation),
     }
 

@@ -7,6 +7,7 @@ import polars as pl
 
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.profiles import US_PER_HOUR
+from weaklink.campaigns.taken import NOTHING_TAKEN
 
 OPEN: Final = "OPEN"
 DORMANT: Final = "DORMANT"
@@ -59,6 +60,11 @@ NOTHING: Final[dict[str, Any]] = {
     "requests_per_day": 0.0,
     "traits": [],
     "models": [],
+    "pivots": [],
+    "growth_per_hour": 0.0,
+    "replaced_share": None,
+    "severity": 0.0,
+    "taken": NOTHING_TAKEN.record(),
     "evidence": [],
 }
 """The facts of a campaign without members."""

@@ -93,7 +93,7 @@ def campaign_of(value: Mapping[str, Any]) -> Campaign:
         benign_accounts_touched=plan["benign_accounts_touched"],
         gap=plan["gap"],
         solver=plan["solver"],
-        facts={name: value[name] for name in NOTHING},
+        facts={name: value[name] for name in NOTHING} | {"pivots": _pivots(value["pivots"])},
         accounts=value["accounts"],
         parties=tuple(value["parties"]),
         apart_since_us=_micros(value["apart_since"]),
@@ -108,6 +108,11 @@ def campaign_of(value: Mapping[str, Any]) -> Campaign:
         ),
         waits_since_us=_micros(value["waits_since"]),
     )
+
+
+def _pivots(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """With times in microseconds, as facts have them."""
+    return [dict(one) | {"released_at": micros(one["released_at"])} for one in found]
 
 
 def member_value(row: Mapping[str, Any]) -> bytes:

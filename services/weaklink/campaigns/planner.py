@@ -133,7 +133,8 @@ class Planner:
         changes = self._stand(campaign, members, plan.measures, held, evaluation.now_us)
         campaign.volume_cut_share, campaign.gap, campaign.solver = plan.volume_cut_share, plan.gap, plan.solver
         campaign.benign_accounts_touched = plan.benign_accounts_touched
-        campaign.facts = facts(members, links, evaluation, self._state.profiles)
+        suspended = self._state.feedback.rows().select("account", "suspended_at_us").drop_nulls()
+        campaign.facts = facts(members, links, evaluation, self._state.profiles, suspended)
         campaign.planned = Planned(evaluation.now_us, situation, plan.unit_requests_per_day)
         return self._update(campaign, own, changes)
 

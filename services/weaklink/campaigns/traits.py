@@ -1,5 +1,6 @@
 """What kind of campaign it is: task mix, pipeline stage, target models, move to a new release, growth, how it came in."""
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +14,9 @@ _HIDDEN_SHARE: Final = 0.5
 _PIVOT_HOURS: Final = 24
 _PIVOT_SHARE: Final = 0.3
 _GROWTH_MIN: Final = 6
+_REPLACED_DAYS: Final = 3
+_REPLACED_MIN: Final = 0.5
+_MODELS_MAX: Final = 20
 _STAGES: Final = {
     "REASONING_ELICITATION": "reasoning-traces",
     "RUBRIC_GRADING": "reward-grading",
@@ -24,15 +28,33 @@ _STAGES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
+class Pivot:
+    """The campaign's move to a model that was released: the share of its accounts of that time that moved within a day, and how soon."""
+
+    model: str
+    released_at_us: int
+    share: float
+    hours_median: float
+
+
+@dataclass(frozen=True, slots=True)
 class Traits:
-    """`traits`: words such as `reasoning-traces`, `pivot:<model>`, `growth:12/h`. `models`: most used first."""
+    """`traits`: words such as `reasoning-traces`, `pivot:<model>`, `growth:12/h`. `models`: most used first.
+
+    `growth_per_hour`: accounts that it opened in the last hour. `replaced_share`: accounts that it opened within three days after its
+    first loss, for each account that it lost; null: it has lost none. `severity`: 0 to 10.
+    """
 
     traits: list[str]
     models: list[str]
+    pivots: list[Pivot]
+    growth_per_hour: float
+    replaced_share: float | None
+    severity: float
 
 
-def traits(members: pl.DataFrame, profiles: Profiles, now_us: int) -> Traits:
-    """Of one campaign. `members`: its accounts (column account)."""
+def traits(members: pl.DataFrame, profiles: Profiles, now_us: int, suspended: pl.DataFrame | None = None) -> Traits:
+    """Of one campaign. `members`: its accounts (account, requests_per_day). `suspended`: [account, suspended_at_us], as parties reported."""
     accounts = profiles.accounts.rows().join(members.select("account"), on="account", how="semi")
     accounts = accounts.with_columns(opened_attributes())
     used = profiles.models.rows().join(members.select("account"), on="account", how="semi")
@@ -41,12 +63,52 @@ def traits(members: pl.DataFrame, profiles: Profiles, now_us: int) -> Traits:
         *_stages(accounts),
         *_entry(accounts),
         *_spread(accounts),
-        *_pivots(accounts, used, profiles.releases.rows()),
+        *_shift(accounts),
     ]
+    pivots = _pivots(accounts, used, profiles.releases.rows())
+    found += [f"pivot:{pivot.model}" for pivot in pivots]
     recent = accounts.filter(pl.col("first_seen_us") > now_us - US_PER_HOUR).height
     if recent >= _GROWTH_MIN:
         found.append(f"growth:{recent}/h")
-    return Traits(found, models["model"].to_list())
+    replaced = _replaced(accounts, suspended)
+    if replaced is not None and replaced >= _REPLACED_MIN:
+        found.append("replaces-losses")
+    daily = float(members["requests_per_day"].sum() or 0.0) if "requests_per_day" in members.columns else 0.0
+    many = accounts["party"].n_unique()
+    severity = _severity(daily, many, moving=bool(pivots), growing=recent >= _GROWTH_MIN or (replaced or 0) >= 1)
+    return Traits(found, models["model"].head(_MODELS_MAX).to_list(), pivots, float(recent), replaced, severity)
+
+
+def _severity(requests_per_day: float, parties: int, *, moving: bool, growing: bool) -> float:
+    """0 to 10: 1.5 for each tenfold of daily requests, half a point for each further party (3 at most), 1 each if it moves with releases, or grows."""
+    size = 1.5 * math.log10(1 + max(requests_per_day, 0.0))
+    return round(min(size + min(0.5 * max(parties - 1, 0), 3.0) + moving + growing, 10.0), 2)
+
+
+def _shift(accounts: pl.DataFrame) -> list[str]:
+    """The stage that its later accounts work for, where it is another than that of its earlier ones: a pipeline that moved on."""
+    used = accounts.filter(pl.col("first_usage_us").is_not_null()).sort("first_usage_us", "account")
+    half = used.height // 2
+    if half < _GROWTH_MIN:
+        return []
+    before, after = _stages(used[:half])[0], _stages(used[-half:])[0]
+    return [f"stage-shift:{before}>{after}"] if before != after and {before, after} <= set(_STAGES.values()) else []
+
+
+def _replaced(accounts: pl.DataFrame, suspended: pl.DataFrame | None) -> float | None:
+    """Accounts opened within `_REPLACED_DAYS` after the first loss, for each account lost by the end of that time."""
+    if suspended is not None:
+        accounts = accounts.join(suspended, on="account", how="left")
+        lost_us = accounts.select(pl.min_horizontal("closed_at_us", "suspended_at_us")).to_series()
+    else:
+        lost_us = accounts["closed_at_us"]
+    first_us = lost_us.min()
+    if not isinstance(first_us, int):
+        return None
+    until_us = first_us + _REPLACED_DAYS * US_PER_DAY
+    lost = int((lost_us <= until_us).sum())
+    opened = pl.coalesce("opened_at_us", "first_seen_us")
+    return round(accounts.filter((opened > first_us) & (opened <= until_us)).height / lost, 3)
 
 
 def _stages(accounts: pl.DataFrame) -> list[str]:
@@ -82,7 +144,7 @@ def _spread(accounts: pl.DataFrame) -> list[str]:
     return found
 
 
-def _pivots(accounts: pl.DataFrame, used: pl.DataFrame, releases: pl.DataFrame) -> list[str]:
+def _pivots(accounts: pl.DataFrame, used: pl.DataFrame, releases: pl.DataFrame) -> list[Pivot]:
     """Releases within 24 h of which a good part of the accounts that were there already moved to the new model."""
     if releases.height == 0:
         return []
@@ -91,10 +153,14 @@ def _pivots(accounts: pl.DataFrame, used: pl.DataFrame, releases: pl.DataFrame) 
     there = first.join(released, how="cross").filter(
         (pl.col("first_usage_us") < pl.col("released_at_us")) & (pl.col("last_usage_us") >= pl.col("released_at_us"))
     )
-    soon = pl.col("first_seen_us") <= pl.col("released_at_us") + _PIVOT_HOURS * US_PER_HOUR
+    after_us = pl.col("first_seen_us") - pl.col("released_at_us")
+    soon = (after_us <= _PIVOT_HOURS * US_PER_HOUR).fill_null(value=False)
     moved = there.join(used.select("account", "model", "first_seen_us"), on=["account", "model"], how="left")
-    shares = moved.group_by("model").agg(soon.fill_null(value=False).mean().alias("share"), pl.len().alias("n"))
+    shares = moved.group_by("model", "released_at_us").agg(
+        soon.mean().alias("share"), pl.len().alias("n"), after_us.filter(soon).median().alias("after_us")
+    )
+    found = shares.filter((pl.col("share") >= _PIVOT_SHARE) & (pl.col("n") >= _GROWTH_MIN)).sort("model")
     return [
-        f"pivot:{model}"
-        for model in shares.filter((pl.col("share") >= _PIVOT_SHARE) & (pl.col("n") >= _GROWTH_MIN))["model"].sort()
+        Pivot(model, released_us, round(share, 4), round((after or 0.0) / US_PER_HOUR, 2))
+        for model, released_us, share, _, after in found.iter_rows()
     ]

@@ -1,4 +1,4 @@
-"""Every metric of the columnar services, in one list. `weaklink run --metrics-port` serves them to Prometheus."""
+"""Every metric of the services, in one list. `weaklink run --metrics-port` serves them to Prometheus."""
 
 from typing import Final
 
@@ -35,6 +35,16 @@ DUPLICATES: Final = Counter("weaklink_duplicates", "Events that repeated an earl
 SLOW_PATH: Final = Counter(
     "weaklink_slow_path", "Events that the columnar reader refused and the record-by-record one read", ["party"]
 )
+DECISIONS: Final = Counter("weaklink_decisions", "Decisions that enforce handled, or knew already", ["outcome"])
+ACTION_CHANGES: Final = Counter("weaklink_action_changes", "Changes of actions", ["measure", "cause"])
+RECEIPTS: Final = Counter("weaklink_receipts", "Receipts that enforce handled", ["party", "outcome"])
+ACTIONS: Final = Gauge("weaklink_actions", "Actions in the ledger", ["state"])
+OUTBOX_MESSAGES: Final = Gauge("weaklink_outbox_messages", "Messages that wait to be published")
+OUTBOX_OLDEST_SECONDS: Final = Gauge("weaklink_outbox_oldest_seconds", "Age of the oldest message that waits")
+LEDGER_SECONDS: Final = Histogram(
+    "weaklink_ledger_seconds", "Time of one piece of work on the ledger", ["work"], buckets=_SECONDS
+)
+PRUNED_ROWS: Final = Counter("weaklink_pruned_rows", "Rows that the ledger has forgotten", ["table"])
 
 
 def serve(host: str, port: int) -> None:

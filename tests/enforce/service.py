@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -17,12 +18,13 @@ from kafka.consumer.fetcher import ConsumerRecord
 from tests.waiting import PATIENCE_SECONDS, wait_until
 from weaklink import topology
 from weaklink.kafka_options import KafkaConfig
+from weaklink.ops.broker import free_ports
 from weaklink.ops.provision import add_party, provision
 from weaklink.parties import Party, PartyKind
 from weaklink.records.codec import decode
 from weaklink.settings import Settings
 
-_PROGRAM = "from weaklink.enforce.app import run_enforce; from weaklink.settings import load_settings; run_enforce(load_settings(), 'test')"
+_PROGRAM = "from weaklink.cli.main import main; main()"
 
 
 class World:
@@ -45,6 +47,7 @@ class World:
             *topics, topology.FEEDBACK, **options, group_id=None, auto_offset_reset="earliest", fetch_max_wait_ms=50
         )
         self.records: list[ConsumerRecord] = []
+        (self.metrics_port,) = free_ports(1)
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -58,10 +61,17 @@ class World:
 
     def start(self) -> None:
         """Start the service; does not wait for it."""
+        command = [sys.executable, "-c", _PROGRAM, "run", "enforce", "--slot", "test"]
         with (self.folder / "service.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM], env=self.environment, stdout=log, stderr=log
+                [*command, "--metrics-port", str(self.metrics_port)], env=self.environment, stdout=log, stderr=log
             )
+
+    def metrics(self) -> dict[str, float]:
+        """What the service shows to Prometheus: sample with its labels -> value."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=30) as answer:
+            lines = [line for line in answer.read().decode().splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 
     def kill(self) -> None:
         """kill -9."""

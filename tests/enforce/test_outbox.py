@@ -65,20 +65,6 @@ async def test_a_killed_workers_claim_lapses_and_its_restart_takes_it_back_at_on
     assert await restarted.claim()
 
 
-async def test_pruning_removes_only_what_was_published_long_ago(ledger: Ledger, database: Database) -> None:
-    """Open rows, new ones and those given up stay."""
-    box = Outbox(database, CONFIG, "w1")
-    await fill(ledger, "old", "new", "given-up", "open")
-    old, new, given_up, _ = await box.claim()
-    await box.close_rows([old, new])
-    await box.close_rows([given_up], error="too large")
-    async with database.write() as connection:
-        await connection.execute(sa.update(table).where(table.c.id.in_([old.id, given_up.id])).values(closed_wall_us=1))
-    assert await box.prune() == 1
-    async with database.read() as connection:
-        assert await connection.scalar(sa.select(sa.func.count()).select_from(table)) == 3
-
-
 class Producer:
     """Answers as aiokafka's producer does: `send` queues, and gives a future of the delivery."""
 

@@ -101,6 +101,20 @@ def test_a_receipt_for_anothers_action_comes_back_to_its_sender(world: World) ->
     assert (row["state"], row["answer"]) == ("ACTIVE", None)
 
 
+def test_the_service_shows_its_work_to_prometheus(world: World) -> None:
+    """Decisions, changes and receipts as they came; what stands in the ledger, measured now and then."""
+    shown = world.metrics()
+    assert shown['weaklink_decisions_total{outcome="applied"}'] >= 2
+    assert shown['weaklink_action_changes_total{cause="ISSUED",measure="SUSPEND"}'] >= 2
+    assert shown[f'weaklink_receipts_total{{outcome="NOT_YOUR_ACTION",party="{world.other}"}}'] == 1
+    assert shown['weaklink_ledger_seconds_count{work="decision"}'] >= 2
+    assert shown['weaklink_records_total{stage="enforce"}'] >= 5
+    in_ledger = sa.select(sa.func.count().label("n")).select_from(actions).where(actions.c.state == "WITHDRAWN")
+    (row,) = query(world, in_ledger)
+    world.wait(lambda: world.metrics().get('weaklink_actions{state="WITHDRAWN"}') == row["n"])
+    world.wait(lambda: world.metrics().get("weaklink_outbox_messages") == 0)
+
+
 def test_a_person_approves_and_declines_from_the_command_line(world: World) -> None:
     """What waits is listed, unseen by its party; approval publishes it through the running relay, decline does not."""
     measures = [proposal(party=world.lab, target_account=name, benign_accounts_touched=99) for name in ("yes", "no")]

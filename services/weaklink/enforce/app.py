@@ -14,19 +14,22 @@ from typing import Any
 import faust
 import structlog
 
-from weaklink import topology
+from weaklink import metrics, topology
 from weaklink.enforce.batching import batches
 from weaklink.enforce.clock import Clock
 from weaklink.enforce.consume import Decoded, Handling, Incoming
 from weaklink.enforce.database import Database, ledger_url, migrate_ledger
 from weaklink.enforce.ledger import Ledger
+from weaklink.enforce.observe import count_changes, count_decision, count_receipts, measure
 from weaklink.enforce.outbox import DATABASE_TROUBLE, Outbox, Relay
+from weaklink.enforce.retention import Retention
 from weaklink.enforce.transport import broker_urls, faust_credentials
 from weaklink.settings import Settings
 
 log = structlog.get_logger()
 
 _PRUNE_SECONDS = 3600
+_MEASURE_SECONDS = 5
 
 
 def run_enforce(settings: Settings, slot: str | None = None) -> None:
@@ -59,7 +62,8 @@ def build_app(settings: Settings, slot: str | None = None) -> Any:
     """The Faust app (faust.App), not started."""
     config = settings.enforce
     database = Database(ledger_url(settings))
-    ledger = Ledger(database, config, Clock(settings.clock, config.clock_lead_hours_max))
+    clock = Clock(settings.clock, config.clock_lead_hours_max)
+    ledger, retention = Ledger(database, config, clock), Retention(database, config, clock)
     name = f"enforce-{slot or uuid.uuid4().hex[:12]}"
     box = Outbox(database, config, name)
     app = _faust_app(settings, name, lasting=slot is not None)
@@ -68,8 +72,10 @@ def build_app(settings: Settings, slot: str | None = None) -> Any:
 
     async def decide(some: Sequence[Decoded]) -> None:
         for values, value in some:
-            outcome = await ledger.handle_decision(values, value)
+            with metrics.LEDGER_SECONDS.labels("decision").time():
+                outcome = await ledger.handle_decision(values, value)
             relay.wake()
+            count_decision(outcome)
             if outcome:
                 log.info(
                     "decision",
@@ -81,8 +87,11 @@ def build_app(settings: Settings, slot: str | None = None) -> Any:
                 )
 
     async def answer(some: Sequence[Decoded]) -> None:
-        answers = await ledger.handle_receipts([values for values, _ in some])
+        receipts = [values for values, _ in some]
+        with metrics.LEDGER_SECONDS.labels("receipts").time():
+            answers = await ledger.handle_receipts(receipts)
         relay.wake()
+        count_receipts(receipts, answers)
         outcomes = Counter(answered.outcome for answered in answers if answered)
         log.info("receipts", repeated=answers.count(None), **outcomes)
 
@@ -91,14 +100,25 @@ def build_app(settings: Settings, slot: str | None = None) -> Any:
     _agent(app, topology.RECEIPTS, Handling("Receipt", answer, ledger, config), at_once_max=config.receipts_at_once_max)
 
     async def timers() -> None:
-        while await ledger.run_timers():
-            relay.wake()
+        with metrics.LEDGER_SECONDS.labels("timers").time():
+            while changes := await ledger.run_timers():
+                relay.wake()
+                count_changes(changes)
 
     async def prune() -> None:
-        await box.prune()
+        with metrics.LEDGER_SECONDS.labels("pruning").time():
+            removed = await retention.prune()
+        for table, rows in removed.items():
+            metrics.PRUNED_ROWS.labels(table).inc(rows)
+        if any(removed.values()):
+            log.info("pruned", **removed)
+
+    async def observe() -> None:
+        await measure(database)
 
     app.timer(interval=config.tick_seconds)(_unless_in_trouble("timers", timers))
     app.timer(interval=_PRUNE_SECONDS)(_unless_in_trouble("pruning", prune))
+    app.timer(interval=_MEASURE_SECONDS)(_unless_in_trouble("measuring", observe))
     app.task(relay.run)
     return app
 

@@ -71,8 +71,19 @@ class EnforceConfig(BaseModel):
     """Rows that the relay claims at a time."""
     outbox_lease_seconds: float = Field(default=15, gt=0)
     """After so long another worker takes over rows that a worker claimed and did not publish."""
+
+    # Retention, by the wall clock: pruned every hour, in transactions of a few rows each.
     outbox_keep_days: int = Field(default=14, ge=1)
-    """Published rows are kept for so long, by the wall clock."""
+    """Published messages are kept for so long."""
+    decisions_keep_days: int = Field(default=90, ge=15)
+    """Decisions handled: longer than their topic keeps them, so that one that is read again is known."""
+    receipts_keep_days: int = Field(default=400, ge=15)
+    """Receipts handled, for the same reason; those of live actions stay in any case."""
+    ended_actions_keep_days: int = Field(default=400, ge=61)
+    """Actions that have ended, with their history, receipts and questions to people: longer than the partner SDK remembers the revisions
+    that it has handled (60 days), because an action that is asked for again after this begins anew at revision 1."""
+    prune_rows: int = Field(default=500, ge=1)
+    """Rows that one transaction of pruning removes at most."""
     retry_seconds_max: float = Field(default=10, gt=0)
     """Longest pause between attempts while the database or the broker does not answer."""
     dead_letters_per_hour_max: int = Field(default=100, ge=0)

@@ -117,8 +117,8 @@ class Ledger:
             await record_outgoing(connection, told)
         return answers
 
-    async def run_timers(self) -> int:
-        """Expire what has run out and note overdue receipts. Gives the number of changes."""
+    async def run_timers(self) -> list[Change]:
+        """Expire what has run out and note overdue receipts. Gives the changes."""
         async with self._database.read() as connection:
             now_us = await self._clock.now(connection)
             due = sa.select(actions.c.campaign_id, actions.c.action_id).where(_due(now_us)).limit(_TIMER_ROWS)
@@ -126,7 +126,7 @@ class Ledger:
         campaigns: dict[str, list[str]] = {}
         for campaign_id, ident in rows:
             campaigns.setdefault(campaign_id, []).append(ident)
-        count = 0
+        done: list[Change] = []
         for campaign_id, idents in campaigns.items():
             async with self._database.write(campaign_id) as connection:
                 # Read again under the lock: a receipt or a renewal may have come between.
@@ -136,8 +136,8 @@ class Ledger:
                     for one in current
                 ]
                 await self._record(connection, [(change, "timer") for change in changes])
-                count += len(changes)
-        return count
+            done += changes
+        return done
 
     async def decide(self, ident: str, verdict: Verdict, *, by: str, note: str | None) -> Action:
         """A person's verdict on an action: `receipts.approved`, `declined` or `taken_back`. Raises LedgerError when it does not fit."""

@@ -84,13 +84,6 @@ class Outbox:
             mine = sa.and_(_OPEN, outbox.c.claimed_by == self._worker)
             await connection.execute(sa.update(outbox).where(mine).values(claimed_until_wall_us=0))
 
-    async def prune(self) -> int:
-        """Remove rows that were closed long ago; gives how many. Rows that were given up stay, for a person to see."""
-        before_us = wall_us() - self._config.outbox_keep_days * 86_400 * _SECOND_US
-        async with self._database.write() as connection:
-            old = sa.and_(outbox.c.closed_wall_us < before_us, outbox.c.error.is_(None))
-            return (await connection.execute(sa.delete(outbox).where(old))).rowcount
-
     async def _set(self, connection: Any, rows: Sequence[Row], **values: Any) -> None:
         if rows:
             await connection.execute(

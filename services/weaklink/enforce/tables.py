@@ -61,7 +61,7 @@ actions: Final = sa.Table(
     sa.Index("ix_actions_state_expires", "state", "expires_at_us"),
     sa.Index("ix_actions_state_respond", "state", "respond_by_us"),
 )
-"""The present state of every action that ever was."""
+"""The present state of every action that ended less than `enforce.ended_actions_keep_days` ago, or has not ended."""
 
 action_history: Final = sa.Table(
     "action_history",
@@ -84,7 +84,7 @@ action_history: Final = sa.Table(
     sa.Column("note", sa.Text),
     sa.Column("action", sa.JSON, nullable=False),
 )
-"""Every change of every action, whole; a trigger refuses UPDATE and DELETE. `source`: the decision or receipt that caused it."""
+"""Every change of every action, whole; triggers refuse UPDATE, and DELETE while the action is there. `source`: the decision or receipt that caused it."""
 
 proposals: Final = sa.Table(
     "proposals",
@@ -111,6 +111,7 @@ decisions: Final = sa.Table(
     sa.Column("refused", sa.JSON, nullable=False),
     sa.Column("handled_wall_us", sa.BigInteger, nullable=False),
     sa.Index("ix_decisions_campaign", "campaign_id", "decided_at_us"),
+    sa.Index("ix_decisions_handled", "handled_wall_us"),
 )
 """Decisions handled, by a hash of their bytes: one that comes again changes nothing."""
 
@@ -131,6 +132,7 @@ receipts: Final = sa.Table(
     sa.Column("outcome", sa.String(24), nullable=False),
     sa.Column("handled_wall_us", sa.BigInteger, nullable=False),
     sa.Index("ix_receipts_action", "action_id"),
+    sa.Index("ix_receipts_handled", "handled_wall_us"),
 )
 """Every receipt, also of unknown actions and of other parties' (`outcome` says so)."""
 

@@ -44,6 +44,12 @@ def test_a_request_at_the_very_moment_of_the_flag_is_not_prevented() -> None:
     assert detection(judged)["prevented"] == 1 / 2
 
 
+def test_what_could_be_prevented_is_what_comes_after_the_tick_of_the_first_event() -> None:
+    """First seen at hour 1: with ticks of an hour four of five windows are left, with ticks of a day none."""
+    assert detection(verdicts(), 3600)["prevented_possible"] == 4 / 5
+    assert detection(verdicts(), 24 * 3600)["prevented_possible"] == 0
+
+
 def test_prevented_is_averaged_over_campaigns_and_the_worst_campaign_is_told() -> None:
     """A large campaign that was stopped does not hide a small one that was not."""
     two = truth(("bad-0", "heron", "CONSUMER", False), ("bad-1", "wren", "CONSUMER", False))

@@ -11,10 +11,11 @@ _FLAGGED: Final = pl.col("flagged_at").is_not_null()
 _GUILTY: Final = pl.col("operator").is_not_null()
 
 
-def detection(verdicts: Verdicts) -> Figures:
+def detection(verdicts: Verdicts, tick_seconds: int = 3600) -> Figures:
     """Precision and recall by account and by volume, the worst campaign, and prevented.
 
     `prevented` = requests after `flagged_at` / all requests of the campaign's accounts, per campaign, averaged over campaigns.
+    `prevented_possible`: the same if every account were flagged at the end of the tick of its first event, the most there is to reach.
     Any `flagged_at` counts as flagged, released or not. Precision is null when nothing was flagged, and recall without campaigns.
     """
     accounts, found = verdicts.accounts, campaigns(verdicts)
@@ -33,6 +34,7 @@ def detection(verdicts: Verdicts) -> Figures:
         "recall_volume_worst": least(found["recall_volume"]),
         "prevented": mean(found["prevented"]),
         "prevented_worst": least(found["prevented"]),
+        "prevented_possible": mean(possible(verdicts, tick_seconds)),
     }
 
 
@@ -59,6 +61,18 @@ def campaigns(verdicts: Verdicts) -> pl.DataFrame:
     columns = ("operator", "accounts", "requests", "recall", "recall_volume", "prevented")
     joined = people.join(volume, on="operator", how="left").with_columns(pl.col("requests").fill_null(0))
     return joined.select(columns).with_columns(pl.col(pl.Float64).fill_nan(None)).sort("operator")
+
+
+def possible(verdicts: Verdicts, tick_seconds: int) -> pl.Series:
+    """Share of each campaign's requests that come after the tick in which their account was first seen."""
+    known_at = (pl.col("seen_at").dt.timestamp("us") // (tick_seconds * 1_000_000) + 1) * (tick_seconds * 1_000_000)
+    later = pl.col("occurred_at").dt.timestamp("us") > known_at
+    table = (
+        verdicts.usage.filter(_GUILTY)
+        .group_by("operator")
+        .agg((pl.col("requests").filter(later).sum() / pl.col("requests").sum()).alias("possible"))
+    )
+    return table["possible"].fill_nan(None)
 
 
 def precision_recall(verdicts: Verdicts, points: int = 40) -> list[dict[str, float]]:

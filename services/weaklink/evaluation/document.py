@@ -110,7 +110,7 @@ def _options(document: dict[str, Any], _: Summary) -> str:
 BLOCKS: Final[dict[str, Callable[[dict[str, Any], Summary], str]]] = {
     "options": _options,
     "bars": _bars,
-    "detection": _worlds("precision", "recall", "recall_volume", "recall_worst", "prevented", "prevented_worst"),
+    "detection": _worlds("precision", "recall", "recall_volume", "recall_worst", "prevented", "prevented_worst", "prevented_possible"),
     "harm": _worlds(
         "false_flags", "benign_suspended", "benign_challenge", "benign_throttle", "victims_flagged", "victims_suspended",
         "invented_flagged", "invented_suspended",

@@ -15,6 +15,7 @@ _COLUMNS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "victim": pl.Boolean,  # an honest customer whom a lying member framed
     "crowded": pl.Boolean,  # seen at an address of `CROWD_ACCOUNTS_MIN` or more accounts, as behind carrier NAT
     "requests": pl.Int64,
+    "seen_at": _UTC,  # its first event
     "score": pl.Float64,
     "campaign_id": pl.String,
     "flagged_at": _UTC,
@@ -25,12 +26,13 @@ _USAGE_COLUMNS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "party": pl.String,
     "account": pl.String,
     "operator": pl.String,
+    "seen_at": _UTC,
     "flagged_at": _UTC,
     "occurred_at": _UTC,
     "requests": pl.Int64,
 }
 USAGE: Final = pl.Schema(_USAGE_COLUMNS)
-"""Every ApiUsage event, with its account's operator and `flagged_at`."""
+"""Every ApiUsage event, with its account's operator, `seen_at` and `flagged_at`."""
 RESELLING: Final = ("RESELLER", "RELAY")
 """Roles of accounts that serve other people."""
 CROWD_ACCOUNTS_MIN: Final = 40
@@ -58,8 +60,10 @@ def judge(
     used = events.filter(pl.col("event_type") == "ApiUsage").select(
         *ACCOUNT, "occurred_at", pl.col("requests").fill_null(1).cast(pl.Int64)
     )
+    first_seen = events.group_by(ACCOUNT).agg(pl.col("occurred_at").min().alias("seen_at"))
     known = (
         truth.join(used.group_by(ACCOUNT).agg(pl.col("requests").sum()), on=ACCOUNT, how="left")
+        .join(first_seen, on=ACCOUNT, how="left")
         .join(crowds(events), on=ACCOUNT, how="left")
         .join(said.select(*ACCOUNT, "score", "campaign_id", "flagged_at"), on=ACCOUNT, how="left")
         .with_columns(
@@ -71,7 +75,7 @@ def judge(
         .match_to_schema(JUDGED, extra_columns="ignore", integer_cast="upcast")
         .sort(ACCOUNT)
     )
-    usage = used.join(known.select(*ACCOUNT, "operator", "flagged_at"), on=ACCOUNT).select(USAGE.names())
+    usage = used.join(known.select(*ACCOUNT, "operator", "seen_at", "flagged_at"), on=ACCOUNT).select(USAGE.names())
     return Verdicts(known, usage.sort("occurred_at", *ACCOUNT, "requests"), campaigns, actions)
 
 

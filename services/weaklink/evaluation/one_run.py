@@ -50,7 +50,7 @@ def _run_world(spec: RunSpec, settings: Settings, folder: Path) -> dict[str, Any
     summary, said = backtested(path, folder / "out", spec.tick_seconds, settings)
     cost = cost_of(summary, time.process_time() - cpu)
     verdicts = judge(events, truth, said["accounts"], said["campaigns"], said["actions"])
-    figures = figures_of(verdicts, events, said["curves"])
+    figures = figures_of(verdicts, events, said["curves"], spec.tick_seconds)
     if spec.cuts:
         figures |= causal(path, said, spec, settings, folder)
     found: dict[str, dict[str, Any]] = {}
@@ -76,10 +76,12 @@ def _run_world(spec: RunSpec, settings: Settings, folder: Path) -> dict[str, Any
     }
 
 
-def figures_of(verdicts: Verdicts, events: pl.DataFrame, curves: pl.DataFrame) -> dict[str, float | int | None]:
+def figures_of(
+    verdicts: Verdicts, events: pl.DataFrame, curves: pl.DataFrame, tick_seconds: int
+) -> dict[str, float | int | None]:
     """Every metric of a run by name."""
     return (
-        detection(verdicts)
+        detection(verdicts, tick_seconds)
         | harm(verdicts)
         | timing(verdicts)
         | identity(verdicts.accounts)

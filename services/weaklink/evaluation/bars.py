@@ -97,3 +97,25 @@ BARS: Final[tuple[Bar, ...]] = (
     Bar("rings_with_hubs", "error_against_degree_cap", "at most", 0.5),
     Bar("rings_with_hubs", "largest_cluster", "at most", 199),
 )
+
+SHORT_SIZE: Final = 0.03
+SHORT_TICK_SECONDS: Final = 24 * 3600
+SHORT_BARS: Final[tuple[Bar, ...]] = (
+    Bar("base", "precision", "at least", 0.99),
+    Bar("base", "recall", "at least", 0.80),
+    Bar("base", "recall_volume", "at least", 0.90),
+    Bar("base", "prevented", "at least", 0.50),
+    Bar("base", "purity", "at least", 0.95),
+    Bar("base", "benign_suspended", "at most", 0),
+    Bar("base", "suspended_volume_share", "at least", 0.60),
+    Bar("base", "causal_agreement", "at least", 0.99),
+    Bar("framing_two", "precision", "at least", 0.98),
+    Bar("framing_two", "victims_suspended", "at most", 0),
+    Bar("framing_two", "benign_suspended", "at most", 0),
+    Bar("resellers", "precision", "at least", 0.99),
+    Bar("resellers", "resellers_suspended", "at most", 0),
+    Bar("resellers", "benign_suspended", "at most", 0),
+    Bar("no_campaign", "flagged", "at most", 0),
+)
+"""Bars of the short form that the tests run, one seed of each world: far smaller worlds than `BARS` are for (campaigns of 16 accounts
+and up) and a tick of a day, so that what rests on size and speed has lower bars here. What must be zero is zero at any size."""

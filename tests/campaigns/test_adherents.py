@@ -4,23 +4,25 @@ import numpy as np
 import pytest
 
 from tests.campaigns.worlds import World
-from weaklink.campaigns import fast
+from weaklink.campaigns.adherents import Candidates, adherents
 from weaklink.campaigns.cluster import NONE
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.graph import Ints, build_graph
 from weaklink.records.identifiers import IdentifierKind as Kind
 
-CONFIG = CampaignsConfig().fast
+CONFIG = CampaignsConfig()
 
 
-def labels_after(world: World, members: str, *, b: float = 0.0) -> dict[str, int]:
+def labels_after(world: World, members: str, *, b: float = 0.0, silent: str = "-", hot: bool = False) -> dict[str, int]:
     """Label by account name after `adherents`, when the accounts whose names begin with `members` are community 0."""
     accounts = world.truth().sort("account")
     graph = build_graph(accounts, world.shared().sort("identifier", "slot", "account"), 8)
+    n = graph.n_accounts
     known = accounts["account_name"].str.starts_with(members).to_numpy()
     labels: Ints = np.where(known, 0, NONE).astype(np.int64)
-    everyone, conduct = np.ones(graph.n_accounts, bool), np.full(graph.n_accounts, b)
-    after = fast.adherents(graph, labels, everyone, evidenced=known, b=conduct, config=CONFIG)
+    quiet = (accounts["party"] == silent).to_numpy()
+    candidates = Candidates(np.ones(n, bool), np.full(n, hot), quiet, known, np.full(n, b))
+    after = adherents(graph, labels, candidates, config=CONFIG.adherents, tie_config=CONFIG.fast)
     return dict(zip(accounts["account_name"], after.tolist(), strict=True))
 
 
@@ -37,15 +39,62 @@ def test_a_device_and_a_card_that_only_members_have_take_an_account_in() -> None
     assert labels_after(world, "known")["new-0"] == 0
 
 
-@pytest.mark.parametrize("kind", [Kind.DEVICE, Kind.CARD, Kind.IP, Kind.PROMPT])
-def test_one_kind_alone_takes_nobody_in(kind: Kind) -> None:
-    """However many members hold it: a stolen card, a shared address, a published template."""
+@pytest.mark.parametrize(("kind", "members"), [(Kind.DEVICE, 1), (Kind.CARD, 1), (Kind.IP, 6), (Kind.PROMPT, 6)])
+def test_a_card_of_one_member_or_soft_ties_take_nobody_in(kind: Kind, members: int) -> None:
+    """A stolen card, a shared address, a published template."""
     world = World()
-    everyone = world.add("known", "lab-a", 6), world.add("new", "lab-a", 1)
+    everyone = world.add("known", "lab-a", members), world.add("new", "lab-a", 1)
     value = world.values(1)
     for accounts in everyone:
         world.link(accounts, kind, np.repeat(value, accounts.height))
     assert labels_after(world, "known")["new-0"] == NONE
+
+
+def test_a_device_of_several_members_and_nobody_else_is_enough() -> None:
+    """One hard kind, but all its other holders are members, and two of them."""
+    world = World()
+    everyone = world.add("known", "lab-a", 2), world.add("new", "lab-a", 1)
+    value = world.values(1)
+    for accounts in everyone:
+        world.link(accounts, Kind.DEVICE, np.repeat(value, accounts.height))
+    assert labels_after(world, "known")["new-0"] == 0
+
+
+@pytest.mark.parametrize(("party", "honest", "label"), [("pay-a", 0, 0), ("pay-a", 1, NONE), ("lab-a", 0, NONE)])
+def test_who_pays_for_members_only_belongs_to_them(party: str, honest: int, label: int) -> None:
+    """At a party that reports no usage, the card's other holders say what the account is for; not when an honest account is among them."""
+    world = World()
+    groups = [world.add("known", "lab-b", 1), world.add("new", party, 1, windows=(0, 0))]
+    if honest:
+        groups.append(world.add("honest", "lab-c", honest))
+    value = world.values(1)
+    for accounts in groups:
+        world.link(accounts, Kind.CARD, np.repeat(value, accounts.height))
+    assert labels_after(world, "known", silent="pay-a")["new-0"] == label
+
+
+@pytest.mark.parametrize(("addresses", "honest", "label"), [(3, False, 0), (2, False, NONE), (3, True, NONE)])
+def test_who_rents_the_addresses_of_members_only_belongs_to_them(addresses: int, honest: bool, label: int) -> None:
+    """A cloud's customer on whose addresses there are members and nobody else, on three or more of them."""
+    world = World()
+    known, other = world.add("known", "lab-a", 6), world.add("other", "lab-a", 6)
+    new = world.add("new", "cloud-a", 1, windows=(0, 0))
+    for i, address in enumerate(world.values(addresses)):
+        users = [known[2 * i : 2 * i + 2], new, *([other[2 * i : 2 * i + 2]] if honest else [])]
+        for accounts in users:
+            world.link(accounts, Kind.IP, np.repeat(address, accounts.height))
+    assert labels_after(world, "known", silent="cloud-a")["new-0"] == label
+
+
+@pytest.mark.parametrize(("hot", "label"), [(True, 0), (False, NONE)])
+def test_who_is_believed_already_joins_by_one_device(hot: bool, label: int) -> None:
+    """Its own evidence stands in for the second tie."""
+    world = World()
+    everyone = world.add("known", "lab-b", 1), world.add("new", "lab-a", 1)
+    value = world.values(1)
+    for accounts in everyone:
+        world.link(accounts, Kind.DEVICE, value)
+    assert labels_after(world, "known", hot=hot)["new-0"] == label
 
 
 def test_what_honest_people_hold_too_takes_nobody_in() -> None:
@@ -72,7 +121,7 @@ def test_those_who_join_take_in_who_hangs_on_them_for_some_rounds() -> None:
                 world.link(account, kind, values[[i - 1]])
     after = labels_after(world, "known")
     joined = [after[f"new{i}-0"] == 0 for i in range(3, 12)]
-    assert joined == [i < CONFIG.adherent_rounds for i in range(9)]
+    assert joined == [i < CONFIG.adherents.rounds for i in range(9)]
 
 
 def test_members_without_evidence_of_their_own_at_one_other_party_are_not_enough_by_soft_ties() -> None:

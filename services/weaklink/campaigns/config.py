@@ -72,6 +72,20 @@ class StructureConfig(_Section):
     """Accounts of one party that share an e-mail address count as one person, up to this many; more is no person."""
 
 
+class ChainConfig(_Section):
+    """Components of accounts over hard identifiers of few holders: what a chain shows as a whole and no pair of its accounts does."""
+
+    holders_max: int = 8
+    """Persons on an identifier up to which it counts: an agency's one card makes no chain."""
+    persons_min: int = 4
+    """Persons of a component up to which it says nothing: households."""
+    persons_full: int = 12
+    log_share: float = 0.6
+    tail_floor: float = 0.002
+    chain_max: float = 2.5
+    foreign_party_max: float = 1.0
+
+
 class BeliefConfig(_Section):
     """Belief at first hand (own party only), then across parties."""
 
@@ -127,14 +141,14 @@ class ClusterConfig(_Section):
     member_conduct: float = 2.5
     member_rounds: int = 3
     accounts_min: int = 12
-    sharing_min: float = 1.2
+    sharing_min: float = 2.4
     covered_min: float = 0.5
     covered_persons_min: int = 3
     """Share of a cluster's accounts that hard identifiers must join, inside it, to at least so many persons. Addresses and templates alone
     tie strangers too, and couples who share a device."""
     sharing_weight: float = 0.6
     organisation_weight: float = 1.5
-    pass_min: float = 3.2
+    pass_min: float = 2.4
     party_min: float = 0.0
     fragment_party_min: float = -1.4
     conduct_accounts_min: int = 6
@@ -154,14 +168,25 @@ class FastConfig(_Section):
     ip: float = 0.6
     ip_max: float = 1.2
     organisation: float = 0.5
-    adherent_rounds: int = 4
-    """How far from a confirmed community the accounts that hang on it are followed."""
-    adherent_parties: int = 2
-    adherent_hard_kinds: int = 2
-    adherent_conduct_min: float = -0.5
     unconfirmed_hours: float = 1.0
     """A newcomer that evaluations do not confirm leaves after so long."""
     independent_parties: int = 3
+
+
+class AdherentsConfig(_Section):
+    """Accounts that hang on a confirmed community, whatever is known of themselves. Ties weigh as on the fast path."""
+
+    rounds: int = 4
+    """How far from a confirmed community they are followed."""
+    only_members_min: int = 2
+    """Members, and nobody else, on an account's hard identifiers, from which it joins by these alone."""
+    parties_min: int = 2
+    hard_kinds_min: int = 2
+    conduct_min: float = -0.5
+    """b below which only members of the account's own party can take it in."""
+    believed_weight_min: float = 1.0
+    addresses_min: int = 3
+    addresses_members_share: float = 0.9
 
 
 class RingsConfig(_Section):
@@ -244,9 +269,11 @@ class CampaignsConfig(_Section):
 
     conduct: ConductConfig = ConductConfig()
     structure: StructureConfig = StructureConfig()
+    chains: ChainConfig = ChainConfig()
     belief: BeliefConfig = BeliefConfig()
     cluster: ClusterConfig = ClusterConfig()
     fast: FastConfig = FastConfig()
+    adherents: AdherentsConfig = AdherentsConfig()
     rings: RingsConfig = RingsConfig()
     reporters: ReportersConfig = ReportersConfig()
     track: TrackConfig = TrackConfig()

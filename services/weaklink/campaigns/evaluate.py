@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 from scipy.special import expit
 
-from weaklink.campaigns import cluster, evidence, fast, propagate, reporters, rings, verdict
+from weaklink.campaigns import chains, cluster, evidence, propagate, reporters, rings, verdict
+from weaklink.campaigns.adherents import Candidates, adherents
 from weaklink.campaigns.cluster import NONE
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.graph import (
@@ -23,7 +24,7 @@ from weaklink.campaigns.graph import (
     foreign_seats,
     sums,
 )
-from weaklink.campaigns.population import Population
+from weaklink.campaigns.population import Population, SizeTail
 
 ACCOUNTS: Final = pl.Schema(
     {
@@ -112,12 +113,13 @@ def evaluate(
     reseller = _resellers(graph, accounts, belief.p, config) & ~ring.judged
     credible = reporters.weights(graph, population.trust) >= config.reporters.trusted_min
     standing = verdict.Standing(belief.b, used, organisation, belief.evidenced, credible)
-    hot = (belief.p > config.cluster.hot) & ~disputed & ~reseller & ~ring.judged
+    free = ~disputed & ~reseller & ~ring.judged
+    hot = (belief.p > config.cluster.hot) & free
     found = cluster.communities(graph, cluster.hot_links(graph, belief.p, hot), config.cluster)
     labels, scores = verdict.confirmed(graph, found, standing, config.cluster)
-    candidates = ~disputed & ~reseller & ~ring.judged
     heard = belief.evidenced & credible[graph.party]
-    labels = fast.adherents(graph, labels, candidates, evidenced=heard, b=belief.b, config=config.fast)
+    candidates = Candidates(free, hot, _silent(graph, used), heard, belief.b)
+    labels = adherents(graph, labels, candidates, config=config.adherents, tie_config=config.fast)
     labels, score, ring_of = _with_rings(labels, belief.p, np.where(disputed, NONE, ring.labels), ring.score)
     tie = verdict.support(graph, labels, belief.evidenced, credible)
     own_finding = _own_findings(graph, labels, (accounts["closed_distillation"] == 1).to_numpy())
@@ -164,14 +166,16 @@ def _believe(
     trusted = reporters.weights(graph, trust)
     if (trusted < 1).any():
         structure = evidence.structure(degrees, sharing, trusted, config.structure)
-    prior = config.belief.prior_logit + b + np.where(disputed, 0.0, structure)
+    credible = trusted >= config.reporters.trusted_min
+    chain, tail = _chain(graph, credible, population, config)
+    prior = config.belief.prior_logit + b + np.where(disputed, 0.0, structure + chain)
     known = population.pi if population else None
     logit_q, pi = propagate.first_hand(graph, prior, disputed, config.belief, known)
     added = propagate.across_parties(graph, foreign, logit_q, pi, config.belief, trusted=trusted)
     logit_p = np.where(disputed, logit_q, added)
     p: Floats = expit(logit_p)
     evidenced = (b + structure >= config.cluster.evidenced) & ~disputed & ~ring.judged
-    return _Belief(parts, b, structure, p, evidenced), Population(typical, sharing, pi, trust, ring.population)
+    return _Belief(parts, b, structure, p, evidenced), Population(typical, sharing, tail, pi, trust, ring.population)
 
 
 def _trust(graph: Graph, accounts: pl.DataFrame, accusing: Bools, config: CampaignsConfig) -> Mapping[str, float]:
@@ -182,6 +186,21 @@ def _trust(graph: Graph, accounts: pl.DataFrame, accusing: Bools, config: Campai
     abuse = ((accounts["closed_distillation"] + accounts["closed_abuse"]) > 0).fill_null(value=False).to_numpy()
     found = reporters.record(graph, accusing, confirmed=abuse, disputed=disputed, config=config.reporters)
     return reporters.trust(found, config.reporters)
+
+
+def _silent(graph: Graph, used: Bools) -> Bools:
+    """Accounts at parties that report no usage at all: payment processors and clouds."""
+    usage = np.zeros(len(graph.parties), bool)
+    usage[graph.party[used]] = True
+    return ~usage[graph.party]
+
+
+def _chain(
+    graph: Graph, credible: Bools, population: Population | None, config: CampaignsConfig
+) -> tuple[Floats, SizeTail]:
+    sharing = chains.rare_sharing(graph, credible, config.structure.person_accounts_max, config.chains)
+    tail = population.chains if population else chains.size_tail(chains.joined_persons(sharing))
+    return chains.chain_evidence(sharing, tail, config.chains), tail
 
 
 def _resellers(graph: Graph, accounts: pl.DataFrame, p: Floats, config: CampaignsConfig) -> Bools:

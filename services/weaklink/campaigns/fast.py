@@ -114,31 +114,3 @@ def resellers(graph: Graph, labels: Ints, reseller: Bools, evidenced: Bools, con
     vouched = found.own_party | (found.parties >= config.independent_parties)
     joined = (found.weight >= config.weight_min) & found.strong & vouched
     return found.account[joined], found.label[joined]
-
-
-def adherents(
-    graph: Graph, labels: Ints, candidates: Bools, *, evidenced: Bools, b: Floats, config: FastConfig
-) -> Ints:
-    """`labels` with the candidates that hang on confirmed communities by what hardly anybody else holds.
-
-    Round by round, since those who join tie others. Besides the weight of `newcomers` it takes evidenced members at the own party; or
-    two other parties, or two hard kinds, if the account's conduct `b` does not speak against it: else members that lie could frame it.
-    """
-    labels = labels.copy()
-    for _ in range(config.adherent_rounds):
-        found = ties(
-            graph,
-            labels,
-            candidates,
-            evidenced,
-            share_min=config.flagged_share_min,
-            config=config,
-            hard_holders_min=1,
-        )
-        elsewhere = (found.parties >= config.adherent_parties) | (found.hard_kinds >= config.adherent_hard_kinds)
-        vouched = found.own_party | (elsewhere & (b[found.account] >= config.adherent_conduct_min))
-        joined = (found.weight >= config.weight_min) & found.strong & vouched
-        if not joined.any():
-            break
-        labels[found.account[joined]] = found.label[joined]
-    return labels

@@ -76,11 +76,25 @@ class RingPopulation:
 
 
 @dataclass(frozen=True, slots=True)
+class SizeTail:
+    """The share of accounts in components of at least so many persons: `shares` at each of `sizes` (ascending), 0 beyond the last."""
+
+    sizes: Floats
+    shares: Floats
+
+    def at(self, size: Floats) -> Floats:
+        """The share at each of these sizes."""
+        result: Floats = self.shares[np.searchsorted(self.sizes, size, side="left")]
+        return result
+
+
+@dataclass(frozen=True, slots=True)
 class Population:
     """All such measures. A full evaluation makes a new one; evaluations of what changed since keep to it."""
 
     conduct: TypicalConduct
     sharing: Sharing
+    chains: SizeTail
     pi: Floats
     """Mean belief of the holders of each kind."""
     trust: Mapping[str, float]

@@ -1,0 +1,86 @@
+"""Accounts that hang on a confirmed community by what hardly anybody else holds: new ones, quiet ones, and those that pay or rent for it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from weaklink.campaigns import fast
+from weaklink.campaigns.cluster import NONE
+from weaklink.campaigns.config import AdherentsConfig, FastConfig
+from weaklink.campaigns.graph import IS_HARD, Bools, Floats, Graph, Ints, counts, sums
+from weaklink.records.identifiers import IdentifierKind
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """By account: whether it may join, and what is known of it."""
+
+    free: Bools  # may join at all
+    hot: Bools  # believed to be of some campaign
+    silent: Bools  # at a party that reports no usage: a payment processor, a cloud
+    evidenced: Bools
+    b: Floats
+
+
+def adherents(
+    graph: Graph, labels: Ints, candidates: Candidates, *, config: AdherentsConfig, tie_config: FastConfig
+) -> Ints:
+    """`labels` with the candidates that join, round by round, since those who join tie others.
+
+    An account joins when one of these holds:
+    - it is tied by weight (as `fast.newcomers`), or all that its hard identifiers join it to are members, two or more; and evidenced members
+      of its own party, or of two others, or two hard kinds vouch for that. Without the own party's word, only if the account's
+      conduct does not speak against it: else members that lie could frame it;
+    - it is hot, and tied by half that weight;
+    - it is silent, and all that its hard identifiers join it to are members (whose card serves members only pays for them), or it
+      has no such identifier and hardly anybody but members is on its addresses (who rents them for members).
+    """
+    labels = labels.copy()
+    for _ in range(config.rounds):
+        found = fast.ties(
+            graph,
+            labels,
+            candidates.free,
+            candidates.evidenced,
+            share_min=tie_config.flagged_share_min,
+            config=tie_config,
+            hard_holders_min=1,
+        )
+        at = found.account
+        only = _members_only(graph, labels)[at]
+        tied = (found.weight >= tie_config.weight_min) | (only >= config.only_members_min)
+        elsewhere = (found.parties >= config.parties_min) | (found.hard_kinds >= config.hard_kinds_min)
+        vouched = found.own_party | (elsewhere & (candidates.b[at] >= config.conduct_min))
+        believed = candidates.hot[at] & (found.weight >= config.believed_weight_min)
+        joined = found.strong & ((tied & vouched) | believed | (candidates.silent[at] & (only > 0)))
+        joined |= candidates.silent[at] & (found.hard_kinds == 0) & _addresses_only(graph, labels, config)[at]
+        if not joined.any():
+            break
+        labels[at[joined]] = found.label[joined]
+    return labels
+
+
+def _members_only(graph: Graph, labels: Ints) -> Ints:
+    """By account, the members on that of its hard identifiers which most of them hold; 0 when anybody else shares any of them."""
+    hard = np.flatnonzero(IS_HARD[graph.link_kind])
+    node, account = graph.node[hard], graph.account[hard]
+    member = (labels != NONE)[account]
+    others = (graph.known + graph.unseen)[node] - 1
+    held = counts(node[member], len(graph.kind))[node] - member
+    most = np.zeros(graph.n_accounts, np.int64)
+    np.maximum.at(most, account, held)
+    most[account[held < others]] = 0
+    return most
+
+
+def _addresses_only(graph: Graph, labels: Ints, config: AdherentsConfig) -> Bools:
+    """Accounts with several shared addresses on which hardly anybody but members is."""
+    address = (graph.link_kind == IdentifierKind.IP) & (graph.known[graph.node] > 1)
+    node, account = graph.node[address], graph.account[address]
+    member = (labels != NONE)[graph.account]
+    held = counts(graph.node[member], len(graph.kind))[node] - member[address]
+    others = (graph.known + graph.unseen)[node] - 1
+    n = graph.n_accounts
+    shared = sums(account, others, n)
+    mostly = sums(account, held.astype(np.float64), n) >= config.addresses_members_share * shared
+    return mostly & (counts(account, n) >= config.addresses_min)

@@ -1,0 +1,130 @@
+"""Chains: how many persons rare hard identifiers join, directly or by others.
+
+An operator who is careful lets no two accounts share much: each card serves two accounts, each device two others. What stays is that
+the accounts hang together, in one component of many persons no identifier of which is large. Households and couples do not: their
+components end after a few persons, and what is larger (an agency, a room of computers) hangs on identifiers of many holders, which do
+not count here. How unusual a component's size is, is measured on the population: where honest people percolate too, it says nothing.
+"""
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Final
+
+import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from weaklink.campaigns.config import ChainConfig
+from weaklink.campaigns.graph import IS_HARD, Bools, Floats, Graph, Ints, counts, distinct
+from weaklink.campaigns.population import SizeTail
+from weaklink.records.identifiers import IdentifierKind
+
+_PARTIES_MAX: Final = 24
+"""Pairs of parties are looked at for at most so many, those with the most accounts in large components."""
+
+
+@dataclass(frozen=True, slots=True)
+class RareSharing:
+    """Who holds which of the hard identifiers that two persons or more, but not many, hold: row by row, persons and nodes renumbered from 0.
+
+    A *person* is what `graph.Graph` calls one, at all parties together.
+    """
+
+    person: Ints
+    node: Ints
+    party: Ints
+    person_of_account: Ints  # -1: shares none
+    account_party: Ints
+    persons: int
+    nodes: int
+
+
+def rare_sharing(graph: Graph, credible: Bools, person_accounts_max: int, config: ChainConfig) -> RareSharing:
+    """Rare sharing of the whole graph. An e-mail address of at most `person_accounts_max` accounts is one person's, also across parties.
+
+    Accounts of parties that are not `credible` are left out: what they are joined by is hearsay.
+    """
+    person = _across_parties(graph, person_accounts_max)
+    hard = np.flatnonzero(IS_HARD[graph.link_kind] & credible[graph.party[graph.account]])
+    _, node, _ = distinct(graph.node[hard], person[graph.account[hard]])
+    held = counts(node, len(graph.kind)) + graph.unseen
+    links = hard[((held > 1) & (held <= config.holders_max))[graph.node[hard]]]
+    some, row = np.unique(person[graph.account[links]], return_inverse=True)
+    nodes, column = np.unique(graph.node[links], return_inverse=True)
+    number = np.full(graph.n_accounts, -1, np.int64)
+    number[some] = np.arange(len(some))
+    return RareSharing(
+        person=row.reshape(-1),
+        node=column.reshape(-1),
+        party=graph.party[graph.account[links]],
+        person_of_account=number[person],
+        account_party=graph.party,
+        persons=len(some),
+        nodes=len(nodes),
+    )
+
+
+def joined_persons(sharing: RareSharing) -> Floats:
+    """By account, the persons of its component; 1 for an account that nothing joins to anybody."""
+    return _by_account(sharing, _component_sizes(sharing, np.ones(len(sharing.party), bool)), 1.0)
+
+
+def size_tail(persons: Floats) -> SizeTail:
+    """Share of all accounts in components of at least so many persons."""
+    sizes, many = np.unique(persons, return_counts=True)
+    return SizeTail(sizes, np.append(np.cumsum(many[::-1])[::-1] / max(len(persons), 1), 0.0))
+
+
+def chain_evidence(sharing: RareSharing, tail: SizeTail, config: ChainConfig) -> Floats:
+    """Nats by account: clip(ln(.6 / u(s)), 0, 2.5), in proportion while the component grows from `persons_min` to `persons_full`.
+
+    s: persons of its component. What one foreign party's accounts join counts at most `foreign_party_max`, and what any two of them join
+    twice that: the evidence without them, and that much more, is the bound.
+    """
+    all_rows = np.ones(len(sharing.party), bool)
+    weight = _weight(_component_sizes(sharing, all_rows), tail, config)
+    result = _by_account(sharing, weight, 0.0)
+    present = counts(sharing.party[weight[sharing.person] > 0], int(sharing.party.max(initial=0)) + 1)
+    parties = np.argsort(-present, kind="stable")[: min(_PARTIES_MAX, int((present > 0).sum()))]
+    for size in (1, 2):
+        # Only evidence above what the parties may add by themselves is bounded at all.
+        open_rows = (weight > size * config.foreign_party_max)[sharing.person]
+        if not open_rows.any():
+            break
+        for out in combinations(parties.tolist(), size):
+            without = _weight(_component_sizes(sharing, open_rows & ~np.isin(sharing.party, out)), tail, config)
+            bound = _by_account(sharing, without, 0.0) + size * config.foreign_party_max
+            result = np.where(np.isin(sharing.account_party, out), result, np.minimum(result, bound))
+    rounded: Floats = np.round(result, 9)
+    return rounded
+
+
+def _across_parties(graph: Graph, accounts_max: int) -> Ints:
+    mail = np.flatnonzero(graph.kind[graph.node] == IdentifierKind.EMAIL)
+    mail = mail[(graph.known + graph.unseen)[graph.node[mail]] <= accounts_max]
+    n = graph.n_accounts
+    label = _components(n + len(graph.kind), graph.account[mail], n + graph.node[mail])[:n]
+    return np.unique(label, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def _component_sizes(sharing: RareSharing, rows: Bools) -> Floats:
+    """By person, the persons of its component over these rows."""
+    label = _components(sharing.persons + sharing.nodes, sharing.person[rows], sharing.persons + sharing.node[rows])
+    of_person = label[: sharing.persons]
+    return counts(of_person, sharing.persons + sharing.nodes)[of_person].astype(np.float64)
+
+
+def _by_account(sharing: RareSharing, values: Floats, absent: float) -> Floats:
+    return np.append(values, absent)[sharing.person_of_account]
+
+
+def _weight(persons: Floats, tail: SizeTail, config: ChainConfig) -> Floats:
+    share = np.maximum(tail.at(persons), config.tail_floor)
+    grown = np.clip((persons - config.persons_min) / (config.persons_full - config.persons_min), 0, 1)
+    result: Floats = grown * np.clip(np.log(config.log_share / share), 0, config.chain_max)
+    return result
+
+
+def _components(size: int, one: Ints, other: Ints) -> Ints:
+    edges = coo_matrix((np.ones(len(one)), (one, other)), shape=(size, size))
+    return connected_components(edges, directed=False)[1].astype(np.int64)

@@ -188,11 +188,58 @@ def test_an_address_is_revoked_by_its_token_when_the_lessee_is_a_stranger_and_co
     names = [("lab-a", f"user-{i}") for i in range(40)]
     for party, name in names:
         campaign.member(party, name)
+    honest = [("lab-b", f"customer-{i}") for i in range(60)]
+    for party, name in honest:
+        campaign.stranger(party, name)
     campaign.holds(IdentifierKind.IP, 900, [("cloud-a", "vpn"), *names], slot=19_000, requests=100)
+    campaign.holds(IdentifierKind.IP, 901, [("cloud-a", "vpn"), *honest], slot=19_000, requests=100)
     (revoke,) = by_measure(plan_of(campaign), "REVOKE_LEASE")
     assert revoke["target_account"] is None
+    assert revoke["target_token"] == token_bytes(900, 900 * 256 + 7, int(IdentifierKind.IP), 0)
     assert revoke["benign_accounts_touched"] == 1
     assert not revoke["hard_identifier"]
+
+
+def feeding(addresses: int, honest: int) -> Campaign:
+    """A lessee outside the campaign, whose addresses 40 of its accounts at two labs come by, and some honest ones."""
+    campaign = Campaign().stranger("cloud-a", "lessee", requests_per_day=0.0)
+    names = [("lab-a" if i % 2 else "lab-b", f"user-{i}") for i in range(40)]
+    others = [("lab-a", f"customer-{i}") for i in range(honest)]
+    for party, name in names:
+        campaign.member(party, name)
+    for party, name in others:
+        campaign.stranger(party, name)
+    for i in range(addresses):
+        users = [*names[i::addresses], *others[i::addresses]]
+        campaign.holds(IdentifierKind.IP, 900 + i, [("cloud-a", "lessee"), *users], slot=19_000, requests=100)
+    return campaign
+
+
+def test_a_lessee_outside_the_campaign_whose_every_address_feeds_it_loses_its_leases_as_a_whole() -> None:
+    (revoke,) = by_measure(plan_of(feeding(5, honest=0)), "REVOKE_LEASE")
+    assert (revoke["party"], revoke["target_account"]) == ("cloud-a", "lessee")
+    assert revoke["supporting_parties"] == 2
+    assert not revoke["hard_identifier"]
+    assert revoke["benign_accounts_touched"] == 0
+    assert revoke["confidence"] > 0.9
+
+
+def test_a_lessee_with_honest_users_a_verified_one_or_one_of_a_single_address_is_never_asked_about_as_a_whole() -> None:
+    verified = feeding(5, honest=0)
+    verified.verified.add(("cloud-a", "lessee"))
+    for link in verified.links:
+        link["organisation_verified"] = (link["party"], link["account_name"]) in verified.verified
+    for campaign in (feeding(5, honest=8), feeding(1, honest=0), verified):
+        assert {one["target_account"] for one in by_measure(plan_of(campaign), "REVOKE_LEASE")} <= {None}
+
+
+def test_a_payer_whose_card_only_the_campaign_uses_is_no_benign_account_that_is_touched() -> None:
+    campaign = Campaign().stranger("pay-a", "payer", requests_per_day=0.0)
+    names = [("lab-a", f"user-{i}") for i in range(6)]
+    for party, name in names:
+        campaign.member(party, name)
+    (block,) = by_measure(plan_of(campaign.holds(IdentifierKind.CARD, 7, [("pay-a", "payer"), *names])), "BLOCK_IDENTIFIER")
+    assert block["benign_accounts_touched"] == 0
 
 
 def test_an_address_that_was_left_days_ago_is_not_worth_a_measure() -> None:

@@ -27,6 +27,7 @@ class Campaign:
 
     members: list[dict[str, Any]] = field(default_factory=list)
     links: list[dict[str, Any]] = field(default_factory=list)
+    verified: set[tuple[str, str]] = field(default_factory=set)
     outside: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
 
     def member(self, party: str, name: str, **changes: Any) -> "Campaign":
@@ -84,6 +85,7 @@ class Campaign:
                     "account_name": name,
                     "score": score,
                     "requests_per_day": per_day,
+                    "organisation_verified": (party, name) in self.verified,
                 }
             )
         return self
@@ -92,7 +94,13 @@ class Campaign:
         members = pl.DataFrame(self.members).with_columns(
             pl.col("account").cast(pl.UInt64), pl.col("supporting_parties").cast(pl.Int32)
         )
-        joined = {"party": pl.String, "account_name": pl.String, "score": pl.Float64, "requests_per_day": pl.Float64}
+        joined = {
+            "party": pl.String,
+            "account_name": pl.String,
+            "score": pl.Float64,
+            "requests_per_day": pl.Float64,
+            "organisation_verified": pl.Boolean,
+        }
         return members, pl.DataFrame(self.links, schema=pl.Schema([*SHARED.items(), *joined.items()]))
 
 

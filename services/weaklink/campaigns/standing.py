@@ -133,4 +133,6 @@ def _grounded(
     if token is not None:
         return int.from_bytes(token[2:10], "little") in identifiers
     account = (measure["party"], measure["target_account"])
+    if measure["measure"] == "REVOKE_LEASE" and not measure["hard_identifier"]:
+        return True  # a lessee that feeds the campaign from outside: no member, and its leases do not come back by being cut
     return account in members or (account in resellers and measure["measure"] != "SUSPEND")

@@ -69,6 +69,10 @@ class WeakLinksConfig(BaseModel):
     """Volume that a member without usage counts as, in account-equivalents: it will be used."""
     benign_score_max: float = 0.5
     """Holders of a token outside the campaign with a belief below this count as benign."""
+    feeding_accounts_min: int = 3
+    """Accounts that come by the cards or addresses of a payer or lessee, from which their belief says something about it."""
+    lessee_addresses_min: int = 2
+    """Addresses that feed the campaign, from which a lessee outside it is asked about as a whole."""
     hub_holders_max: int = 1000
     """A token with more holders is never cut: beyond it correlate no longer names them, so the harm is unknown."""
     address_recent_hours: float = 48.0

@@ -62,7 +62,8 @@ def plan_campaign(
     """Work out the plan of one campaign.
 
     members: `MEMBER_COLUMNS` (account UInt64, score 0 to 1, requests_per_day f64, supporting_parties Int32, the rest bool).
-    links: the columns of `frames.SHARED` joined with [party, account_name, score, requests_per_day], of every node that two
+    links: the columns of `frames.SHARED` joined with [party, account_name, score, requests_per_day,
+    organisation_verified], of every node that two
     or more members hold, for members and for all its other holders. parties: id to kind; an account of a party that is not
     in it is only observed. time_limit_seconds: for the solver; default `config.time_limit_seconds`. slices:
     `candidates.SLICES`, the campaign's part of its resellers' traffic, where it is known.

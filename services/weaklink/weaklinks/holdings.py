@@ -9,17 +9,20 @@ import polars as pl
 from weaklink.parties import PartyKind
 from weaklink.records.identifiers import HARD_KINDS, IdentifierKind
 from weaklink.weaklinks.config import WeakLinksConfig
+from weaklink.weaklinks.measures import INSTRUMENT_KINDS, SERVING
 
 _TOKEN: Final = ("identifier", "tail", "kind", "epoch")
 _HOUR_US: Final = 3_600_000_000
 _IP: Final = int(IdentifierKind.IP)
+FEEDING_KINDS: Final = (_IP, *INSTRUMENT_KINDS)
+_HELD: Final = ("token", "account", "row", "party", "party_kind", "score", "requests_per_day", "requests")
 
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
     """Frames that the plan works on.
 
-    members: the campaign's accounts with `row` (UInt32), `party_kind` (String), `serves` (f64, probability that the campaign
+    members: the campaign's accounts, and after them the lessees outside it whose leases feed it (`outside`), with `row` (UInt32), `party_kind` (String), `serves` (f64, probability that the campaign
     comes by it: the belief, and for a reseller that of those it shares tokens with), `volume` (f64, account-equivalents
     times `serves`), `campaign_requests_per_day` (f64; of a reseller only its slices), `address_days` (UInt32, days on which
     addresses that it shares were seen).
@@ -56,6 +59,8 @@ def holdings(
         .pipe(kinds_of, parties)
         .with_columns(pl.col("score", "requests_per_day").fill_null(0.0))
     )
+    fed = feeding(held, config)
+    members, held = _with_lessees(members, _with_feeding(held, fed), fed, config)
     member, benign = pl.col("row").is_not_null(), pl.col("score") < config.benign_score_max
     counts = held.group_by("token").agg(
         pl.col("holders").max(),
@@ -65,8 +70,7 @@ def holdings(
     )
     tokens = tokens.join(counts, on="token", maintain_order="left")
     members, unit = _with_volume(_with_serving(members, held), slices, config)
-    columns = ("token", "account", "row", "party", "party_kind", "score", "requests_per_day", "requests")
-    return Holdings(members, tokens, held.select(columns), unit)
+    return Holdings(members, tokens, held.select(_HELD), unit)
 
 
 def kinds_of(rows: pl.DataFrame, parties: Mapping[str, PartyKind]) -> pl.DataFrame:
@@ -76,6 +80,75 @@ def kinds_of(rows: pl.DataFrame, parties: Mapping[str, PartyKind]) -> pl.DataFra
         schema={"party": pl.String, "party_kind": pl.String},
     )
     return rows.join(kinds, on="party", how="left", maintain_order="left")
+
+
+def feeding(held: pl.DataFrame, config: WeakLinksConfig) -> pl.DataFrame:
+    """[account, party, account_name, feeds f64, tokens, parties] of accounts at parties that serve nothing themselves.
+
+    A payer or a lessee has no conduct to judge it by. What tells is who comes by its cards and addresses: feeds is their mean
+    belief, each once, where there are at least `feeding_accounts_min`; tokens and parties are what that rests on.
+    """
+    serving = pl.col("party_kind").is_in(SERVING)
+    feeders = held.filter(~serving & pl.col("kind").is_in(FEEDING_KINDS)).select("token", "account", "party", "account_name")
+    served = held.filter(serving).select("token", "score", pl.col("account").alias("user"), pl.col("party").alias("at"))
+    return (
+        feeders.join(served, on="token")
+        .group_by("account", "party", "account_name")
+        .agg(
+            pl.struct("user", "score").unique().struct.field("score").mean().alias("feeds"),
+            pl.col("user").n_unique().alias("users"),
+            pl.col("token").n_unique().alias("tokens"),
+            pl.col("at").n_unique().alias("parties"),
+        )
+        .filter(pl.col("users") >= config.feeding_accounts_min)
+        .sort("account")
+    )
+
+
+def _with_feeding(held: pl.DataFrame, fed: pl.DataFrame) -> pl.DataFrame:
+    """Raise the score of payers and lessees to that of those whom they feed."""
+    return (
+        held.join(fed.select("account", "feeds"), on="account", how="left", maintain_order="left")
+        .with_columns(pl.max_horizontal("score", pl.col("feeds").fill_null(0.0)).alias("score"))
+        .drop("feeds")
+    )
+
+
+def _with_lessees(
+    members: pl.DataFrame, held: pl.DataFrame, fed: pl.DataFrame, config: WeakLinksConfig
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(members and the lessees outside the campaign that surely feed it, `held` with their rows).
+
+    Surely: all but few of those who come by their addresses are the campaign's, over several addresses and parties. A VPN's
+    exits do not pass, as long as `links` have all of its shared addresses.
+    """
+    kinds = held.select("account", "party_kind", "row", "organisation_verified").unique("account")
+    found = (
+        fed.join(kinds.filter(pl.col("row").is_null()), on="account")
+        .filter(
+            (pl.col("party_kind") == str(PartyKind.CLOUD))
+            & ~pl.col("organisation_verified")
+            & (pl.col("feeds") > config.suspend_score_min)
+            & (pl.col("tokens") >= config.lessee_addresses_min)
+            & (pl.col("parties") >= config.suspend_parties_min)
+        )
+        .with_columns(
+            pl.int_range(members.height, members.height + pl.len(), dtype=pl.UInt32).alias("row"),
+            pl.col("feeds").alias("score"),
+            pl.col("parties").cast(pl.Int32).alias("supporting_parties"),
+        )
+    )
+    blank = pl.concat([members.with_columns(pl.lit(value=False).alias("outside")), found], how="diagonal")
+    blank = blank.select(*members.columns, "outside").with_columns(
+        pl.col("outside").fill_null(value=True),
+        pl.col("requests_per_day").fill_null(0.0),
+        pl.col("address_days").fill_null(0),
+        pl.col(pl.Boolean).exclude("outside").fill_null(value=False),
+    )
+    rows = held.join(
+        found.select("account", pl.col("row").alias("outside_row")), on="account", how="left", maintain_order="left"
+    )
+    return blank, rows.with_columns(pl.coalesce("row", "outside_row").alias("row")).drop("outside_row")
 
 
 def _with_serving(members: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
@@ -117,7 +190,8 @@ def member_volume(
     if unit is None:
         unit = float(active.sum()) / len(active) if len(active) else 0.0
     usage = pl.max_horizontal(pl.col("campaign_requests_per_day") / unit, config.idle_volume) if unit else pl.lit(1.0)
-    return members.with_columns((usage * pl.col("serves")).alias("volume")), unit
+    outside = pl.col("outside") if "outside" in members.columns else pl.lit(value=False)
+    return members.with_columns(pl.when(outside).then(0.0).otherwise(usage * pl.col("serves")).alias("volume")), unit
 
 
 def _in_use(links: pl.DataFrame, config: WeakLinksConfig) -> pl.DataFrame:
@@ -130,7 +204,7 @@ def _in_use(links: pl.DataFrame, config: WeakLinksConfig) -> pl.DataFrame:
 def _folded(links: pl.DataFrame) -> pl.DataFrame:
     """One row per (token, account)."""
     return links.group_by(*_TOKEN, "account", maintain_order=True).agg(
-        pl.col("party", "score", "requests_per_day").first(), pl.col("requests").sum(), pl.col("holders").max()
+        pl.col("party", "account_name", "score", "requests_per_day", "organisation_verified").first(), pl.col("requests").sum(), pl.col("holders").max()
     )
 
 

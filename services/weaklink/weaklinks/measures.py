@@ -30,11 +30,13 @@ SERVING: Final = (str(PartyKind.LAB), str(PartyKind.ROUTER))
 def own_measure(config: WeakLinksConfig) -> pl.Expr:
     """The one measure (`MEASURE`) that may be asked of an account's own party.
 
-    Reads party_kind, serves, reseller, established, organisation_verified, hard_identifier, own_finding, supporting_parties.
+    Reads outside, party_kind, serves, reseller, established, organisation_verified, hard_identifier, own_finding, supporting_parties.
+    Of a lessee that is not in the campaign (`outside`, `holdings`) nothing but its leases may be asked.
     A reseller is never suspended, challenged or throttled as a whole: its other customers would pay for one of them.
     """
     serving = pl.col("party_kind").is_in(SERVING)
     backed = (pl.col("supporting_parties") >= config.suspend_parties_min) | pl.col("own_finding")
+    outside = pl.col("outside")
     known = pl.col("established") | pl.col("organisation_verified")
     suspend = (pl.col("serves") > config.suspend_score_min) & pl.col("hard_identifier") & ~known & backed
     return (
@@ -42,7 +44,7 @@ def own_measure(config: WeakLinksConfig) -> pl.Expr:
         .then(pl.lit(OBSERVE))
         .when(pl.col("reseller"))
         .then(pl.when(serving).then(pl.lit(REQUIRE_END_USER_IDS)).otherwise(pl.lit(OBSERVE)))
-        .when((pl.col("party_kind") == str(PartyKind.CLOUD)) & suspend)
+        .when((pl.col("party_kind") == str(PartyKind.CLOUD)) & (suspend | outside))
         .then(pl.lit(REVOKE_LEASE))
         .when(suspend)
         .then(pl.lit(SUSPEND))

@@ -11,7 +11,7 @@ from tests.evaluation import cases
 from tests.evaluation.cases import action, actions, at, events, said, truth, usage, verdicts
 from weaklink.evaluation.calibration import calibration, reliability
 from weaklink.evaluation.causality import agreement, cut_times
-from weaklink.evaluation.cutting import best_choice, cutting
+from weaklink.evaluation.cutting import best_choice, cutting, reach
 from weaklink.evaluation.detection import campaigns, detection, precision_recall
 from weaklink.evaluation.harm import harm
 from weaklink.evaluation.identity import identity, owners, stability
@@ -205,6 +205,22 @@ def test_measures_reach_accounts_while_they_stand_and_cards_reach_who_shows_them
     assert found["plan_cut"] == pytest.approx((0.8 * 3 + 0.4) / 4)
     assert found["plan_gap"] == 0.01
     assert found["measures"] == 4
+
+
+def test_taking_a_lessees_leases_back_reaches_what_comes_by_its_addresses_and_nothing_else() -> None:
+    """Of bad-0's requests at hours 1, 5 and 9 the one by the leased address after the measure is reached; bad-1 comes by another."""
+    lease = usage("lessee", 0, 0, ("IP", "20.0.0.1")) | {
+        "party": "cloud-a",
+        "party_kind": "cloud",
+        "event_type": "AddressLease",
+    }
+    came_by = ((1, "20.0.0.1"), (5, "20.0.0.1"), (9, "20.0.0.9"))
+    used = [usage("bad-0", hour, 10, ("IP", address)) for hour, address in came_by]
+    happened = events(lease, *used, usage("bad-1", 6, 10, ("IP", "20.0.0.9")))
+    measures = actions(action("REVOKE_LEASE", 3, account="lessee") | {"party": "cloud-a"})
+    judged = verdicts(done=measures, events=happened)
+    pairs = reach(measures.with_row_index("measure_number"), judged, happened)
+    assert pairs["requests"].to_list() == [10]
 
 
 def test_the_best_choice_takes_what_adds_most_and_counts_no_request_twice() -> None:

@@ -238,7 +238,9 @@ def test_a_payer_whose_card_only_the_campaign_uses_is_no_benign_account_that_is_
     names = [("lab-a", f"user-{i}") for i in range(6)]
     for party, name in names:
         campaign.member(party, name)
-    (block,) = by_measure(plan_of(campaign.holds(IdentifierKind.CARD, 7, [("pay-a", "payer"), *names])), "BLOCK_IDENTIFIER")
+    (block,) = by_measure(
+        plan_of(campaign.holds(IdentifierKind.CARD, 7, [("pay-a", "payer"), *names])), "BLOCK_IDENTIFIER"
+    )
     assert block["benign_accounts_touched"] == 0
 
 

@@ -1,8 +1,8 @@
 """What measures would have cut, and at whose expense, by the truth: requests made while a measure reached their account.
 
-A measure on an account reaches what the account does; one on a card or bank account reaches the accounts that ever showed it; one
-on any other identifier reaches the events that carry it. In worlds without enforcement nobody replaces anything, so that this says
-what measures reach, and not what an operator would do next.
+A measure on an account reaches what the account does, and at a cloud what comes by the addresses that it leased; one on a card or
+bank account reaches the accounts that ever showed it; one on any other identifier reaches the events that carry it. In worlds
+without enforcement nobody replaces anything, so that this says what measures reach, and not what an operator would do next.
 """
 
 from typing import Final
@@ -87,6 +87,19 @@ def reach(measures: pl.DataFrame, verdicts: Verdicts, events: pl.DataFrame) -> p
     tokens = measures.filter(pl.col("target_account").is_null()).select(
         *stands, pl.col("target_kind").alias("kind"), pl.col("target_value").alias("value")
     )
+    leased = (
+        events.filter(pl.col("event_type") == "AddressLease")
+        .select(*ACCOUNT, "identifiers")
+        .explode("identifiers")
+        .drop_nulls("identifiers")
+        .unnest("identifiers")
+        .unique()
+    )
+    lessees = measures.filter(
+        (pl.col("measure").cast(pl.String) == "REVOKE_LEASE") & pl.col("target_account").is_not_null()
+    )
+    lessees = lessees.select(*stands, "party", pl.col("target_account").alias("account"))
+    tokens = pl.concat([tokens, lessees.join(leased, on=ACCOUNT).select(tokens.columns)])
     held = (
         events.filter(pl.col("account").is_not_null())
         .select(*ACCOUNT, "occurred_at", "identifiers")

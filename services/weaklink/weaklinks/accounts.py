@@ -32,7 +32,8 @@ def account_measures(
     it never asks for another measure than this.
     """
     known = kinds_of(members.with_row_index("row"), parties).with_columns(
-        pl.col("score").clip(0.0, 1.0).alias("serves"), pl.col("requests_per_day").alias("campaign_requests_per_day"),
+        pl.col("score").clip(0.0, 1.0).alias("serves"),
+        pl.col("requests_per_day").alias("campaign_requests_per_day"),
         pl.lit(value=False).alias("outside"),
     )
     sized, unit = member_volume(known, config, unit_requests_per_day)

@@ -22,12 +22,14 @@ _HELD: Final = ("token", "account", "row", "party", "party_kind", "score", "requ
 class Holdings:
     """Frames that the plan works on.
 
-    members: the campaign's accounts, and after them the lessees outside it whose leases feed it (`outside`), with `row` (UInt32), `party_kind` (String), `serves` (f64, probability that the campaign
-    comes by it: the belief, and for a reseller that of those it shares tokens with), `volume` (f64, account-equivalents
-    times `serves`), `campaign_requests_per_day` (f64; of a reseller only its slices), `address_days` (UInt32, days on which
-    addresses that it shares were seen).
+    members: the campaign's accounts, and after them the lessees outside it whose leases feed it (`outside` Boolean), with `row`
+    (UInt32), `party_kind` (String), `serves` (f64, probability that the campaign comes by it: the belief, and for a reseller
+    that of those it shares tokens with), `volume` (f64, account-equivalents times `serves`; 0 outside),
+    `campaign_requests_per_day` (f64; of a reseller only its slices), `address_days` (UInt32, days on which addresses that it
+    shares were seen).
     tokens: [token UInt32, identifier, tail, kind, epoch, holders, members UInt32, benign UInt32, parties UInt32].
-    held: [token, account, row UInt32 (null: not a member), party, party_kind, score, requests_per_day, requests].
+    held: [token, account, row UInt32 (null: not a member), party, party_kind, score, requests_per_day, requests]; the score of a
+    payer or lessee is at least the belief in those whom it feeds.
     unit_requests_per_day: requests a day of one account-equivalent (0: no usage at all, volumes count accounts).
     """
 
@@ -89,7 +91,9 @@ def feeding(held: pl.DataFrame, config: WeakLinksConfig) -> pl.DataFrame:
     belief, each once, where there are at least `feeding_accounts_min`; tokens and parties are what that rests on.
     """
     serving = pl.col("party_kind").is_in(SERVING)
-    feeders = held.filter(~serving & pl.col("kind").is_in(FEEDING_KINDS)).select("token", "account", "party", "account_name")
+    feeders = held.filter(~serving & pl.col("kind").is_in(FEEDING_KINDS)).select(
+        "token", "account", "party", "account_name"
+    )
     served = held.filter(serving).select("token", "score", pl.col("account").alias("user"), pl.col("party").alias("at"))
     return (
         feeders.join(served, on="token")
@@ -204,7 +208,9 @@ def _in_use(links: pl.DataFrame, config: WeakLinksConfig) -> pl.DataFrame:
 def _folded(links: pl.DataFrame) -> pl.DataFrame:
     """One row per (token, account)."""
     return links.group_by(*_TOKEN, "account", maintain_order=True).agg(
-        pl.col("party", "account_name", "score", "requests_per_day", "organisation_verified").first(), pl.col("requests").sum(), pl.col("holders").max()
+        pl.col("party", "account_name", "score", "requests_per_day", "organisation_verified").first(),
+        pl.col("requests").sum(),
+        pl.col("holders").max(),
     )
 
 

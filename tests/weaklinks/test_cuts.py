@@ -146,7 +146,10 @@ def test_a_reseller_is_asked_for_end_user_ids_and_only_the_offending_slice_is_th
     on_shop = {one["measure"]: one for one in plan.measures if one["target_account"] == "shop"}
     assert set(on_shop) == {"REQUIRE_END_USER_IDS", "THROTTLE"}
     assert on_shop["THROTTLE"]["slice_end_user"] == b"\x0c" * 17
-    assert on_shop["THROTTLE"]["expected_cut"] == pytest.approx(1000 * 0.99 * 0.5 * CONFIG.throttle_effect)
+    # All of the campaign's part of the shop flows through the slice; asking for END_USER ids overlaps with throttling it.
+    both = CONFIG.throttle_effect + CONFIG.require_end_user_ids_effect
+    cut = 500 * 0.99 * CONFIG.throttle_effect / max(1.0, both)
+    assert on_shop["THROTTLE"]["expected_cut"] == pytest.approx(cut)
 
 
 def test_a_reseller_that_looks_benign_is_still_asked_when_it_shares_tokens_with_the_campaign() -> None:
@@ -309,6 +312,37 @@ def test_volume_cut_share_is_what_the_measures_cut_of_the_members_volume() -> No
     assert plan.volume_cut_share == pytest.approx(1.0)
     only_accounts = plan_of(carded(20), WeakLinksConfig(block_identifier_effect=0.0))
     assert only_accounts.volume_cut_share == pytest.approx(CONFIG.suspend_effect)
+
+
+def test_expected_cuts_are_what_is_really_cut_where_the_flows_are_known() -> None:
+    """Requests in a made-up world, each by one account, paid by its card: every measure stops those that reach it at its rate."""
+    rng = np.random.default_rng(8)
+    config = WeakLinksConfig(suspend_effect=0.5, block_identifier_effect=0.4, challenge_effect=0.3)
+    campaign = Campaign().stranger("pay-a", "payer")
+    names = [("lab-a" if i % 2 else "lab-b", f"user-{i}") for i in range(30)]
+    per_day = rng.integers(60, 140, len(names))
+    cards = rng.integers(0, 5, len(names))
+    for i, (party, name) in enumerate(names):
+        campaign.member(party, name, score=0.99 if i % 3 else 0.8, requests_per_day=float(per_day[i]))
+    for card in range(5):
+        users = [name for name, own in zip(names, cards, strict=True) if own == card]
+        campaign.holds(IdentifierKind.CARD, 70 + card, [("pay-a", "payer"), *users])
+    plan = plan_of(campaign, config)
+    effect = {"SUSPEND": 0.5, "CHALLENGE": 0.3, "BLOCK_IDENTIFIER": 0.4}
+    days, cut = 400, 0
+    guilty = rng.random((days, len(names))) < np.array([m["score"] for m in campaign.members])
+    for i, (party, name) in enumerate(names):
+        reached = [
+            effect[one["measure"]]
+            for one in plan.measures
+            if (one["party"], one["target_account"]) == (party, name)
+            or one["target_token"]
+            == token_bytes(70 + int(cards[i]), (70 + int(cards[i])) * 256 + 7, int(IdentifierKind.CARD), 0)
+        ]
+        made = guilty[:, i] * per_day[i]  # an account that is honest after all makes no request of the campaign
+        cut += int(rng.binomial(made, min(1.0, sum(reached))).sum())
+    assert {one["measure"] for one in plan.measures} == set(effect)
+    assert cut / days == pytest.approx(sum(one["expected_cut"] for one in plan.measures), rel=0.01)
 
 
 @pytest.mark.parametrize("seed", range(4))

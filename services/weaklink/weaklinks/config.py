@@ -30,13 +30,15 @@ class WeakLinksConfig(BaseModel):
     suspend_parties_min: int = 2
     """Parties whose evidence SUSPEND needs, unless the addressed party's own finding stands behind it."""
 
-    suspend_effect: float = 0.75
-    challenge_effect: float = 0.6
-    throttle_effect: float = 0.6
-    require_end_user_ids_effect: float = 0.3
-    block_identifier_effect: float = 0.8
-    revoke_lease_effect: float = 0.5
-    """`*_effect`: share of the volume that flows through the target which stays cut, replacements included."""
+    suspend_effect: float = Field(default=0.9, ge=0, le=1)
+    challenge_effect: float = Field(default=0.8, ge=0, le=1)
+    throttle_effect: float = Field(default=0.75, ge=0, le=1)
+    require_end_user_ids_effect: float = Field(default=0.3, ge=0, le=1)
+    block_identifier_effect: float = Field(default=0.4, ge=0, le=1)
+    revoke_lease_effect: float = Field(default=0.3, ge=0, le=1)
+    """`*_effect`: share of the volume that flows through the target which stays cut, replacements included. SUSPEND, CHALLENGE and
+    BLOCK_IDENTIFIER are fitted in the closed loop with one measure carried out at a time, THROTTLE from what parties let through;
+    the last two are judgements (docs/decisions/2026-11-23-effects-of-measures.md)."""
 
     suspend_cost: float = 0.06
     challenge_cost: float = 0.04

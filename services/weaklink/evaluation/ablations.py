@@ -29,6 +29,7 @@ ABLATIONS: Final[dict[str, dict[str, Any]]] = {
         "cluster.independent_parties": 0,
     },
     "no_structure": {"structure.total_max": 0.0},
+    "no_chain_evidence": {"chains.chain_max": 0.0},
     "no_conduct": {
         "conduct.task_weight": 0.0,
         "conduct.regular_weight": 0.0,

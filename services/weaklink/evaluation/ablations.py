@@ -40,7 +40,7 @@ ABLATIONS: Final[dict[str, dict[str, Any]]] = {
         "belief.foreign_clip": (0.0, 0.0),
     },
     "no_fast_path": {"fast.flagged_holders_min": 1_000_000_000},
-    "no_adherents": {"fast.adherent_rounds": 0},
+    "no_adherents": {"adherents.rounds": 0},
     "no_merging": {"cluster.merge_rounds": 0},
 }
 """Name -> fields of `settings.campaigns` and what they are set to. A field that does not exist is an error, so that none rots."""

@@ -243,7 +243,7 @@ def changes_of(
         before,
         plan,
         members=members or set(),
-        resellers={("lab-a", "reseller")},
+        spared={("lab-a", "reseller")},
         identifiers=set(),
         refused=set(refused),
         now_us=now_us,

@@ -58,6 +58,11 @@ def live(view: LedgerView) -> set[tuple[str, str, str]]:
         ({"measure": "BLOCK_IDENTIFIER", "from_plan": False}, None),
         ({"measure": "BLOCK_IDENTIFIER"}, "BLOCK_IDENTIFIER"),
         ({"measure": "REVOKE_LEASE", "from_plan": False}, None),
+        ({"measure": "REVOKE_LEASE", "hard_identifier": False}, "REVOKE_LEASE"),
+        ({"measure": "REVOKE_LEASE", "confidence": 0.8}, "CHALLENGE"),
+        ({"measure": "REVOKE_LEASE", "supporting_parties": 1}, "CHALLENGE"),
+        ({"measure": "REVOKE_LEASE", "established": True, "own_finding": True}, "CHALLENGE"),
+        ({"measure": "REVOKE_LEASE", "confidence": 0.8, "target_account": None, "target_token": TOKEN}, "REVOKE_LEASE"),
         ({"measure": "REVOKE_LEASE", "confidence": 0.2}, "OBSERVE"),
         ({"measure": "REQUIRE_END_USER_IDS", "from_plan": False}, None),
         ({"measure": "REQUIRE_END_USER_IDS"}, "REQUIRE_END_USER_IDS"),
@@ -150,6 +155,22 @@ def test_too_many_benign_accounts_wait_for_a_person() -> None:
     assert live(view) == {("acct-1", "SUSPEND", "ACTIVE"), ("b", "SUSPEND", "WAITING"), ("c", "OBSERVE", "ACTIVE")}
     (waiting,) = (one for one in view.actions.values() if one.state is State.WAITING)
     assert waiting.revision == 0
+
+
+def test_what_a_decision_touches_in_all_is_bounded_and_the_most_harmful_waits() -> None:
+    """Eleven actions of at most 20 benign accounts each: those beyond 200 together wait, however the decision lists them."""
+    harms = [20, 20, 20, 0, 20, 20, 20, 20, 20, 20, 19, 20, 0]
+    measures = [proposal(target_account=f"acct-{i}", benign_accounts_touched=harm) for i, harm in enumerate(harms)]
+    stood = []
+    for order in (measures, measures[::-1]):
+        view = LedgerView()
+        decide(view, *order)
+        stood.append(live(view))
+        waiting = [one for one in view.actions.values() if one.state is State.WAITING]
+        assert [one.benign_accounts_touched for one in waiting] == [20]
+        active = sum(one.benign_accounts_touched for one in view.actions.values() if one.state is State.ACTIVE)
+        assert active <= CONFIG.benign_accounts_touched_by_decision_max
+    assert stood[0] == stood[1]
 
 
 def test_an_ordinary_campaign_passes_and_a_runaway_waits() -> None:

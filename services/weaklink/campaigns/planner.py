@@ -172,11 +172,12 @@ class Planner:
         now_us: int,
     ) -> list[dict[str, Any]]:
         refused = self._state.refusals.rows().select("party", "measure", "target").rows()
+        spared = pl.col("reseller") | pl.col("established") | pl.col("organisation_verified")
         campaign.measures, changes = standing.changes(
             campaign.measures,
             wanted,
-            members=set(members.filter(~pl.col("reseller")).select("party", "account_name").rows()),
-            resellers=set(members.filter("reseller").select("party", "account_name").rows()),
+            members=set(members.filter(~spared).select("party", "account_name").rows()),
+            spared=set(members.filter(spared).select("party", "account_name").rows()),
             identifiers=set(identifiers),
             refused=set(refused),
             now_us=now_us,

@@ -44,7 +44,7 @@ def changes(
     planned: Sequence[Measure],
     *,
     members: Collection[tuple[str, str]],
-    resellers: Collection[tuple[str, str]],
+    spared: Collection[tuple[str, str]],
     identifiers: Collection[int],
     refused: Collection[tuple[str, str, bytes]],
     now_us: int,
@@ -55,7 +55,8 @@ def changes(
     A measure stands while its ground does (its account is a member, a member holds its token), and only gives way to one as severe on
     the same target: a suspended account has no volume left for a plan to cut, and evidence wavers from one evaluation to the next;
     neither is to let it back in. It is proposed again when its grounds have become stronger, never because they waver.
-    `members`, `resellers`: (party, account); a suspension does not outlast the moment when its account turns out to be a reseller.
+    `members`, `spared`: (party, account). Spared are resellers, old accounts and verified organisations: they are in the campaign or in
+    its way, but a suspension does not outlast the moment when its account turns out to be one.
     `identifiers`: those that members hold. `refused`: (party, measure, target) that are not asked for again, and no longer stand.
     What stands is as it was last issued (`issued_at_us`); it is issued again after `reissue_us`, so that its action does not expire.
     """
@@ -66,7 +67,7 @@ def changes(
         for k, m in before.items()
         if k not in wanted
         and (m["party"], m["measure"], _target(m)) not in refused
-        and _grounded(m, members, resellers, identifiers)
+        and _grounded(m, members, spared, identifiers)
     }
     severest: dict[tuple[str, bytes], int] = {}
     for measure in wanted.values():
@@ -126,7 +127,7 @@ def _target(measure: Measure) -> bytes:
 def _grounded(
     measure: Measure,
     members: Collection[tuple[str, str]],
-    resellers: Collection[tuple[str, str]],
+    spared: Collection[tuple[str, str]],
     identifiers: Collection[int],
 ) -> bool:
     token: bytes | None = measure["target_token"]
@@ -135,4 +136,4 @@ def _grounded(
     account = (measure["party"], measure["target_account"])
     if measure["measure"] == "REVOKE_LEASE" and not measure["hard_identifier"]:
         return True  # a lessee that feeds the campaign from outside: no member, and its leases do not come back by being cut
-    return account in members or (account in resellers and measure["measure"] != "SUSPEND")
+    return account in members or (account in spared and measure["measure"] != "SUSPEND")

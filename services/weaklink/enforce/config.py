@@ -25,6 +25,8 @@ class EnforceConfig(BaseModel):
     # Blast radius: what exceeds it waits for a person.
     benign_accounts_touched_max: int = Field(default=20, ge=0)
     """Benign accounts that one action may touch."""
+    benign_accounts_touched_by_decision_max: int = Field(default=200, ge=0)
+    """Benign accounts that the new actions of one decision may touch together, counted for each action: what comes beyond waits."""
     actions_per_campaign_hour_max: dict[Measure, int] = {
         "CHALLENGE": 5_000,
         "THROTTLE": 5_000,

@@ -58,11 +58,13 @@ def granted_measure(proposed: Mapping[str, Any], config: EnforceConfig) -> str |
         return None
     if proposed["confidence"] < config.challenge_confidence_min:
         return "OBSERVE"
-    if measure != "SUSPEND":
+    # All leases of an account are taken from it: to a customer of a cloud that is a suspension, but for the tie, which the leases are.
+    whole = measure == "REVOKE_LEASE" and proposed["target_account"] is not None
+    if measure != "SUSPEND" and not whole:
         return measure
     corroborated = proposed["own_finding"] or proposed["supporting_parties"] >= config.suspend_supporting_parties_min
-    certain = proposed["confidence"] > config.suspend_confidence_above and proposed["hard_identifier"]
-    return "SUSPEND" if corroborated and certain and not proposed["established"] else "CHALLENGE"
+    certain = proposed["confidence"] > config.suspend_confidence_above and (whole or proposed["hard_identifier"])
+    return measure if corroborated and certain and not proposed["established"] else "CHALLENGE"
 
 
 def apply_policy(
@@ -201,12 +203,14 @@ class _Draft:
 
     def _within_blast_radius(self, openings: Sequence[Action]) -> list[Change]:
         per_measure = Counter(action.measure for action in openings)
-        changes = []
-        for action in openings:
+        changes, touched = [], 0
+        # Least harm first, so that one action that touches many does not hold back the others.
+        for action in sorted(openings, key=lambda one: (one.benign_accounts_touched, one.action_id)):
             hour = per_measure[action.measure] + self.view.opened_since(
                 self.campaign_id, action.measure, self.now_us - HOUR_US
             )
-            why = beyond_blast_radius(action, hour, self.config)
+            touched += 0 if action.measure == "OBSERVE" else action.benign_accounts_touched
+            why = beyond_blast_radius(action, hour, self.config, touched)
             if why:
                 changes.append(changed(action, Cause.HELD_FOR_PERSON, self.now_us, waits_because=why))
             else:
@@ -214,12 +218,19 @@ class _Draft:
         return changes
 
 
-def beyond_blast_radius(action: Action, opened_in_hour: int, config: EnforceConfig) -> str | None:
-    """Why an action waits for a person, or None. `opened_in_hour`: actions of its kind and campaign, with those of this decision."""
+def beyond_blast_radius(action: Action, opened_in_hour: int, config: EnforceConfig, touched: int = 0) -> str | None:
+    """Why an action waits for a person, or None. `opened_in_hour`: actions of its kind and campaign, with those of this decision;
+    `touched`: benign accounts that it and the new actions before it in the decision touch.
+    """
     if action.measure == "OBSERVE":
         return None
     if action.benign_accounts_touched > config.benign_accounts_touched_max:
         return f"would touch {action.benign_accounts_touched} benign accounts; more than {config.benign_accounts_touched_max} need a person"
+    if action.benign_accounts_touched and touched > config.benign_accounts_touched_by_decision_max:
+        limit = config.benign_accounts_touched_by_decision_max
+        return (
+            f"with the others of its decision it would touch {touched} benign accounts; more than {limit} need a person"
+        )
     limit = config.actions_per_campaign_hour_max.get(action.measure)  # type: ignore[call-overload]  # str key
     if limit is not None and opened_in_hour > limit:
         return f"{opened_in_hour} {action.measure} for this campaign within an hour; more than {limit} need a person"

@@ -1,7 +1,12 @@
 """Lag asked of a real broker, and compared with what Kafka's own tool says."""
 
 import itertools
+import json
+import os
+import pty
+import signal
 import subprocess
+import sys
 import time
 import uuid
 from dataclasses import dataclass
@@ -10,7 +15,7 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 from tests.topics import create_topics
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops.kafka_jars import ensure_jars
@@ -124,6 +129,69 @@ def test_every_group_of_the_party_that_reads_its_actions_is_shown(world: World) 
         world.topic: 2,
         f"party.{world.party}.soar": 1,
     }
+
+
+def watching(world: World, *options: str, stdout: int) -> "subprocess.Popen[bytes]":
+    """`weaklink lag --watch` as a process of its own."""
+    environment = {**os.environ, "WEAKLINK_KAFKA__BOOTSTRAP_SERVERS": world.kafka.bootstrap_servers, "TERM": "xterm"}
+    command = [
+        sys.executable,
+        "-c",
+        "from weaklink.cli.main import main; main()",
+        "lag",
+        "--watch",
+        "--interval",
+        "0.2",
+    ]
+    return subprocess.Popen([*command, *options], env=environment, stdout=stdout, stderr=subprocess.PIPE)
+
+
+def leave(process: "subprocess.Popen[bytes]") -> None:
+    """Ctrl-C ends it in order, without a word."""
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=PATIENCE_SECONDS)
+    assert (process.returncode, said) == (0, b"")
+
+
+def test_watching_shows_one_sample_after_the_other_until_ctrl_c(world: World) -> None:
+    """One JSON object a line; what is sent meanwhile shows in a later one."""
+    process = watching(world, "--json", stdout=subprocess.PIPE)
+    assert process.stdout
+
+    def records() -> int:
+        assert process.stdout
+        sample = json.loads(process.stdout.readline())
+        (own,) = [one["records"] for one in sample["readers"] if one["group"] == world.topic]
+        return int(own)
+
+    try:
+        assert [records() for _ in range(3)] == [0, 0, 0]
+        world.send(5)
+        wait_until(lambda: records() == 5)
+        leave(process)
+    finally:
+        process.kill()
+
+
+def test_watching_on_a_terminal_draws_a_table(world: World) -> None:
+    """With a row for every stage and every party."""
+    world.send(3)
+    terminal, its_end = pty.openpty()
+    process = watching(world, stdout=its_end)
+    drawn = b""
+
+    def shows_all() -> bool:
+        nonlocal drawn
+        drawn += os.read(terminal, 1 << 16)
+        return b"campaigns" in drawn and world.party.encode() in drawn
+
+    try:
+        wait_until(shows_all)
+        leave(process)
+    finally:
+        process.kill()
+        os.close(its_end)
+        os.close(terminal)
 
 
 def test_it_agrees_with_kafkas_own_tool(world: World) -> None:

@@ -4,21 +4,16 @@ import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
 from weaklink import topology
-from weaklink.enforce.database import migrate_ledger
-from weaklink.enforce.tables import actions
-from weaklink.errors import LedgerError
 from weaklink.frames import ACTIVITY, empty, to_chunk
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops.audit import HEADER, PartitionAudit
-from weaklink.ops.audit_probe import audit_ledger, audit_topics
+from weaklink.ops.audit_probe import audit_topics
 from weaklink.ops.provision import add_party, provision, remove_party
 from weaklink.parties import Party, PartyKind
 from weaklink.settings import Settings
@@ -116,39 +111,3 @@ def test_a_planted_gap_an_overlap_and_wrong_counts_are_caught(source: Source) ->
     source.account(20, 30, accepted=9, rejected=1)
     source.commit(30)
     assert any("rejected 1 records" in one and "rejects name 0" in one for one in source.audit().findings)
-
-
-def test_the_ledger_is_checked_for_doubled_actions(tmp_path: Path) -> None:
-    """The table's own constraint would refuse them, so the planted one goes in without it."""
-    settings = Settings(data_folder=tmp_path)
-    assert audit_ledger(settings) == (0, [])
-    migrate_ledger(settings)
-    file = tmp_path / "enforce" / "ledger.sqlite3"
-    engine = sa.create_engine(f"sqlite:///{file}")
-    row = {column.name: None if column.nullable else _filler(column) for column in actions.columns}
-    row |= {
-        "state": "ACTIVE",
-        "campaign_id": "c1",
-        "party": "lab",
-        "measure": "SUSPEND",
-        "target_account": "a1",
-        "revision": 1,
-    }
-    with engine.begin() as connection:
-        connection.execute(sa.insert(actions), [row | {"action_id": "1" * 32, "target_key": "k1"}])
-    assert audit_ledger(settings) == (1, [])
-    with engine.begin() as connection:
-        connection.execute(sa.insert(actions), [row | {"action_id": "2" * 32, "target_key": "k2"}])
-    engine.dispose()
-    live, (finding,) = audit_ledger(settings)
-    assert live == 2
-    assert "campaign c1 has 2 live actions SUSPEND" in finding
-    file.write_bytes(b"not a database, but long enough to be taken for one" * 100)
-    with pytest.raises(LedgerError, match="cannot be read"):
-        audit_ledger(settings)
-
-
-def _filler(column: "sa.Column[object]") -> object:
-    if isinstance(column.type, sa.JSON):
-        return []
-    return {bool: False, float: 0.5, int: 1}.get(column.type.python_type, "x")

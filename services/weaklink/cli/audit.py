@@ -1,4 +1,4 @@
-"""`weaklink audit`: proves from the topics that every event counted once, and from the ledger that no measure is asked for twice."""
+"""`weaklink audit`: proves from the topics that every event counted once, and that parties read the actions that the ledger has, each once."""
 
 import typer
 
@@ -17,23 +17,25 @@ def audit(
     from kafka.errors import KafkaError
 
     from weaklink.errors import BrokerError
-    from weaklink.ops.audit_probe import audit_ledger, audit_topics
+    from weaklink.ops.audit_probe import audit_topics
+    from weaklink.ops.ledger_probe import audit_ledger
     from weaklink.settings import load_settings
 
     settings = load_settings()
     try:
         partitions = audit_topics(settings.kafka)
+        actions = audit_ledger(settings)
     except KafkaError as error:
         raise BrokerError(
             f"{settings.kafka.bootstrap_servers} cannot be audited: {type(error).__name__} {error}"
         ) from error
-    live_actions, doubled = audit_ledger(settings)
-    findings = [finding for one in partitions for finding in one.findings] + doubled
-    remarks = [remark for one in partitions for remark in one.remarks]
+    findings = [finding for one in partitions for finding in one.findings] + list(actions.findings)
+    remarks = [remark for one in partitions for remark in one.remarks] + list(actions.remarks)
     if as_json:
         found = {
             "partitions": [one.to_json() for one in partitions],
-            "live_actions": live_actions,
+            "live_actions": actions.live,
+            "active_at_parties": actions.active_at_parties,
             "findings": findings,
             "remarks": remarks,
         }
@@ -57,9 +59,8 @@ def audit(
         for finding in findings:
             console.print(f"WRONG: {finding}", highlight=False, soft_wrap=True, style="red")
         console.print(
-            f"{live_actions} live actions, at most one per campaign, party, target and measure"
-            if not doubled
-            else f"{live_actions} live actions"
+            f"{actions.live} live actions"
+            + ("" if actions.findings else ", all as their parties read them, none twice")
         )
     if findings:
         raise typer.Exit(1)

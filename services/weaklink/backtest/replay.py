@@ -9,6 +9,7 @@ import polars as pl
 from weaklink.backtest.actions import MemoryLedger
 from weaklink.backtest.feed import Feed, Tick
 from weaklink.backtest.findings import Findings, Run, findings
+from weaklink.campaigns import calibration
 from weaklink.campaigns.engine import Engine, Update
 from weaklink.campaigns.evaluate import Evaluation
 from weaklink.campaigns.identity import MERGED
@@ -124,20 +125,25 @@ class Replay:
     def accounts(self, every: pl.DataFrame) -> pl.DataFrame:
         """ACCOUNTS as of the last tick. every: [account UInt64, party, account_name].
 
+        The score is the probability that the account is an operator's (`campaigns.calibration`).
         An account that was idle for so long that its profile is forgotten has the score that it had as a member, or else 0.
         """
         evaluated = self._evaluation().accounts.select("account", "score")
         members = self._engine.tracker.members.filter("flagged").select(
             "account", "campaign_id", pl.col("score").alias("member_score")
         )
-        return (
+        found = (
             every.join(evaluated, on="account", how="left")
             .join(members, on="account", how="left")
             .join(self._flagged, on="account", how="left")
+            .with_columns(pl.coalesce("score", "member_score", pl.lit(0.0)).alias("score"))
+        )
+        return (
+            found.with_columns(calibration.probability(found["score"], found["campaign_id"].is_not_null()))
             .select(
                 "party",
                 pl.col("account_name").alias("account"),
-                pl.coalesce("score", "member_score", pl.lit(0.0)).alias("score"),
+                "score",
                 "campaign_id",
                 pl.from_epoch("flagged_at_us", time_unit="us").dt.replace_time_zone("UTC").alias("flagged_at"),
             )

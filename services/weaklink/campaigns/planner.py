@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from weaklink.campaigns import planning, standing
+from weaklink.campaigns import calibration, planning, standing
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.evaluate import Evaluation
 from weaklink.campaigns.facts import facts
@@ -192,6 +192,6 @@ class Planner:
     @staticmethod
     def _update(campaign: Campaign, own: pl.DataFrame, changes: list[dict[str, Any]]) -> Update:
         flagged = own.filter("flagged")
-        campaign.confidence = float(flagged["score"].mean() or 0.0)  # type: ignore[arg-type]
+        campaign.confidence = float(calibration.MEMBER.of(flagged["score"]).mean() or 0.0)  # type: ignore[arg-type]
         campaign.accounts, campaign.parties = flagged.height, tuple(own["party"].unique().sort().to_list())
         return Update(replace(campaign), own, changes)

@@ -5,6 +5,7 @@ from typing import Final
 
 import polars as pl
 
+from weaklink.campaigns import calibration
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.end_users import end_user_slices
 from weaklink.campaigns.evaluate import Evaluation
@@ -22,14 +23,17 @@ _HOLDER: Final = ("account", "party", "account_name", "score", "requests_per_day
 
 
 def plan_members(members: pl.DataFrame, evaluation: Evaluation, config: CampaignsConfig) -> pl.DataFrame:
-    """`MEMBER_COLUMNS` of the accounts in `members` (track.MEMBERS rows of one or several campaigns), with campaign_id and totals.
+    """`MEMBER_COLUMNS` of the accounts in `members` (identity.MEMBERS rows of one or several campaigns), with campaign_id and totals.
 
+    A confirmed member's score is its probability to be the operator's (`calibration`): what its measures say and are granted by.
     Established is judged as of the day an account joined: one that was suspended young does not grow old in its suspension.
     """
     facts = evaluation.accounts.drop("party", "account_name", "flagged")
     joined = members.select("account", "campaign_id", "party", "account_name", "flagged", "since_us").join(
         facts, on="account"
     )
+    confidence = calibration.MEMBER.of(joined["score"])
+    joined = joined.with_columns(pl.when("flagged").then(confidence).otherwise("score").alias("score"))
     old = pl.col("since_us") - pl.col("opened_at_us") >= int(config.conduct.old_account_days * US_PER_DAY)
     vouched = pl.col("organisation_verified") if config.organisation_established else pl.lit(value=False)
     joined = joined.with_columns((old | vouched).alias("established"))

@@ -94,12 +94,16 @@ class Vocabulary:
             rest = (index // len(_PUBLIC_OCTETS) * _ODD + self._seed * 7919) % _BLOCK
             return f"{octet}.{rest >> 16}.{rest >> 8 & 255}.{rest & 255}"
         opaque = f"{(index * _ODD + self._seed * 104_729) % (1 << 32):08x}{index:08x}"
-        if kind is IdentifierKind.PHONE:
-            return f"+49151{index:08d}"
-        forms = {
-            IdentifierKind.EMAIL: f"user.{opaque}@{'mail' if index % 3 else 'post'}.example",
-            IdentifierKind.CARD: f"fp_{opaque}",
-            IdentifierKind.API_KEY: f"sk-{opaque}",
-            IdentifierKind.ORGANISATION: f"Organisation {opaque}",
-        }
-        return forms.get(kind, opaque)
+        match kind:
+            case IdentifierKind.PHONE:
+                return f"+49151{index:08d}"
+            case IdentifierKind.EMAIL:
+                return f"user.{opaque}@{'mail' if index % 3 else 'post'}.example"
+            case IdentifierKind.CARD:
+                return f"fp_{opaque}"
+            case IdentifierKind.API_KEY:
+                return f"sk-{opaque}"
+            case IdentifierKind.ORGANISATION:
+                return f"Organisation {opaque}"
+            case _:
+                return opaque

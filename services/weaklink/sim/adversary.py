@@ -59,7 +59,7 @@ class Operator:
             if not own.parties or spec.parties[i].id in own.parties
         ]
         self.fleet = np.zeros(0, dtype=FLEET)
-        self._book = AddressBook(index, scene, self._cards, random)
+        self._book = AddressBook(index, scene, life, self._cards, random)
         self._payers = Payers(index, scene, self._book)
         self._extraction = Extraction(index, scene, life, resellers, self._book, self._plain)
         self._waiting: list[int] = []
@@ -74,9 +74,12 @@ class Operator:
             return tables.events("ApiUsage", np.zeros(0, dtype=np.int64))
         self._notice(start_us, taken)
         until, random = min(end_us, self.end_us), self._random
+        fresh, openings = self._recruit(max(start_us, self.start_us), until)
+        in_use = np.unique(self.fleet["addresses"][self.fleet["alive"]])
         parts = [
-            *self._book.renew(start_us, until, taken),
-            *self._open(max(start_us, self.start_us), until, taken),
+            *self._book.renew(in_use, start_us, until, taken),
+            self._opening_events(fresh, openings),
+            self._payers.pay(fresh, fresh["opened_us"], taken, random),
             self._extraction.use(self.fleet, until, taken, random),
             self._extraction.resell(max(start_us, self.start_us), until, taken, random),
             self._pay_again(start_us, until, taken),
@@ -100,14 +103,13 @@ class Operator:
         ramp = (at_us - self.start_us) / max(1.0, self.spec.ramp_days * DAY_US)
         return 0 if at_us >= self.end_us else int(self.spec.accounts * min(1.0, max(0.0, ramp)))
 
-    def _open(self, start_us: int, end_us: int, taken: Restrictions) -> list[pl.DataFrame]:
+    def _recruit(self, start_us: int, end_us: int) -> tuple[Fleet, Ints]:
+        """New accounts in place of those missing, and when each was opened: bought ones long ago."""
         own, random = self.spec, self._random
         self._cards_budget += own.fresh_cards_per_day * (end_us - start_us) / DAY_US
         self._waiting = [due for due in self._waiting if due > end_us]
         missing = self._target(end_us) - int(self.fleet["alive"].sum()) - len(self._waiting)
-        if missing <= 0:
-            return []
-        plans, cards = self._afford(missing)
+        plans, cards = self._afford(max(0, missing))
         count = len(cards)
         opened = np.sort(random.integers(start_us, end_us, count))
         aged = random.random(count) < own.aged_share
@@ -119,7 +121,7 @@ class Operator:
         )
         fresh = self._enlist(plans, cards, opened, openings)
         self.fleet = np.concatenate([self.fleet, fresh])
-        return [self._opening_events(fresh, openings), self._payers.pay(fresh, opened, taken, random)]
+        return fresh, openings
 
     def _afford(self, wanted: int) -> tuple[Ints, Ids]:
         """Plans of up to `wanted` new accounts and their cards, 0 where the plan needs none; fewer when cards run out."""

@@ -109,8 +109,8 @@ class Extraction:
         if not count:
             return tables.events("ApiUsage", np.zeros(0, dtype=np.int64))
         which = random.integers(0, len(sellers.account), count)
-        first = self._index * 7 % max(1, sellers.end_users.shape[1] - 5)
-        end_user = sellers.end_users[which, first + random.integers(0, 5, count)]
+        users = sellers.end_users_of(self._index)
+        end_user = users[which, random.integers(0, users.shape[1], count)]
         left = np.array(
             [
                 min(taken.end_users.get((account, user), 1.0), taken.throttled.get(account, 1.0))

@@ -35,11 +35,12 @@ class Payers:
         blocked = np.isin(members["card"], list(taken.cards))
         outcome = np.where(blocked, 1, random.choice(4, len(members), p=[0.86, 0.06, 0.07, 0.01]))
         address, _ = self._book.at(members["addresses"][:, 1])
+        shown = world.shown.payment_address_share if world.operators[self._index].pays_from_addresses else 0.0
         known = [self._payers[card] for card in members["card"].tolist()]
         return tables.events(
             "PaymentAttempt",
             at_us,
-            np.stack([members["card"], tables.some(address, world.shown.payment_address_share, random)], axis=1),
+            np.stack([members["card"], tables.some(address, shown, random)], axis=1),
             party=[party for party, _ in known],
             account=[account for _, account in known],
             merchant=tables.labels([party.id for party in world.parties], members["party"]),

@@ -20,6 +20,9 @@ BASE: Final = TUNING.base
 _REASONING: Final = (0.05, 0.75, 0.08, 0.05, 0.03, 0.03, 0.01)
 
 
+_BENIGN_CONDUCT: Final[dict[str, Any]] = {"benign_conduct": True, "requests_per_window": 60.0, "windows_jitter": 0.9}
+
+
 def _operators(family: Family, **changes: Any) -> WorldSpec:
     base = family.base
     return base.model_copy(update={"operators": tuple(one.model_copy(update=changes) for one in base.operators)})
@@ -54,11 +57,28 @@ def _small(family: Family) -> WorldSpec:
     return _with(family, operators=(one,))
 
 
+def _churn(family: Family) -> WorldSpec:
+    """No account lives for a day: a tenth of the usual number at once uses up more of them than usual in the end."""
+    short: dict[str, Any] = {
+        "account_life_days": 0.6,
+        "account_life_days_max": 0.99,
+        "windows_per_day": 5.0,
+        "replacement_hours": 2.0,
+        "fresh_cards_per_day": 400.0,
+    }
+    operators = tuple(
+        one.model_copy(update=short | {"accounts": max(2, one.accounts // 10)}) for one in family.base.operators
+    )
+    return _with(family, operators=operators)
+
+
 def _giant(family: Family) -> WorldSpec:
     """24,000 accounts in a month, 16 million exchanges."""
     one = family.base.operators[0].model_copy(
         update={
             "accounts": 8_500,
+            "varies_in_size": False,
+            "account_life_days": 16.0,
             "start_day": 2,
             "end_day": 29.5,
             "pool_window": 400,
@@ -76,14 +96,15 @@ def _hydra(family: Family) -> WorldSpec:
         update={
             "name": "hydra",
             "accounts": 20_000,
+            "varies_in_size": False,
             "start_day": 1,
             "end_day": 29.5,
             "ramp_days": 8,
             "benign_mix": 0.65,
             "requests_log_sigma": 0.8,
             "residential_share": 0.5,
-            "account_life_days": 60,
-            "ban_per_day": 0.006,
+            "account_life_days": 200,
+            "ban_per_day": 0.002,
             "pool_window": 600,
             "fresh_cards_per_day": 400.0,
             "templates": 150,
@@ -147,17 +168,10 @@ PRESETS: Final[dict[str, Callable[[Family], WorldSpec]]] = {
         f, windows_per_day=0.15, requests_per_window=40, account_life_days=45, ban_per_day=0.005
     ),
     "carrier_nat": lambda f: _benign(f, mobile_share=0.6, carrier_address_people=500),
-    "churn": lambda f: _operators(
-        f,
-        account_life_days=0.6,
-        account_life_days_max=0.99,
-        windows_per_day=5.0,
-        replacement_hours=2.0,
-        fresh_cards_per_day=400.0,
-    ),
+    "churn": _churn,
     "chain": lambda f: _operators(f, **f.chain),
-    "benign_conduct": lambda f: _operators(f, benign_conduct=True),
-    "benign_chain": lambda f: _operators(f, benign_conduct=True, **f.chain),
+    "benign_conduct": lambda f: _operators(f, **_BENIGN_CONDUCT),
+    "benign_chain": lambda f: _operators(f, **_BENIGN_CONDUCT, **f.chain),
     "resellers": _resellers,
     "programmes": lambda f: _operators(
         f, entry_plans=("EDUCATION", "EDUCATION", "STARTUP"), accounts_per_organisation=20, aged_share=0.4
@@ -215,8 +229,9 @@ def scaled(spec: WorldSpec, size: float) -> WorldSpec:
 
 
 def _scaled_operator(operator: OperatorSpec, size: float) -> OperatorSpec:
+    fewest = _ACCOUNTS_MIN if operator.account_life_days_max is None else _ACCOUNTS_MIN // 4
     changes: dict[str, Any] = {
-        "accounts": max(_ACCOUNTS_MIN, round(operator.accounts * size)),
+        "accounts": max(fewest, round(operator.accounts * size)),
         "fresh_cards_per_day": operator.fresh_cards_per_day * size,
     }
     if operator.pool_window > 1:

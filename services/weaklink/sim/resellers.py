@@ -14,6 +14,9 @@ from weaklink.sim.scene import Scene
 from weaklink.sim.spec import DAY_US
 from weaklink.sim.vocabulary import Ids
 
+_END_USERS_EACH = 5
+"""End users as whom one operator buys from one reseller."""
+
 
 class Resellers:
     """Their accounts, and what their ordinary customers ask for."""
@@ -27,8 +30,14 @@ class Resellers:
         self.account = self._accounts.add(self.party, self._opened_us, role="RESELLER")
         kinds = (Kind.IP, Kind.EMAIL, Kind.CARD, Kind.ORGANISATION, Kind.API_KEY)
         self._means = np.stack([self._vocabulary.mint(kind, benign.resellers) for kind in kinds], axis=1)
-        end_users = self._vocabulary.mint(Kind.END_USER, max(1, benign.resellers) * benign.reseller_end_users)
-        self.end_users = end_users.reshape(max(1, benign.resellers), -1)
+        columns = benign.reseller_end_users + _END_USERS_EACH * len(scene.spec.operators)
+        end_users = self._vocabulary.mint(Kind.END_USER, max(1, benign.resellers) * columns)
+        self._end_users = end_users.reshape(max(1, benign.resellers), columns)
+
+    def end_users_of(self, operator: int) -> Ids:
+        """(resellers, a few): the end users as whom an operator buys from each."""
+        first = self._spec.benign.reseller_end_users + _END_USERS_EACH * operator
+        return self._end_users[:, first : first + _END_USERS_EACH]
 
     def usage_means(self, which: Ints) -> Ids:
         """Address and key of resellers, as their usage shows them."""
@@ -59,7 +68,7 @@ class Resellers:
         spec, benign, random = self._spec, self._spec.benign, self._random
         windows = random.poisson(benign.reseller_windows_per_day * spec.days, benign.resellers)
         which = np.repeat(np.arange(benign.resellers), windows)
-        end_user = self.end_users[which, random.integers(0, self.end_users.shape[1], len(which))]
+        end_user = self._end_users[which, random.integers(0, benign.reseller_end_users, len(which))]
         return self._sold(which, self.party, self.account, self.usage_means(which)).with_columns(
             end_user=pl.Series(end_user)
         )

@@ -128,6 +128,8 @@ class BenignSpec(_Spec):
     """Time after which a home's address is given to another home."""
     tenant_share: float = 0.05
     """People who rent machines at a cloud."""
+    freed_address_share: float = 0.25
+    """Addresses of tenants that are let to whoever comes when their first lease ends."""
     declined_share: float = 0.03
     chargeback_share: float = 0.012
     refund_share: float = 0.02
@@ -155,6 +157,8 @@ class OperatorSpec(_Spec):
     """Accounts that it keeps alive at once."""
     scales: bool = True
     """Whether a larger world makes it larger."""
+    varies_in_size: bool = True
+    """Whether `WorldSpec.variation` may change how many accounts it opens."""
     start_day: float = 3.0
     end_day: float = 29.0
     ramp_days: float = 5.0
@@ -179,6 +183,8 @@ class OperatorSpec(_Spec):
     accounts_per_device: int = 4
     accounts_per_phone: int = 5
     accounts_per_address: int = 8
+    pays_from_addresses: bool = True
+    """Whether payments come from the accounts' addresses; otherwise from where nobody looks."""
     accounts_per_referral: int = 0
     """0: shows no referral codes."""
     accounts_per_organisation: int = 0
@@ -186,7 +192,11 @@ class OperatorSpec(_Spec):
     pool_window: int = 40
     """Identifiers of a kind in use side by side; 1 with few accounts each makes chains."""
     residential_share: float = 0.3
-    """Addresses that are residential proxies, in the ranges of ordinary homes; the others are leased from clouds."""
+    """Addresses that are residential proxies; the others are leased from clouds."""
+    home_proxy_share: float = 0.4
+    """Residential proxies that run in the homes of ordinary customers of this world, who share the address."""
+    recycled_lease_share: float = 0.3
+    """Leased addresses that an honest tenant had before, while there are such."""
     lease_days: float = 5.0
     templates: int = 12
     template_share: float = 0.8
@@ -226,9 +236,9 @@ class FramingSpec(_Spec):
 class FloodSpec(_Spec):
     """The operators give cards away, so that strangers make them look like everybody's."""
 
-    cards: int = 4
+    cards: int = 10
     """Cards of each operator."""
-    strangers_per_card: int = 150
+    strangers_per_card: int = 120
     start_day: float = 4.0
 
 

@@ -63,18 +63,17 @@ def events(
     lists = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(matrix[present].astype(np.int32)))
     given = {
         "occurred_at_us": occurred_at_us,
-        "record": pl.Series([record], dtype=EVENTS["record"]).new_from_index(0, count),
+        "record": record,
         "identifiers": pl.Series(pl.from_arrow(lists)),
         **columns,
     }
-    series = []
-    for name, dtype in EVENTS.items():
-        value = given.get(name)
-        if isinstance(value, pl.Series | np.ndarray | list):
-            series.append(pl.Series(name, value).cast(dtype))
-        else:
-            series.append(pl.Series(name, [value], dtype=dtype).new_from_index(0, count))
-    return pl.DataFrame(series)
+    series = [
+        pl.Series(name, value).cast(EVENTS[name])
+        if isinstance(value, pl.Series | np.ndarray | list)
+        else pl.Series(name, [value], dtype=EVENTS[name]).new_from_index(0, count)
+        for name, value in given.items()
+    ]
+    return _NOTHING.clear(count).with_columns(series)
 
 
 def symbols(dtype: pl.Enum, indices: npt.NDArray[np.integer[Any]]) -> pl.Series:

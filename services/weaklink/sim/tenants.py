@@ -8,10 +8,12 @@ from weaklink.records.identifiers import IdentifierKind as Kind
 from weaklink.sim import tables
 from weaklink.sim.benign import BenignLife
 from weaklink.sim.market import parties_of, pick_parties
-from weaklink.sim.scene import Scene
+from weaklink.sim.scene import Freed, Scene
 from weaklink.sim.spec import DAY_US
 
 _LEASES_EACH = 2
+_TURN_OVER_DAYS = 1.5
+"""Time after the begin of a turn by which the leases of the turn before are over."""
 
 
 def tenant_events(scene: Scene, life: BenignLife) -> pl.DataFrame:
@@ -35,10 +37,13 @@ def tenant_events(scene: Scene, life: BenignLife) -> pl.DataFrame:
         mail_class="BUSINESS",
         address_class="UNKNOWN",
     )
-    # Each tenant holds an address of the pool for half of the world; the other half somebody else has it.
+    # Each tenant holds an address of the pool for half of the world; the other half somebody else has it, or nobody of them.
     pool = vocabulary.mint(Kind.IP, len(person))
     leases = []
     for turn in range(_LEASES_EACH):
+        stay = len(person) - (int(spec.benign.freed_address_share * len(person)) if turn else 0)
+        held, pool = pool, random.permutation(pool)
+        person, party, account = person[:stay], party[:stay], account[:stay]
         begin = spec.start_us + int(turn * spec.days / _LEASES_EACH * DAY_US)
         at = begin + (random.random(len(person)) * DAY_US).astype(np.int64)
         until = np.minimum(at + int((spec.days / _LEASES_EACH - 1) * DAY_US), spec.end_us)
@@ -46,10 +51,12 @@ def tenant_events(scene: Scene, life: BenignLife) -> pl.DataFrame:
             tables.events(
                 "AddressLease",
                 at,
-                random.permutation(pool)[:, None],
+                pool[:stay, None],
                 party=party,
                 account=account,
                 released_at_us=np.maximum(until, at),
             )
         )
+        free_from = begin + int(_TURN_OVER_DAYS * DAY_US)
+        scene.freed += [Freed(int(address), free_from) for address in np.setdiff1d(held, pool[:stay])]
     return pl.concat([openings, *leases])

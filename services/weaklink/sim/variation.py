@@ -20,6 +20,7 @@ _OPERATOR: Final = (
     "benign_mix", "accounts_per_card", "accounts_per_device", "accounts_per_phone", "accounts_per_address", "pool_window",
     "residential_share", "lease_days", "templates", "account_life_days", "ban_per_day", "replacement_hours", "phone_share",
 )  # fmt: skip
+_SIZE: Final = ("accounts", "account_life_days", "ban_per_day")
 _CHAIN_EACH_MAX: Final = 3
 """Below this many accounts each, an identifier's sharing is a world's point and stays."""
 _SHARE_MAX: Final = 0.95
@@ -39,7 +40,7 @@ def varied(spec: WorldSpec, seed: int) -> WorldSpec:
 
 def _operator_fields(spec: OperatorSpec) -> list[str]:
     """What may vary without taking away what the world is named for: chains stay chains, fixed sizes stay."""
-    fields = [name for name in _OPERATOR if spec.scales or name != "accounts"]
+    fields = [name for name in _OPERATOR if (spec.scales and spec.varies_in_size) or name not in _SIZE]
     if spec.account_life_days_max is not None:
         fields.remove("account_life_days")
     if spec.pool_window == 1:

@@ -89,21 +89,22 @@ class Vocabulary:
         return np.arange(first, len(self._values), dtype=np.int32)
 
     def _value(self, kind: IdentifierKind, index: int) -> str:
-        if kind is IdentifierKind.IP:
-            octet = _PUBLIC_OCTETS[index % len(_PUBLIC_OCTETS)]
-            rest = (index // len(_PUBLIC_OCTETS) * _ODD + self._seed * 7919) % _BLOCK
-            return f"{octet}.{rest >> 16}.{rest >> 8 & 255}.{rest & 255}"
         opaque = f"{(index * _ODD + self._seed * 104_729) % (1 << 32):08x}{index:08x}"
         match kind:
+            case IdentifierKind.IP:
+                octet = _PUBLIC_OCTETS[index % len(_PUBLIC_OCTETS)]
+                rest = (index // len(_PUBLIC_OCTETS) * _ODD + self._seed * 7919) % _BLOCK
+                value = f"{octet}.{rest >> 16}.{rest >> 8 & 255}.{rest & 255}"
             case IdentifierKind.PHONE:
-                return f"+49151{index:08d}"
+                value = f"+49151{index:08d}"
             case IdentifierKind.EMAIL:
-                return f"user.{opaque}@{'mail' if index % 3 else 'post'}.example"
+                value = f"user.{opaque}@{'mail' if index % 3 else 'post'}.example"
             case IdentifierKind.CARD:
-                return f"fp_{opaque}"
+                value = f"fp_{opaque}"
             case IdentifierKind.API_KEY:
-                return f"sk-{opaque}"
+                value = f"sk-{opaque}"
             case IdentifierKind.ORGANISATION:
-                return f"Organisation {opaque}"
+                value = f"Organisation {opaque}"
             case _:
-                return opaque
+                value = opaque
+        return value

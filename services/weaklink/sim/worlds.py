@@ -7,6 +7,7 @@ operators step by step, under restrictions.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -23,6 +24,8 @@ from weaklink.sim.tampering import told
 from weaklink.sim.tenants import tenant_events
 from weaklink.sim.variation import varied
 
+_END_USERS: Final = dict.fromkeys(("party", "account", "end_user", "campaign"), pl.String)
+
 
 class World:
     """Benign events ready, operators at their start. Equal spec and seed: equal world."""
@@ -33,7 +36,7 @@ class World:
         self.scene = scene = Scene(spec, seed)
         self.vocabulary, self.accounts = scene.vocabulary, scene.accounts
         life = BenignLife(scene)
-        resellers = Resellers(scene, life)
+        self.resellers = resellers = Resellers(scene, life)
         parts = [life.events(), resellers.events(), tenant_events(scene, life), _releases(spec)]
         self.operators = [Operator(i, scene, life, resellers) for i in range(len(spec.operators))]
         if spec.framing:
@@ -52,16 +55,20 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class GeneratedWorld:
-    """`events` in the input form of `weaklink backtest`, in order of occurred_at; `truth` as `tables.truth_frame` says."""
+    """`events` in the input form of `weaklink backtest`, in order of occurred_at; `truth` as `tables.truth_frame` says, of the
+    accounts that events name; `end_users`: [party, account, end_user, campaign], as whom operators buy from resellers.
+    """
 
     events: pl.DataFrame
     truth: pl.DataFrame
+    end_users: pl.DataFrame
 
     def write(self, folder: Path) -> None:
-        """`events.parquet` and `truth.parquet` below the folder."""
+        """`events.parquet`, `truth.parquet` and `end_users.parquet` below the folder."""
         folder.mkdir(parents=True, exist_ok=True)
         self.events.write_parquet(folder / "events.parquet")
         self.truth.write_parquet(folder / "truth.parquet")
+        self.end_users.write_parquet(folder / "end_users.parquet")
 
 
 def generate(spec: WorldSpec, seed: int) -> GeneratedWorld:
@@ -72,10 +79,27 @@ def generate(spec: WorldSpec, seed: int) -> GeneratedWorld:
         parts += [operator.step(start, end, Restrictions()) for operator in world.operators]
     real = pl.concat(parts).filter(pl.col("occurred_at_us") < spec.end_us).with_columns(_due_us="occurred_at_us")
     table = told(real, world.spec, seed).filter(pl.col("_due_us") < spec.end_us)
-    return GeneratedWorld(
-        tables.backtest_frame(table, world.spec, world.accounts, world.vocabulary),
-        tables.truth_frame(world.spec, world.accounts),
-    )
+    events = tables.backtest_frame(table, world.spec, world.accounts, world.vocabulary)
+    truth = tables.truth_frame(world.spec, world.accounts)
+    named = events.select("party", "account").unique()
+    known = truth.join(named, on=["party", "account"], how="semi", maintain_order="left")
+    return GeneratedWorld(events, known, _end_users(table, world))
+
+
+def _end_users(table: pl.DataFrame, world: World) -> pl.DataFrame:
+    """Of the end users in these events those that are operators."""
+    values, parties = world.vocabulary.values(), [party.id for party in world.spec.parties]
+    seen = set(table["end_user"].drop_nulls().to_list())
+    rows = []
+    for index, operator in enumerate(world.operators):
+        users = world.resellers.end_users_of(index)
+        for row, (account, party) in enumerate(zip(world.resellers.account, world.resellers.party, strict=True)):
+            rows += [
+                (parties[party], world.accounts.name[account], values[user], operator.spec.name)
+                for user in users[row].tolist()
+                if user in seen
+            ]
+    return pl.DataFrame(rows, schema=_END_USERS, orient="row")
 
 
 def exchanges_without_enforcement(spec: WorldSpec, seed: int) -> dict[str, int]:

@@ -5,9 +5,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from weaklink.frames import account_key
+from weaklink.frames import SHARED, account_key
+from weaklink.records.identifiers import IdentifierKind
 from weaklink.weaklinks.config import WeakLinksConfig
-from weaklink.weaklinks.replay import replay_plan
+from weaklink.weaklinks.replay import replay_plan, token_holdings
 
 HOUR_US = 3_600_000_000
 CONFIG = WeakLinksConfig(suspend_effect=1.0, block_identifier_effect=0.5)
@@ -16,7 +17,10 @@ ONE, TWO = account_key("lab-a", "one"), account_key("lab-b", "two")
 
 
 def prevented(
-    measures: list[tuple[str, str, str | None, bytes | None, int]], hours: dict[str, float], until_us: int | None = None
+    measures: list[tuple[str, str, str | None, bytes | None, int]],
+    hours: dict[str, float],
+    until_us: int | None = None,
+    holdings: pl.DataFrame | None = None,
 ) -> dict[str, Any]:
     usage = pl.DataFrame(
         {
@@ -26,9 +30,9 @@ def prevented(
         },
         schema_overrides={"account": pl.UInt64},
     )
-    holdings = pl.DataFrame(
-        {"token": [CARD, CARD], "account": [ONE, TWO], "share": [1.0, 0.5]}, schema_overrides={"account": pl.UInt64}
-    )
+    if holdings is None:
+        held = {"token": [CARD, CARD], "account": [ONE, TWO], "share": [1.0, 0.5]}
+        holdings = pl.DataFrame(held, schema_overrides={"account": pl.UInt64})
     columns = {
         "party": pl.String,
         "measure": pl.String,
@@ -61,6 +65,21 @@ def test_a_blocked_card_reaches_accounts_at_other_parties_by_what_depends_on_it(
     found = prevented([("pay-a", "BLOCK_IDENTIFIER", None, CARD, 0)], {"pay-a": 0.0})
     assert found["pay-a"]["prevented"] == pytest.approx(100 * 0.5 * 1.0 + 100 * 0.5 * 0.5)
     assert found["pay-a"]["accounts_reached"] == 2
+
+
+def test_a_lessee_that_loses_its_leases_takes_with_it_what_comes_by_its_addresses() -> None:
+    lessee = account_key("cloud-a", "lessee")
+    rows = [(10, ONE), (11, ONE), (12, TWO), (10, lessee), (11, lessee)]
+    zero = dict.fromkeys(SHARED.names(), 0)
+    links = pl.DataFrame(
+        [zero | {"identifier": i, "kind": int(IdentifierKind.IP), "account": account} for i, account in rows],
+        schema=SHARED,
+    )
+    holdings = token_holdings(links)
+    assert holdings.filter(pl.col("account") == ONE)["share"].to_list() == [0.5, 0.5]
+    found = prevented([("cloud-a", "REVOKE_LEASE", "lessee", None, 0)], {"cloud-a": 0.0}, holdings=holdings)
+    assert found["cloud-a"]["prevented"] == pytest.approx(100 * CONFIG.revoke_lease_effect)
+    assert found["cloud-a"]["accounts_reached"] == 1
 
 
 def test_together_parties_prevent_at_least_what_each_does_alone_and_never_count_a_request_twice() -> None:

@@ -16,7 +16,7 @@ from weaklink.weaklinks.config import WeakLinksConfig
 from weaklink.weaklinks.curve import CURVE, at_measures_per_account, cut_curve
 from weaklink.weaklinks.cuts import MEMBER_COLUMNS
 from weaklink.weaklinks.entries import entries
-from weaklink.weaklinks.replay import EVERY_PARTY, NO_PLAN, REPLAY, replay_plan, token_holdings
+from weaklink.weaklinks.replay import EVERY_PARTY, NO_PLAN, REPLAY, replay_plan, token_holdings, with_account_keys
 from weaklink.weaklinks.scorecard import scorecards
 
 _US_PER_DAY: Final = 86_400_000_000
@@ -116,7 +116,9 @@ def _replays(run: Run, flagged: pl.DataFrame, usage: pl.DataFrame, config: WeakL
         used = usage.filter(pl.col("campaign_id") == name)
         if used.is_empty():
             continue
-        holdings = token_holdings(run.links.join(own, on="account", how="semi"))
+        lessees = with_account_keys(asked.filter(pl.col("measure") == "REVOKE_LEASE").drop_nulls("target_account"))
+        concerned = pl.concat([own, lessees.select("account")]).unique()
+        holdings = token_holdings(run.links.join(concerned, on="account", how="semi"))
         found = replay_plan(asked.drop("campaign_id"), used.drop("campaign_id"), holdings, hours, config)
         parts.append(found.with_columns(pl.lit(name, pl.String).alias("campaign_id")))
     return _stacked(parts, REPLAYS)

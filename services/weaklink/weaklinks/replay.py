@@ -6,6 +6,7 @@ from typing import Final
 import polars as pl
 
 from weaklink.frames import account_hash, token_bytes
+from weaklink.records.identifiers import IdentifierKind
 from weaklink.weaklinks import measures as m
 from weaklink.weaklinks.config import WeakLinksConfig
 
@@ -68,8 +69,19 @@ def _effects(
         .join(holdings.rename({"token": "target_token"}), on="target_token")
         .with_columns((pl.col("effect") * pl.col("share")).alias("cut"))
     )
+    # Who loses its leases takes with it what others do by its addresses.
+    leased = (
+        on_accounts.filter(pl.col("measure").cast(pl.String) == m.REVOKE_LEASE)
+        .rename({"account": "lessee"})
+        .join(holdings.select("token", pl.col("account").alias("lessee")), on="lessee")
+        .join(holdings, on="token")
+        .filter(pl.col("account") != pl.col("lessee"))
+        .group_by("number", "party", "account", "from_us", "until_us", "effect")
+        .agg(pl.col("share").sum().clip(0.0, 1.0))
+        .with_columns((pl.col("effect") * pl.col("share")).alias("cut"))
+    )
     wanted = ("number", "party", "account", "from_us", "until_us", "cut")
-    return pl.concat([on_accounts.select(wanted), on_tokens.select(wanted)])
+    return pl.concat([part.select(wanted) for part in (on_accounts, on_tokens, leased)])
 
 
 def _row(
@@ -100,12 +112,16 @@ def with_account_keys(measures: pl.DataFrame) -> pl.DataFrame:
 
 
 def token_holdings(links: pl.DataFrame) -> pl.DataFrame:
-    """[token Binary, account, share] from SHARED columns of a campaign's links: instruments share an account's volume equally."""
-    kept = links.filter(pl.col("kind").is_in(m.INSTRUMENT_KINDS)).unique(
+    """[token Binary, account, share] from SHARED columns of a campaign's links.
+
+    Instruments share an account's volume equally, and so do addresses among themselves: a request needs one of each.
+    """
+    instrument = pl.col("kind").is_in(m.INSTRUMENT_KINDS)
+    kept = links.filter(instrument | (pl.col("kind") == int(IdentifierKind.IP))).unique(
         ["identifier", "tail", "kind", "epoch", "account"]
     )
     parts = kept.select("identifier", "tail", "kind", "epoch").iter_rows()
     tokens = pl.Series("token", [token_bytes(*part) for part in parts], dtype=pl.Binary)
-    return kept.with_columns(tokens, (1.0 / pl.len().over("account")).alias("share")).select(
+    return kept.with_columns(tokens, (1.0 / pl.len().over("account", instrument)).alias("share")).select(
         "token", "account", "share"
     )

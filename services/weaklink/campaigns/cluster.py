@@ -18,7 +18,8 @@ IS_FIRM: Final[Bools] = IS_HARD | (np.arange(KINDS) == IdentifierKind.IP)
 
 def hot_links(graph: Graph, p: Floats, hot: Bools) -> Ints:
     """Links between hot accounts and hot nodes: those whose holders' mean p (uncounted holders at 0) is above one half."""
-    mean = sums(graph.node, p[graph.account], len(graph.kind)) / np.maximum(graph.known + graph.unseen, 1)
+    total = sums(graph.node, p[graph.account], len(graph.kind)) + graph.outside_p
+    mean = total / np.maximum(graph.known + graph.unseen, 1)
     holders = counts(graph.node[hot[graph.account]], len(graph.kind))
     return np.flatnonzero(hot[graph.account] & ((mean > 0.5) & (holders > 1))[graph.node])
 

@@ -264,6 +264,25 @@ class TrackConfig(_Section):
     the shortest lifetime in `enforce.expires_after_hours`."""
 
 
+class IncrementalConfig(_Section):
+    """How much is evaluated again, and when (see `incremental` and `evaluator`)."""
+
+    news_min: float = Field(default=0.05, gt=0)
+    """Nats: by so much must an identifier's word to its holders move for them to be evaluated again."""
+    sweeps_max: int = Field(default=3, ge=1)
+    """Rounds of passing such news on within one tick; what is left is passed on at the next."""
+    chain_rounds_max: int = Field(default=16, ge=1)
+    """Steps by which a component of rare identifiers is followed from a new link."""
+    full_growth_share: float = 0.3
+    """Everything is evaluated anew, against a population measured anew, when the accounts have grown by this share."""
+    full_hours: float = 120.0
+    """And after so long."""
+    communities_change_share: float = 0.02
+    """Communities are looked for when so many hot accounts, as a share of all hot ones, have come, gone or got new links."""
+    communities_hours: float = 3.0
+    """And after so long, if there is one. Between two searches newcomers on known infrastructure come in by the fast path."""
+
+
 class CampaignsConfig(_Section):
     """Environment: WEAKLINK_CAMPAIGNS__<NAME>."""
 
@@ -277,6 +296,7 @@ class CampaignsConfig(_Section):
     rings: RingsConfig = RingsConfig()
     reporters: ReportersConfig = ReportersConfig()
     track: TrackConfig = TrackConfig()
+    incremental: IncrementalConfig = IncrementalConfig()
 
     volume_days: float = 3.0
     """Present volume is the mean of these last days (or of the account's life, when that is shorter)."""
@@ -298,11 +318,11 @@ class CampaignsConfig(_Section):
     plans_per_tick_max: int = 12
     plan_seconds_max: float = 10.0
     """Time limit of the solver for one campaign's plan."""
-    plan_members_change_share: float = 0.1
+    plan_members_change_share: float = 0.25
     """A campaign is planned again when this share of its members has changed, or of what speaks for them; until then each new
     member gets its own account's measure."""
-    plan_volume_change_share: float = 0.25
+    plan_volume_change_share: float = 0.5
     """And when its volume has changed by more than this share."""
-    plan_every_hours: float = 24.0
+    plan_every_hours: float = 72.0
     """And after so long, if it has changed at all."""
-    expire_every_hours: float = 6.0
+    expire_every_hours: float = 24.0

@@ -6,6 +6,7 @@ from typing import Final
 import polars as pl
 
 from weaklink.campaigns.config import CampaignsConfig
+from weaklink.campaigns.evaluator import Evaluator
 from weaklink.campaigns.identity import Clocks
 from weaklink.campaigns.planner import Planner, Update
 from weaklink.campaigns.profiles import US_PER_HOUR
@@ -24,17 +25,25 @@ class Engine:
         self._config: Final = config
         self.state: Final = CampaignsState(config)
         self.tracker: Final = Tracker(config)
+        self._evaluator: Final = Evaluator(config, self.state)
         self._planner: Final = Planner(config, weaklinks, self.state, self.tracker)
         self.clocks = Clocks()
+        self._known = self.tracker.members
 
     def tick(self, now_us: int, parties: Mapping[str, PartyKind]) -> list[Update]:
         """Evaluate as of `now_us`; then plan or amend the campaigns that changed."""
         self._expire(now_us)
-        evaluation = self.state.evaluate(now_us)
-        before = self.tracker.members
-        changed = self.tracker.update(evaluation)
+        if self._known is not self.tracker.members:
+            self._known = self.tracker.members
+            self._evaluator.know(self.tracker.known())
+        evaluation = self._evaluator.evaluate(now_us, whole=self._planner.restless(now_us))
         self.clocks.ticked_us = now_us
-        return self._planner.decide(changed, self._evidence_at(before), evaluation, parties)
+        if evaluation is None:
+            return []
+        before = self.tracker.members
+        changed = self.tracker.update(evaluation) if evaluation.ring is not None else self.tracker.join(evaluation)
+        decide = self._planner.decide if evaluation.ring is not None else self._planner.admit
+        return decide(changed, self._evidence_at(before), evaluation, parties)
 
     @property
     def waiting(self) -> bool:
@@ -49,14 +58,12 @@ class Engine:
         members = self.tracker.members.select("account", "campaign_id")
         new = members.join(before.select("account", "campaign_id"), on=["account", "campaign_id"], how="anti")
         members = pl.concat([new, members.join(new, on="campaign_id", how="anti")])
-        profiles = self.state.profiles.accounts.rows().select("account", "appended_at_us")
-        links = self.state.links.rows().select("account", "appended_at_us")
+        times = members.join(self.state.appended(members["account"]), on="account")
         appended = pl.col("appended_at_us")
-        times = pl.concat([profiles, links.join(members, on="account", how="semi")]).join(members, on="account")
         tipped = times.group_by("campaign_id").agg(
             pl.coalesce(appended.filter(appended > self.clocks.seen_us).min(), appended.max())
         )
-        self.clocks.seen_us = max(self.clocks.seen_us, int(profiles["appended_at_us"].max() or 0))  # type: ignore[arg-type]
+        self.clocks.seen_us = self.state.newest_us
         return dict(tipped.iter_rows())
 
     def _expire(self, now_us: int) -> None:

@@ -1,7 +1,7 @@
 """One evaluation: profiles and links in, scores and communities out. Every step of the method, in its order."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -24,7 +24,7 @@ from weaklink.campaigns.graph import (
     foreign_seats,
     sums,
 )
-from weaklink.campaigns.population import Population, SizeTail
+from weaklink.campaigns.population import Population, Sharing, SizeTail
 
 ACCOUNTS: Final = pl.Schema(
     {
@@ -68,26 +68,40 @@ COMMUNITIES: Final = pl.Schema(
 class Evaluation:
     """What one evaluation found. `accounts`: ACCOUNTS, a row per account of `graph`, in its order. `communities`: COMMUNITIES.
 
-    `parts`: the parts of conduct, row for row; `evidenced`: accounts whose own evidence can carry others; `population`: what
-    they were held against.
+    It need not have a row for every account: one without a row is as it was before. `evidenced`: accounts whose own evidence can
+    carry others; `population`: what they were held against; `ring`: None when communities were not looked for.
     """
 
     now_us: int
     accounts: pl.DataFrame
     communities: pl.DataFrame
-    parts: pl.DataFrame
     graph: Graph
     evidenced: Bools
     population: Population
+    ring: rings.Rings | None
 
 
 @dataclass(frozen=True, slots=True)
-class _Belief:
-    parts: pl.DataFrame
+class Belief:
+    """What is believed of each account of a graph, before anything is clustered."""
+
     b: Floats
     structure: Floats
+    chain: Floats
+    logit_q: Floats
     p: Floats
     evidenced: Bools
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A graph, or a part of one, that has been evaluated as far as belief. `accounts`: row for row those of the graph, as `evaluate` takes them."""
+
+    graph: Graph
+    accounts: pl.DataFrame
+    belief: Belief
+    population: Population
+    now_us: int
 
 
 def evaluate(
@@ -96,47 +110,148 @@ def evaluate(
     now_us: int,
     config: CampaignsConfig,
     population: Population | None = None,
-) -> Evaluation:
-    """Evaluate, against the given population or one measured on these accounts.
+) -> tuple[Evaluation, Case]:
+    """Evaluate everything, against the given population or one measured on these accounts.
 
     `accounts`: profiles.ACCOUNTS sorted by account, with plan, verified, `disputed`, `declined`, `end_users` (distinct
     END_USER tokens) and `requests_per_day`. `links`: SHARED columns, sorted by (identifier, slot, account).
     """
     graph = build_graph(accounts, links, config.structure.person_accounts_max)
-    used = (accounts["windows"] > 0).to_numpy()
     # Where no account has conduct, structure alone would pass for it: such parties are judged by the rings of their accounts only.
-    known = population.rings if population else None
+    used, known = (accounts["windows"] > 0).to_numpy(), population.rings if population else None
     ring = rings.rings(graph, used, now_us, cluster=config.cluster, config=config.rings, known=known)
-    belief, population = _believe(graph, accounts, config, population, ring)
+    typical = population.conduct if population else evidence.typical_conduct(accounts, config.conduct)
+    b = evidence.conduct(accounts, typical, config.conduct)["b"].to_numpy()
+    foreign = foreign_seats(graph)
+    degrees = evidence.degrees(graph, foreign)
+    if population is None:
+        sharing = evidence.sharing(graph, degrees)
+        trust = _trust(graph, accounts, b + _structure(graph, degrees, sharing, {}, config), ring.judged, config)
+        sizes = chains.size_tail(chains.joined_persons(_rare_sharing(graph, trust, config)))
+        population = Population(typical, sharing, sizes, _silent(graph, used), None, trust, ring.population)
+    chain = chain_evidence(graph, population.chains, population.trust, config)
+    belief, pi = believe(graph, Own(b, chain, accounts["disputed"].to_numpy()), population, config, degrees)
+    case = Case(graph, accounts, belief, replace(population, pi=pi), now_us)
+    return judge(case, ring, config), case
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """By account: its conduct and what its chain tells, nats, and whether its own party vouches for it."""
+
+    b: Floats
+    chain: Floats
+    disputed: Bools
+
+
+def believe(
+    graph: Graph, own: Own, population: Population, config: CampaignsConfig, degrees: evidence.Degrees | None = None
+) -> tuple[Belief, Floats]:
+    """(belief of every account of a graph, pi). Where the population has no pi it is measured on this graph."""
+    b, chain, disputed = own.b, own.chain, own.disputed
+    foreign = foreign_seats(graph)
+    degrees = degrees or evidence.degrees(graph, foreign)
+    structure = _structure(graph, degrees, population.sharing, population.trust, config)
+    prior = config.belief.prior_logit + b + np.where(disputed, 0.0, structure + chain)
+    logit_q, pi = propagate.first_hand(graph, prior, disputed, config.belief, population.pi)
+    trusted = reporters.weights(graph, population.trust)
+    added = propagate.across_parties(graph, foreign, logit_q, pi, config.belief, trusted=trusted)
+    logit_p = np.where(disputed, logit_q, added)
+    judged = rings.judged(graph, population.rings)
+    evidenced = (b + structure >= config.cluster.evidenced) & ~disputed & ~judged
+    return Belief(b, structure, chain, logit_q, expit(logit_p), evidenced), pi
+
+
+def chain_evidence(graph: Graph, sizes: SizeTail, trust: Mapping[str, float], config: CampaignsConfig) -> Floats:
+    """What the chains of a graph tell of each account: the whole graph, or whole components of it."""
+    return chains.chain_evidence(_rare_sharing(graph, trust, config), sizes, config.chains)
+
+
+def _rare_sharing(graph: Graph, trust: Mapping[str, float], config: CampaignsConfig) -> chains.RareSharing:
+    credible = reporters.weights(graph, trust) >= config.reporters.trusted_min
+    return chains.rare_sharing(graph, credible, config.structure.person_accounts_max, config.chains)
+
+
+def _silent(graph: Graph, used: Bools) -> frozenset[str]:
+    speaking = set(graph.party[used].tolist())
+    return frozenset(name for i, name in enumerate(graph.parties) if i not in speaking)
+
+
+def _structure(
+    graph: Graph, degrees: evidence.Degrees, sharing: Sharing, trust: Mapping[str, float], config: CampaignsConfig
+) -> Floats:
+    return evidence.structure(degrees, sharing, reporters.weights(graph, trust), config.structure)
+
+
+def _trust(
+    graph: Graph, accounts: pl.DataFrame, against: Floats, judged: Bools, config: CampaignsConfig
+) -> Mapping[str, float]:
+    """Track records by what parties say of their accounts now; nobody has lost any trust before somebody has disputed something.
+
+    `against`: what the own evidence of each account comes to, nats.
+    """
     disputed = accounts["disputed"].to_numpy()
-    organisation = (accounts["verified"] == "ORGANISATION").fill_null(value=False).to_numpy()
-    reseller = _resellers(graph, accounts, belief.p, config) & ~ring.judged
-    credible = reporters.weights(graph, population.trust) >= config.reporters.trusted_min
-    standing = verdict.Standing(belief.b, used, organisation, belief.evidenced, credible)
+    if not disputed.any():
+        return {}
+    accusing = (against >= config.cluster.evidenced) & ~disputed & ~judged
+    abuse = ((accounts["closed_distillation"] + accounts["closed_abuse"]) > 0).fill_null(value=False).to_numpy()
+    found = reporters.record(graph, accusing, confirmed=abuse, disputed=disputed, config=config.reporters)
+    return reporters.trust(found, config.reporters)
+
+
+def judge(case: Case, ring: rings.Rings, config: CampaignsConfig) -> Evaluation:
+    """Communities among the accounts of a case. `ring`: what is known of their rings."""
+    graph, accounts, belief = case.graph, case.accounts, case.belief
+    used = (accounts["windows"] > 0).to_numpy()
+    disputed = accounts["disputed"].to_numpy()
+    reseller = resellers(graph, accounts, belief.p, config) & ~ring.judged
+    credible = reporters.weights(graph, case.population.trust) >= config.reporters.trusted_min
+    standing = verdict.Standing(belief.b, used, _organisation(accounts), belief.evidenced, credible)
     free = ~disputed & ~reseller & ~ring.judged
     hot = (belief.p > config.cluster.hot) & free
     found = cluster.communities(graph, cluster.hot_links(graph, belief.p, hot), config.cluster)
     labels, scores = verdict.confirmed(graph, found, standing, config.cluster)
     heard = belief.evidenced & credible[graph.party]
-    candidates = Candidates(free, hot, _silent(graph, used), heard, belief.b)
+    silent = rings.at_parties(graph, case.population.silent)
+    candidates = Candidates(free, hot, silent, heard, belief.b)
     labels = adherents(graph, labels, candidates, config=config.adherents, tie_config=config.fast)
     labels, score, ring_of = _with_rings(labels, belief.p, np.where(disputed, NONE, ring.labels), ring.score)
-    tie = verdict.support(graph, labels, belief.evidenced, credible)
-    own_finding = _own_findings(graph, labels, (accounts["closed_distillation"] == 1).to_numpy())
-    frame = accounts.select(
-        "account",
-        "party",
-        "account_name",
+    frame = _frame(case, labels, reseller, config).with_columns(
         pl.Series("score", np.round(score, 6)),
         pl.Series("flagged", labels != NONE),
         pl.Series("community", labels).replace(NONE, None),
+    )
+    communities = _communities(frame, scores, ring_of)
+    return Evaluation(case.now_us, frame, communities, graph, belief.evidenced, case.population, ring)
+
+
+def glance(case: Case, labels: Ints, config: CampaignsConfig) -> Evaluation:
+    """Accounts beside the campaigns that they are tied to (`labels`), without looking for communities: none is flagged by it."""
+    frame = _frame(case, labels, resellers(case.graph, case.accounts, case.belief.p, config), config)
+    none = pl.DataFrame(schema=COMMUNITIES)
+    return Evaluation(case.now_us, frame, none, case.graph, case.belief.evidenced, case.population, ring=None)
+
+
+def _frame(case: Case, labels: Ints, reseller: Bools, config: CampaignsConfig) -> pl.DataFrame:
+    """ACCOUNTS, nobody flagged yet. `labels`: the communities that accounts are supported by."""
+    accounts, belief = case.accounts, case.belief
+    credible = reporters.weights(case.graph, case.population.trust) >= config.reporters.trusted_min
+    tie = verdict.support(case.graph, labels, belief.evidenced, credible)
+    own_finding = _own_findings(case.graph, labels, (accounts["closed_distillation"] == 1).to_numpy())
+    return accounts.select(
+        "account",
+        "party",
+        "account_name",
+        pl.Series("score", np.round(belief.p, 6)),
+        pl.lit(value=False).alias("flagged"),
+        pl.lit(None, pl.Int64).alias("community"),
         pl.Series("b", belief.b),
         pl.Series("structure", np.round(belief.structure, 9)),
         pl.Series("supporting_parties", (tie.parties + (belief.evidenced & ~tie.own_party)).astype(np.int32)),
         pl.Series("own_finding", own_finding),
         pl.Series("hard_identifier", tie.hard),
         pl.col("opened_at_us").fill_null(pl.col("first_seen_us")),
-        pl.Series("organisation_verified", organisation),
+        pl.Series("organisation_verified", _organisation(accounts)),
         pl.Series("reseller", reseller),
         "disputed",
         "requests_per_day",
@@ -146,76 +261,30 @@ def evaluate(
         "last_seen_us",
         "appended_at_us",
     ).cast(ACCOUNTS)
-    found_communities = _communities(frame, scores, ring_of)
-    return Evaluation(now_us, frame, found_communities, belief.parts, graph, belief.evidenced, population)
 
 
-def _believe(
-    graph: Graph, accounts: pl.DataFrame, config: CampaignsConfig, population: Population | None, ring: rings.Rings
-) -> tuple[_Belief, Population]:
-    typical = population.conduct if population else evidence.typical_conduct(accounts, config.conduct)
-    parts = evidence.conduct(accounts, typical, config.conduct)
-    b = parts["b"].to_numpy()
-    foreign = foreign_seats(graph)
-    degrees = evidence.degrees(graph, foreign)
-    sharing = population.sharing if population else evidence.sharing(graph, degrees)
-    disputed = accounts["disputed"].to_numpy()
-    structure = evidence.structure(degrees, sharing, np.ones(len(graph.parties)), config.structure)
-    accusing = (b + structure >= config.cluster.evidenced) & ~disputed & ~ring.judged
-    trust = population.trust if population else _trust(graph, accounts, accusing, config)
-    trusted = reporters.weights(graph, trust)
-    if (trusted < 1).any():
-        structure = evidence.structure(degrees, sharing, trusted, config.structure)
-    credible = trusted >= config.reporters.trusted_min
-    chain, tail = _chain(graph, credible, population, config)
-    prior = config.belief.prior_logit + b + np.where(disputed, 0.0, structure + chain)
-    known = population.pi if population else None
-    logit_q, pi = propagate.first_hand(graph, prior, disputed, config.belief, known)
-    added = propagate.across_parties(graph, foreign, logit_q, pi, config.belief, trusted=trusted)
-    logit_p = np.where(disputed, logit_q, added)
-    p: Floats = expit(logit_p)
-    evidenced = (b + structure >= config.cluster.evidenced) & ~disputed & ~ring.judged
-    return _Belief(parts, b, structure, p, evidenced), Population(typical, sharing, tail, pi, trust, ring.population)
+def _organisation(accounts: pl.DataFrame) -> Bools:
+    return (accounts["verified"] == "ORGANISATION").fill_null(value=False).to_numpy()
 
 
-def _trust(graph: Graph, accounts: pl.DataFrame, accusing: Bools, config: CampaignsConfig) -> Mapping[str, float]:
-    """Track records by what parties say of their accounts now; nobody has lost any trust before somebody has disputed something."""
-    disputed = accounts["disputed"].to_numpy()
-    if not disputed.any():
-        return {}
-    abuse = ((accounts["closed_distillation"] + accounts["closed_abuse"]) > 0).fill_null(value=False).to_numpy()
-    found = reporters.record(graph, accusing, confirmed=abuse, disputed=disputed, config=config.reporters)
-    return reporters.trust(found, config.reporters)
-
-
-def _silent(graph: Graph, used: Bools) -> Bools:
-    """Accounts at parties that report no usage at all: payment processors and clouds."""
-    usage = np.zeros(len(graph.parties), bool)
-    usage[graph.party[used]] = True
-    return ~usage[graph.party]
-
-
-def _chain(
-    graph: Graph, credible: Bools, population: Population | None, config: CampaignsConfig
-) -> tuple[Floats, SizeTail]:
-    sharing = chains.rare_sharing(graph, credible, config.structure.person_accounts_max, config.chains)
-    tail = population.chains if population else chains.size_tail(chains.joined_persons(sharing))
-    return chains.chain_evidence(sharing, tail, config.chains), tail
-
-
-def _resellers(graph: Graph, accounts: pl.DataFrame, p: Floats, config: CampaignsConfig) -> Bools:
-    """Accounts that serve other people: many END_USER tokens on most of their usage, or many benign holders of their hard identifiers."""
+def named_resellers(accounts: pl.DataFrame, config: CampaignsConfig) -> Bools:
+    """Accounts with many END_USER tokens, on most of their usage."""
     named = (accounts["end_users"] >= config.reseller_end_users_min) & (
         accounts["end_user_windows"] >= config.reseller_end_user_share_min * accounts["windows"]
     )
+    return named.to_numpy()
+
+
+def resellers(graph: Graph, accounts: pl.DataFrame, p: Floats, config: CampaignsConfig) -> Bools:
+    """Accounts that serve other people: by the END_USER tokens that they name, or many benign holders of their hard identifiers."""
     hard = np.flatnonzero(IS_HARD[graph.link_kind])
     benign = (p <= config.cluster.hot).astype(np.float64)
     group = graph.group[hard]
-    benign_holders = sums(group, benign[graph.account[hard]], len(graph.group_node))
+    benign_holders = sums(group, benign[graph.account[hard]], len(graph.group_node)) + graph.outside_benign
     most = np.zeros(graph.n_accounts)
     crowd = np.where(benign_holders >= 0.5 * graph.group_persons, benign_holders, 0.0)
     np.maximum.at(most, graph.account[hard], crowd[group])
-    return named.to_numpy() | (most >= config.reseller_benign_holders_min)
+    return named_resellers(accounts, config) | (most >= config.reseller_benign_holders_min)
 
 
 def _with_rings(labels: Ints, p: Floats, found: Ints, sure: Floats) -> tuple[Ints, Floats, int]:

@@ -4,9 +4,10 @@ from typing import Any, Final
 
 import polars as pl
 
+from weaklink.campaigns import evidence
 from weaklink.campaigns.evaluate import Evaluation
 from weaklink.campaigns.evidence import CONDUCT_PARTS
-from weaklink.campaigns.profiles import Profiles
+from weaklink.campaigns.state import CampaignsState
 from weaklink.campaigns.taken import taken
 from weaklink.campaigns.traits import traits
 from weaklink.records.identifiers import IdentifierKind
@@ -26,19 +27,14 @@ _CODES: Final = {
 }
 
 
-def facts(
-    members: pl.DataFrame,
-    links: pl.DataFrame,
-    evaluation: Evaluation,
-    profiles: Profiles,
-    suspended: pl.DataFrame | None = None,
-) -> dict[str, Any]:
-    """Fields of the Avro record Campaign. `members`: planning.plan_members rows; `links`: planning.shared_links.
-
-    `suspended`: [account, suspended_at_us].
-    """
+def facts(members: pl.DataFrame, links: pl.DataFrame, evaluation: Evaluation, state: CampaignsState) -> dict[str, Any]:
+    """Fields of the Avro record Campaign. `members`: planning.plan_members rows; `links`: planning.shared_links."""
     own = members.filter("flagged")
-    found = traits(own, profiles, evaluation.now_us, suspended)
+    suspended = state.feedback.rows().select("account", "suspended_at_us").drop_nulls()
+    found = traits(own, state.profiles, evaluation.now_us, suspended)
+    conduct = evidence.conduct(
+        state.accounts(evaluation.now_us, own["account"]), evaluation.population.conduct, state.config.conduct
+    )
     held = links.join(own.select("account"), on="account", how="semi")
     shared = held.group_by("identifier", "slot").len().filter(pl.col("len") > 1)
     return {
@@ -61,20 +57,15 @@ def facts(
         "replaced_share": found.replaced_share,
         "severity": found.severity,
         "taken": taken(own).record(),
-        "evidence": _reasons(own, held.join(shared, on=["identifier", "slot"], how="semi"), evaluation),
+        "evidence": _reasons(own, held.join(shared, on=["identifier", "slot"], how="semi"), conduct),
     }
 
 
-def _reasons(own: pl.DataFrame, held: pl.DataFrame, evaluation: Evaluation) -> list[dict[str, Any]]:
+def _reasons(own: pl.DataFrame, held: pl.DataFrame, conduct: pl.DataFrame) -> list[dict[str, Any]]:
     """Heaviest first: mean conduct by part, structure, and per kind coverage x ln(1 + shared identifiers)."""
     if own.height == 0:
         return []
-    parts = pl.concat([evaluation.accounts.select("account", "structure"), evaluation.parts], how="horizontal")
-    means = (
-        parts.join(own.select("account"), on="account", how="semi")
-        .select(pl.exclude("account").mean())
-        .row(0, named=True)
-    )
+    means = conduct.select(pl.all().mean()).row(0, named=True) | {"structure": own["structure"].mean()}
     parties = own["party"].n_unique()
     found = [(_CODES[name], means[name], parties) for name in CONDUCT_PARTS]
     found.append(("RARE_SHARING", means["structure"], parties))

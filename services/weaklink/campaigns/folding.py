@@ -3,17 +3,21 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
+import numpy as np
 import polars as pl
 
 from weaklink.errors import WeaklinkError
 
 Fold = Literal["sum", "min", "max"]
 
-_PENDING_ROWS_MAX: Final = 200_000
+_PENDING_ROWS_MAX: Final = 20_000
+_PENDING_SHARE_MAX: Final = 0.125
 
 
 class FoldedTable:
     """Rows unique by `keys`, sorted by them. `add` is cheap: what comes in is folded when it is looked at.
+
+    `rows` folds all of it, `of` only what is asked for; what waits is folded in for good when it has become a share of the whole.
 
     `schema` gives all columns, keys first; `folds` how each other column combines. Sums saturate nowhere: use 64-bit columns.
     """
@@ -36,21 +40,37 @@ class FoldedTable:
             return
         self._pending.append(rows.select(pl.col(name).cast(dtype) for name, dtype in self.schema.items()))
         self._pending_rows += rows.height
-        if self._pending_rows > _PENDING_ROWS_MAX:
+        if self._pending_rows > max(_PENDING_ROWS_MAX, _PENDING_SHARE_MAX * self._rows.height):
             self.rows()
+
+    def of(self, values: pl.Series) -> pl.DataFrame:
+        """The rows whose first key, a UInt64, is among `values`; sorted by key."""
+        wanted = np.unique(values.to_numpy())
+        keys = self._rows[self._keys[0]].to_numpy()
+        first = np.searchsorted(keys, wanted, side="left")
+        many = np.searchsorted(keys, wanted, side="right") - first
+        at = np.arange(int(many.sum())) + np.repeat(first - (np.cumsum(many) - many), many)
+        known = self._rows.select(pl.all().gather(at))
+        if not self._pending:
+            return known
+        self._pending = [pl.concat(self._pending, rechunk=True)]
+        delta = self._pending[0].filter(pl.col(self._keys[0]).is_in(pl.Series(wanted).implode()))
+        return self._folded(known, delta).sort(self._keys) if delta.height else known
+
+    def _folded(self, known: pl.DataFrame, delta: pl.DataFrame) -> pl.DataFrame:
+        grouped = pl.concat([known, delta]).group_by(self._keys).agg(self._aggregations)
+        return grouped.select(self.schema.names()).cast(self.schema)
 
     def rows(self) -> pl.DataFrame:
         """All rows, one per key, sorted by key."""
         if self._pending:
             delta = pl.concat(self._pending)
             touched = self._rows.join(delta.select(self._keys).unique(), on=self._keys, how="semi", nulls_equal=True)
-            folded = (
-                pl.concat([touched, delta]).group_by(self._keys).agg(self._aggregations).select(self.schema.names())
-            )
+            folded = self._folded(touched, delta)
             if touched.height:
                 self._rows = self._rows.join(touched.select(self._keys), on=self._keys, how="anti", nulls_equal=True)
             # Small keyed frames sort in place of a merge; both sides are nearly sorted, which the sort makes use of.
-            self._rows = pl.concat([self._rows, folded.cast(self.schema)]).sort(self._keys)
+            self._rows = pl.concat([self._rows, folded], rechunk=True).sort(self._keys)
             self._pending.clear()
             self._pending_rows = 0
         return self._rows

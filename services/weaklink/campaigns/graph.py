@@ -1,7 +1,7 @@
 """Accounts and the nodes (identifier, slot) that they share, as index arrays: what every step of the method computes on."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from weaklink.records.identifiers import HARD_KINDS, IdentifierKind
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Keys = npt.NDArray[Any]
 
 KINDS: Final = 13
 UNLINKED_KINDS: Final = (IdentifierKind.TLS, IdentifierKind.END_USER)
@@ -26,6 +27,8 @@ class Graph:
     """A bipartite graph. Links are sorted by (node, account); a *group* is the holders of a node at one party.
 
     A *person* is one account, or several of one party that share an e-mail address; a *seat* is a person in a group.
+    A graph may be a part of a larger one: some accounts with all their links. `known` and `group_persons` then count the holders
+    outside too, and the fields `outside_*` say what these add to the sums that the method takes over a group or a node.
     """
 
     accounts: Ints  # account keys (viewed as int64 only for indexing; order is that of the UInt64 keys)
@@ -46,6 +49,11 @@ class Graph:
     seat: Ints  # of each link
     seat_group: Ints
     seat_accounts: Floats
+    identifier: Keys  # of each node, UInt64
+    slot: Ints  # of each node
+    outside_q: Floats  # of each group: sum over persons of their mean q
+    outside_benign: Floats  # of each group: accounts that are not hot
+    outside_p: Floats  # of each node: sum over accounts of p
 
     @property
     def n_accounts(self) -> int:
@@ -87,7 +95,7 @@ def distinct(*columns: Ints) -> tuple[Ints, ...]:
         if len(key) and int(key.max()) >= (1 << 62) // width:
             raise OverflowError("too many distinct rows for one 64-bit key")
         key = key * width + column
-    order, key = _sorted(key)
+    order, key = stable_order(key)
     new = np.empty(len(key), bool)
     new[:1] = True
     np.not_equal(key[1:], key[:-1], out=new[1:])
@@ -97,7 +105,7 @@ def distinct(*columns: Ints) -> tuple[Ints, ...]:
     return (row, *(column[first] for column in columns))
 
 
-def _sorted(key: Ints) -> tuple[Ints, Ints]:
+def stable_order(key: Ints) -> tuple[Ints, Ints]:
     """(stable order of the keys, the keys in it). Key and position are sorted as one number where they fit: three times as fast."""
     bits = max(len(key) - 1, 1).bit_length()
     if len(key) and int(key.max()) >> (62 - bits):
@@ -128,6 +136,7 @@ def build_graph(accounts: pl.DataFrame, links: pl.DataFrame, person_accounts_max
     new_node = (links["identifier"] != links["identifier"].shift()) | (links["slot"] != links["slot"].shift())
     node = np.cumsum(new_node.fill_null(value=True).to_numpy()).astype(np.int64) - 1
     n_nodes = int(node[-1]) + 1 if len(node) else 0
+    first_link = np.searchsorted(node, np.arange(n_nodes))
     kind = np.zeros(n_nodes, np.int64)
     kind[node] = links["kind"].to_numpy()
     holders = np.zeros(n_nodes, np.int64)
@@ -156,6 +165,11 @@ def build_graph(accounts: pl.DataFrame, links: pl.DataFrame, person_accounts_max
         seat=seat,
         seat_group=seat_group,
         seat_accounts=counts(seat, len(seat_group)).astype(np.float64),
+        identifier=links["identifier"].to_numpy()[first_link],
+        slot=links["slot"].to_numpy()[first_link].astype(np.int64),
+        outside_q=np.zeros(n_groups),
+        outside_benign=np.zeros(n_groups),
+        outside_p=np.zeros(n_nodes),
     )
 
 

@@ -47,6 +47,10 @@ class Planner:
         campaigns = self._tracker.campaigns
         return {name: one.waits_since_us for name, one in campaigns.items() if one.waits_since_us is not None}
 
+    def restless(self, now_us: int) -> bool:
+        """Whether something is to be decided though no campaign changed: a plan waits, or a measure is due to be issued again."""
+        return bool(self.waiting) or any(self._reissues(one, now_us) for one in self._tracker.campaigns.values())
+
     def decide(
         self,
         changed: Collection[str],
@@ -85,6 +89,35 @@ class Planner:
                 updates.append(self._amend(campaign, rows, fresh, evaluation.now_us, parties))
         return updates
 
+    def admit(
+        self,
+        joined: Collection[str],
+        evidence_at_us: Mapping[str, int],
+        evaluation: Evaluation,
+        parties: Mapping[str, PartyKind],
+    ) -> list[Update]:
+        """One update of each campaign that newcomers joined, with measures on them alone; `evaluation` need have no other members."""
+        members = planning.plan_members(self._tracker.members.filter("fast"), evaluation, self._config)
+        fresh = self._fresh(members)
+        updates = []
+        for campaign_id in sorted(joined):
+            campaign = self._tracker.campaigns[campaign_id]
+            campaign.evidence_at_us = evidence_at_us.get(campaign_id, campaign.evidence_at_us)
+            campaign.updated_at_us = evaluation.now_us
+            rows = members.filter((pl.col("campaign_id") == campaign_id) & pl.col("account").is_in(fresh.implode()))
+            unit = campaign.planned.unit_requests_per_day if campaign.planned else None
+            asked = account_measures(rows.select(MEMBER_COLUMNS), parties, self._weaklinks, unit)
+            campaign.measures, changes = standing.added(campaign.measures, asked, self._refused(), evaluation.now_us)
+            campaign.facts |= {
+                name: campaign.facts[name] + rows[name].sum()
+                for name in ("requests", "output_tokens", "requests_per_day")
+            }
+            updates.append(self._update(campaign, self._own(campaign), changes))
+        return updates
+
+    def _refused(self) -> set[tuple[str, str, bytes]]:
+        return set(self._state.refusals.rows().select("party", "measure", "target").rows())
+
     def _fresh(self, members: pl.DataFrame) -> pl.Series:
         """Accounts for whose measure something else speaks than when it was last decided; the members remember what does now."""
         before = self._tracker.members
@@ -97,6 +130,9 @@ class Planner:
         """Whether it looks different from when it was last planned, or a measure of it is due to be issued again."""
         if campaign.planned is None or situation.differs(campaign.planned.situation, self._config):
             return True
+        return self._reissues(campaign, now_us)
+
+    def _reissues(self, campaign: Campaign, now_us: int) -> bool:
         return campaign.oldest_issue_us is not None and now_us - campaign.oldest_issue_us >= self._reissue_us
 
     def _due(self, campaign: Campaign, situation: Situation, now_us: int) -> bool:
@@ -133,8 +169,7 @@ class Planner:
         changes = self._stand(campaign, members, plan.measures, held, evaluation.now_us)
         campaign.volume_cut_share, campaign.gap, campaign.solver = plan.volume_cut_share, plan.gap, plan.solver
         campaign.benign_accounts_touched = plan.benign_accounts_touched
-        suspended = self._state.feedback.rows().select("account", "suspended_at_us").drop_nulls()
-        campaign.facts = facts(members, links, evaluation, self._state.profiles, suspended)
+        campaign.facts = facts(members, links, evaluation, self._state)
         campaign.planned = Planned(evaluation.now_us, situation, plan.unit_requests_per_day)
         return self._update(campaign, own, changes)
 
@@ -171,7 +206,6 @@ class Planner:
         identifiers: list[int],
         now_us: int,
     ) -> list[dict[str, Any]]:
-        refused = self._state.refusals.rows().select("party", "measure", "target").rows()
         spared = pl.col("reseller") | pl.col("established") | pl.col("organisation_verified")
         campaign.measures, changes = standing.changes(
             campaign.measures,
@@ -179,7 +213,7 @@ class Planner:
             members=set(members.filter(~spared).select("party", "account_name").rows()),
             spared=set(members.filter(spared).select("party", "account_name").rows()),
             identifiers=set(identifiers),
-            refused=set(refused),
+            refused=self._refused(),
             now_us=now_us,
             reissue_us=self._reissue_us,
         )

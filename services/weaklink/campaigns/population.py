@@ -95,8 +95,10 @@ class Population:
     conduct: TypicalConduct
     sharing: Sharing
     chains: SizeTail
-    pi: Floats
-    """Mean belief of the holders of each kind."""
+    silent: frozenset[str]
+    """Parties that report no usage at all: payment processors and clouds."""
+    pi: Floats | None
+    """Mean belief of the holders of each kind; None while it is being measured."""
     trust: Mapping[str, float]
     """What the evidence of each party counts at others (`reporters.trust`); one that is not named is trusted."""
     rings: RingPopulation

@@ -39,7 +39,7 @@ def first_hand(
         q = expit(logit)
         means = kind_means(graph, q, config) if pi is None else pi
         seat_q = sums(graph.seat, q[graph.account], len(graph.seat_group)) / graph.seat_accounts
-        group_q = sums(graph.seat_group, seat_q, len(graph.group_node))
+        group_q = sums(graph.seat_group, seat_q, len(graph.group_node)) + graph.outside_q
         others = np.maximum(group_q[group] - (seat_q[seat] if config.leave_one_out else 0.0), 0.0)
         term = np.log((others + means[kind] * (1 + unseen)) / holders / means[kind])
         by_kind = np.clip(sums(row, term, len(row_account)), config.kind_floor, caps[row_kind])
@@ -62,7 +62,7 @@ def across_parties(
         return logit_q.copy()
     q = expit(logit_q)
     seat_q = sums(graph.seat, q[graph.account], len(graph.seat_group)) / graph.seat_accounts
-    group_q = sums(graph.seat_group, seat_q, len(graph.group_node))
+    group_q = sums(graph.seat_group, seat_q, len(graph.group_node)) + graph.outside_q
     kind = graph.link_kind[foreign.link]
     unseen = graph.unseen[graph.group_node[foreign.group]] * graph.group_persons[foreign.group]
     unseen = unseen / np.maximum(graph.known[graph.group_node[foreign.group]], 1)

@@ -1,5 +1,6 @@
 """Streams without conduct: parties that report no usage, where all there is to go by is who shares what, and when."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,7 +58,7 @@ def rings(
     """
     n = graph.n_accounts
     names = known.parties if known else _names(graph, parties_without_conduct(graph, used, config))
-    judged = np.array([name in names for name in graph.parties], bool)[graph.party] if names else np.zeros(n, bool)
+    judged = at_parties(graph, names)
     recent = graph.link_last_us >= now_us - int(config.window_days * US_PER_DAY)
     links = np.flatnonzero(judged[graph.account] & IS_HARD[graph.link_kind] & recent)
     degree = counts(graph.node[links], len(graph.kind)) + graph.unseen.astype(np.int64)
@@ -70,6 +71,21 @@ def rings(
     ties = (p >= config.tie_min) | (together >= config.coherent_min)
     labels, score = _joined(found, ties, sure, n, cluster=cluster, config=config)
     return Rings(labels, score, judged, RingPopulation(names, times, mixtures))
+
+
+def judged(graph: Graph, known: RingPopulation) -> Bools:
+    """Accounts at the parties without conduct."""
+    return at_parties(graph, known.parties)
+
+
+def at_parties(graph: Graph, names: Collection[str]) -> Bools:
+    """Accounts at the parties of these names."""
+    at: Bools = (
+        np.array([name in names for name in graph.parties], bool)[graph.party]
+        if names
+        else np.zeros(graph.n_accounts, bool)
+    )
+    return at
 
 
 def _names(graph: Graph, parties: Bools) -> frozenset[str]:

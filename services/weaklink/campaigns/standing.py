@@ -1,5 +1,6 @@
 """Measures that stand: a new plan against the last one, as changes only, without measures that come and go."""
 
+import bisect
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
@@ -92,6 +93,22 @@ def _issues(before: Measure | None, now: Measure, now_us: int, reissue_us: int) 
     return now_us - issued_us >= reissue_us
 
 
+def added(
+    standing: Sequence[Measure], asked: Sequence[Measure], refused: Collection[tuple[str, str, bytes]], now_us: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """`changes` when there are only new members: (measures that stand from now on, ISSUE of those on targets where none stands)."""
+    places = {(m["party"], _target(m)) for m in standing}
+    new = [
+        {**m, "issued_at_us": now_us}
+        for m in asked
+        if (m["party"], _target(m)) not in places and (m["party"], m["measure"], _target(m)) not in refused
+    ]
+    stand = [dict(m) for m in standing]
+    for measure in new:
+        bisect.insort(stand, measure, key=lambda m: _rank(key(m)))
+    return stand, [{**m, "op": ISSUE} for m in new]
+
+
 def _stronger(before: Measure, now: Measure) -> dict[str, Any]:
     """`now`, with what already spoke for the measure: grounds are only ever added while it stands."""
     return dict(now) | {
@@ -106,17 +123,11 @@ def _stronger(before: Measure, now: Measure) -> dict[str, Any]:
 
 def sorted_items(measures: Mapping[Key, dict[str, Any]]) -> list[tuple[Key, dict[str, Any]]]:
     """By key, nulls first."""
-    return sorted(
-        measures.items(),
-        key=lambda item: (
-            item[0][0],
-            item[0][1],
-            item[0][2] or "",
-            item[0][3] or b"",
-            item[0][4] or "",
-            item[0][5] or b"",
-        ),
-    )
+    return sorted(measures.items(), key=lambda item: _rank(item[0]))
+
+
+def _rank(of: Key) -> tuple[str, str, str, bytes, str, bytes]:
+    return of[0], of[1], of[2] or "", of[3] or b"", of[4] or "", of[5] or b""
 
 
 def _target(measure: Measure) -> bytes:

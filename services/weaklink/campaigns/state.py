@@ -1,6 +1,7 @@
 """The state of campaigns: profiles, links and feedback, folded commutatively, and what an evaluation makes of them."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -8,7 +9,7 @@ import polars as pl
 
 from weaklink import frames
 from weaklink.campaigns.config import CampaignsConfig
-from weaklink.campaigns.evaluate import Evaluation, evaluate
+from weaklink.campaigns.evaluate import Case, Evaluation, evaluate
 from weaklink.campaigns.folding import FoldedTable
 from weaklink.campaigns.population import Population
 from weaklink.campaigns.profiles import US_PER_DAY, Profiles, opened_attributes
@@ -39,6 +40,22 @@ def _micros(at: datetime | int) -> int:
     return at if isinstance(at, int) else round(at.timestamp() * 1_000_000)
 
 
+@dataclass
+class News:
+    """What was folded since the last evaluation: accounts that were touched, SHARED rows, whether a party or a person refused or
+    disputed something, and whether everything is to be evaluated."""
+
+    accounts: list[pl.Series]
+    links: list[pl.DataFrame]
+    refused: bool = False
+    all: bool = False
+
+    @staticmethod
+    def none() -> "News":
+        """Nothing."""
+        return News([pl.Series("account", [], pl.UInt64)], [frames.empty(frames.SHARED)])
+
+
 class CampaignsState:
     """Folds ACTIVITY, SHARED and Feedback in any order; `evaluate` looks at all of it.
 
@@ -65,15 +82,22 @@ class CampaignsState:
         )
         self.feedback: Final = FoldedTable(FEEDBACK, ["account"], dict.fromkeys(FEEDBACK.names()[1:], "max"))
         self.refusals: Final = FoldedTable(REFUSALS, ["party", "measure", "target"], {"recorded_at_us": "max"})
+        self._news = News.none()
+        self._latest_links = frames.empty(frames.SHARED)
+        self.newest_us = 0
+        """Newest append time of all activity."""
 
     def fold_activity(self, activity: pl.DataFrame) -> None:
         """Take a frames.ACTIVITY frame."""
         if activity.height:
             self.profiles.fold(activity)
+            self._news.accounts.append(activity["account"])
+            self.newest_us = max(self.newest_us, int(activity["appended_at_us"].max() or 0))  # type: ignore[arg-type]
 
     def fold_shared(self, shared: pl.DataFrame) -> None:
         """Take a frames.SHARED frame: links as they stand by now (a later row of the same link supersedes)."""
         self.links.add(shared)
+        self._news.links.append(shared)
 
     def fold_feedback(self, feedback: Iterable[Mapping[str, Any]]) -> None:
         """Take Feedback records (schemas/avro/Feedback). A verdict on an account can only come from its own party."""
@@ -96,13 +120,34 @@ class CampaignsState:
                         at if suspended else None,
                     )
                 )
-        self.feedback.add(pl.DataFrame(rows, schema=FEEDBACK, orient="row"))
+        spoken = pl.DataFrame(rows, schema=FEEDBACK, orient="row")
+        self.feedback.add(spoken)
+        self._news.accounts.append(spoken["account"])
+        self._news.all |= any(measure == _ANY_MEASURE for _, measure, _, _ in refused)
+        self._news.refused |= bool(refused)
         self.refusals.add(pl.DataFrame(refused, schema=REFUSALS, orient="row"))
 
-    def accounts(self, now_us: int) -> pl.DataFrame:
-        """Profiles as `evaluate` takes them, sorted by account."""
-        volume = self._requests_per_day(now_us)
-        end_users = self.profiles.end_users.rows().group_by("account").agg(pl.len().alias("end_users"))
+    def news(self) -> "News":
+        """What was folded since this was last asked."""
+        news, self._news = self._news, News.none()
+        self._latest_links = pl.concat(news.links)
+        return news
+
+    def appended(self, accounts: pl.Series) -> pl.DataFrame:
+        """[account, appended_at_us]: append times of the newest activity of these accounts, and of their links in the latest `news`."""
+        columns = ["account", "appended_at_us"]
+        links = self._latest_links.select(columns).filter(pl.col("account").is_in(accounts.implode()))
+        return pl.concat([self.profiles.accounts.of(accounts).select(columns), links])
+
+    def accounts(self, now_us: int, keys: pl.Series | None = None) -> pl.DataFrame:
+        """Profiles as `evaluate` takes them, sorted by account: all, or those of `keys` that there are."""
+
+        def rows(table: FoldedTable) -> pl.DataFrame:
+            return table.rows() if keys is None else table.of(keys)
+
+        profiles = rows(self.profiles.accounts)
+        volume = self._requests_per_day(now_us, profiles, rows(self.profiles.daily))
+        end_users = rows(self.profiles.end_users).group_by("account").agg(pl.len().alias("end_users"))
         said = pl.col("disputed_at_us").is_not_null() & (
             pl.col("disputed_at_us") >= pl.col("obeyed_at_us").fill_null(0)
         )
@@ -112,38 +157,43 @@ class CampaignsState:
         # A closed or suspended account has no volume, until usage after that shows that it lives.
         gone = (pl.max_horizontal("closed_at_us", "suspended_at_us") >= pl.col("last_usage_us")).fill_null(value=False)
         return (
-            self.profiles.accounts.rows()
+            profiles.lazy()
             .with_columns(opened_attributes())
-            .join(self.feedback.rows(), on="account", how="left", maintain_order="left")
-            .join(end_users, on="account", how="left", maintain_order="left")
-            .join(volume, on="account", how="left", maintain_order="left")
+            .join(rows(self.feedback).lazy(), on="account", how="left", maintain_order="left")
+            .join(end_users.lazy(), on="account", how="left", maintain_order="left")
+            .join(volume.lazy(), on="account", how="left", maintain_order="left")
             .with_columns(
                 said.fill_null(value=False).alias("disputed"),
                 pl.col("declined_at_us").is_not_null().alias("declined"),
                 pl.col("end_users").fill_null(0),
                 pl.when(gone).then(0.0).otherwise(pl.col("requests_per_day").fill_null(0.0)).alias("requests_per_day"),
             )
+            .collect()
         )
 
-    def _requests_per_day(self, now_us: int) -> pl.DataFrame:
+    def _requests_per_day(self, now_us: int, profiles: pl.DataFrame, daily: pl.DataFrame) -> pl.DataFrame:
         """Mean daily requests over the last `volume_days`, or the account's life when that is shorter (6 hours at least)."""
         days = self.config.volume_days
-        recent = self.profiles.daily.rows().filter(pl.col("day") > now_us // US_PER_DAY - days)
+        recent = daily.lazy().filter(pl.col("day") > now_us // US_PER_DAY - days)
         lived = (pl.lit(now_us) - pl.col("first_usage_us")) / US_PER_DAY
         return (
             recent.group_by("account")
             .agg(pl.col("requests").sum().alias("recent"))
-            .join(self.profiles.accounts.rows().select("account", "first_usage_us"), on="account")
+            .join(profiles.lazy().select("account", "first_usage_us"), on="account")
             .select("account", (pl.col("recent") / lived.clip(_VOLUME_DAYS_MIN, days)).alias("requests_per_day"))
+            .collect()
         )
 
     def evaluate(self, now_us: int, population: Population | None = None) -> Evaluation:
         """Score every account and find the communities, as of now, against this population or one measured now."""
-        return evaluate(self.accounts(now_us), self._undisputed_links(), now_us, self.config, population)
+        return self.evaluate_all(now_us, population)[0]
 
-    def _undisputed_links(self) -> pl.DataFrame:
+    def evaluate_all(self, now_us: int, population: Population | None = None) -> tuple[Evaluation, Case]:
+        """`evaluate`, and what it was worked out from."""
+        return evaluate(self.accounts(now_us), self.undisputed(self.links.rows()), now_us, self.config, population)
+
+    def undisputed(self, links: pl.DataFrame) -> pl.DataFrame:
         """Links without those of a party to a token that it disputed. Others' links to it stand: no party can vouch for another's."""
-        links = self.links.rows()
         tokens = self.refusals.rows().filter(pl.col("measure") == _ANY_MEASURE)
         if tokens.is_empty():
             return links
@@ -175,7 +225,9 @@ class CampaignsState:
         return {**self.profiles.tables(), "links": self.links, "feedback": self.feedback, "refusals": self.refusals}
 
     def to_frames(self) -> dict[str, pl.DataFrame]:
-        """The state as named frames."""
+        """The state as named frames. What an evaluation remembers of the last one is not among them: the next one is a full one,
+        here and wherever these frames are taken up, so that both say the same."""
+        self._news.all = True
         return {name: table.rows() for name, table in self._tables().items()}
 
     def from_frames(self, frames_by_name: Mapping[str, pl.DataFrame]) -> None:
@@ -185,3 +237,6 @@ class CampaignsState:
             raise CheckpointError(f"the snapshot of campaigns lacks {', '.join(sorted(missing))}")
         for name, table in tables.items():
             table.replace(frames_by_name[name])
+        self._news = News.none()
+        self._news.all = True
+        self.newest_us = int(self.profiles.accounts.rows()["appended_at_us"].max() or 0)  # type: ignore[arg-type]

@@ -49,7 +49,13 @@ class Tracker:
         changed |= self._settle(evaluation)
         return changed
 
-    def _known(self) -> pl.DataFrame:
+    def join(self, evaluation: Evaluation) -> set[str]:
+        """Take in newcomers only, from an evaluation that did not look for communities; returns the ids of campaigns that they joined."""
+        joined = self._join_fast(evaluation, self.members).filter("fast").join(self.members, on="account", how="anti")
+        self.members = pl.concat([self.members, joined]).sort("account")
+        return set(joined["campaign_id"].unique().to_list())
+
+    def known(self) -> pl.DataFrame:
         """[account, campaign_id, tombstone] of confirmed members and of tombstones."""
         members = self.members.filter("flagged").select(
             "account", "campaign_id", pl.lit(value=False).alias("tombstone")
@@ -66,14 +72,14 @@ class Tracker:
         confirmed = confirmed.filter(inside | ~pl.col("account").is_in(held.implode()))
         overlaps = (
             confirmed.select("account", "community")
-            .join(self._known(), on="account")
+            .join(self.known(), on="account")
             .group_by("community", "campaign_id")
             .agg(pl.len().alias("common"))
         )
         matched = matching.match(
             confirmed["community"].unique().sort().to_list(),
             overlaps.rows(),
-            dict(self._known().group_by("campaign_id").len().iter_rows()),
+            dict(self.known().group_by("campaign_id").len().iter_rows()),
             self.campaigns,
             now_us=evaluation.now_us,
             config=self._config.track,
@@ -180,7 +186,7 @@ class Tracker:
         Known is what members hold, and what the tombstones of former ones held: their evidence is inherited.
         """
         graph, accounts, config = evaluation.graph, evaluation.accounts, self._config.fast
-        rows, known = self.members.filter("flagged"), self._known()
+        rows, known = self.members.filter("flagged"), self.known()
         ids = known["campaign_id"].unique().sort().to_list()
         at = np.searchsorted(graph.accounts, known["account"].to_numpy())
         there = np.flatnonzero(at < graph.n_accounts)

@@ -1,0 +1,100 @@
+"""When what is evaluated: what was touched at every tick, communities when the hot part has changed, everything now and then."""
+
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from weaklink.campaigns import fast
+from weaklink.campaigns.config import CampaignsConfig
+from weaklink.campaigns.evaluate import Case, Evaluation, glance, judge
+from weaklink.campaigns.graph import Ints
+from weaklink.campaigns.incremental import Incremental
+from weaklink.campaigns.live import Region
+from weaklink.campaigns.profiles import US_PER_DAY, US_PER_HOUR
+from weaklink.campaigns.state import CampaignsState
+
+
+class Evaluator:
+    """Evaluations of a state, one after the other. The full one is the reference; those between reuse its population."""
+
+    def __init__(self, config: CampaignsConfig, state: CampaignsState) -> None:
+        self._config: Final = config
+        self._state: Final = state
+        self._incremental: Final = Incremental(config)
+        self._full_us = 0
+        self._full_accounts = 0
+        self._communities_us = 0
+        self._members = pl.DataFrame(schema={"account": pl.UInt64, "campaign_id": pl.String})
+
+    def evaluate(self, now_us: int, *, whole: bool) -> Evaluation | None:
+        """As of now. None: nobody can have joined a campaign. `whole`: look for communities in any case."""
+        news, incremental = self._state.news(), self._incremental
+        if news.all or self._outgrown(now_us):
+            return self._evaluate_all(now_us)
+        touched = self._state.accounts(now_us, pl.concat(news.accounts))
+        evaluated = incremental.update(touched, self._state.undisputed(pl.concat(news.links)))
+        if whole or news.refused or self._communities_due(now_us):
+            self._communities_us = now_us
+            incremental.moved = np.zeros(0, np.int64)
+            case, region = self._case(now_us, incremental.suspects())
+            return judge(case, incremental.rings(region), self._config)
+        return self._newcomers(now_us, evaluated)
+
+    def know(self, members: pl.DataFrame) -> None:
+        """Take in who belongs, or belonged, to which campaign: [account, campaign_id]."""
+        self._members = members
+        ids = members["campaign_id"].unique().sort()
+        number = members["campaign_id"].replace_strict(ids, range(len(ids)), return_dtype=pl.Int64) if len(ids) else ids
+        self._incremental.know(members["account"].to_numpy(), number.cast(pl.Int64).to_numpy())
+
+    def _outgrown(self, now_us: int) -> bool:
+        config, accounts = self._config.incremental, len(self._incremental.live.accounts)
+        grown = accounts >= (1 + config.full_growth_share) * self._full_accounts
+        return grown or now_us - self._full_us >= config.full_hours * US_PER_HOUR
+
+    def _evaluate_all(self, now_us: int) -> Evaluation:
+        evaluation, case = self._state.evaluate_all(now_us)
+        assert evaluation.ring is not None
+        self._incremental.adopt(case, evaluation.ring)
+        self.know(self._members)
+        self._full_us = self._communities_us = now_us
+        self._full_accounts = case.graph.n_accounts
+        return evaluation
+
+    def _communities_due(self, now_us: int) -> bool:
+        config, moved = self._config.incremental, len(self._incremental.moved)
+        if not moved:
+            return False
+        hot = int(np.count_nonzero(self._incremental.live.account["p"] > self._config.cluster.hot))
+        long = now_us - self._communities_us >= config.communities_hours * US_PER_HOUR
+        return long or moved >= config.communities_change_share * hot
+
+    def _newcomers(self, now_us: int, evaluated: Ints) -> Evaluation | None:
+        """The young among these accounts beside the members whose nodes they hold, if they hold such nodes."""
+        live = self._incremental.live
+        columns = live.account
+        young = columns["first_seen_us"] >= now_us - int(self._config.fast.new_account_days * US_PER_DAY)
+        outside = evaluated[(young & (columns["campaign"] < 0))[evaluated]]
+        nodes = self._incremental.tied(outside)
+        if len(nodes) == 0:
+            return None
+        holders = np.unique(live.holders(nodes)[0])
+        near = np.intersect1d(outside, holders)
+        members = holders[columns["campaign"][holders] >= 0]
+        case, region = self._case(now_us, live.with_mates(np.union1d(near, members)), nodes)
+        labels, candidates = columns["campaign"][region.accounts].copy(), np.isin(region.accounts, near)
+        who, joins = fast.newcomers(case.graph, labels, candidates, case.belief.evidenced, self._config.fast)
+        if len(who) == 0:
+            return None
+        labels[who] = joins
+        return glance(case, labels, self._config)
+
+    def _case(self, now_us: int, accounts: Ints, nodes: Ints | None = None) -> tuple[Case, Region]:
+        """These accounts, as far as their profiles are kept, with what is believed of them."""
+        live = self._incremental.live
+        frame = self._state.accounts(now_us, pl.Series(live.account["key"][accounts]))
+        region = live.region(live.accounts.find(frame["account"].to_numpy()), nodes)
+        population = self._incremental.population
+        assert population is not None
+        return Case(region.graph, frame, self._incremental.belief(region), population, now_us), region

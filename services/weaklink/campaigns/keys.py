@@ -1,0 +1,90 @@
+"""Sorted keys and growing columns: how state that is evaluated in parts finds its rows, without a Python object per row."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from weaklink.campaigns.graph import Bools, Ints, Keys, ranges
+
+
+class SortedKeys:
+    """A sorted set of integer keys. New ones are inserted in one pass over memory: 100 MB/ms, so tens of millions are no matter."""
+
+    def __init__(self, dtype: npt.DTypeLike = np.int64) -> None:
+        self.keys: Keys = np.zeros(0, dtype)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def has(self, keys: Keys) -> Bools:
+        """Whether each key is there."""
+        if len(self.keys) == 0:
+            return np.zeros(len(keys), bool)
+        at = np.searchsorted(self.keys, keys)
+        at[at == len(self.keys)] = 0
+        there: Bools = self.keys[at] == keys
+        return there
+
+    def insert(self, keys: Keys) -> None:
+        """Add keys that are sorted, distinct and not there yet."""
+        if len(keys):
+            self.keys = np.insert(self.keys, np.searchsorted(self.keys, keys), keys)
+
+    def between(self, low: Keys, high: Keys) -> tuple[Ints, Ints]:
+        """(positions of the keys in each [low, high), one after the other; how many in each)."""
+        first = np.searchsorted(self.keys, low).astype(np.int64)
+        many = np.searchsorted(self.keys, high).astype(np.int64) - first
+        return ranges(first, many), many
+
+
+class KeyIndex(SortedKeys):
+    """Sorted keys with a number each: 0, 1, ... in the order in which they came, ascending among those that came together."""
+
+    def __init__(self, dtype: npt.DTypeLike = np.int64) -> None:
+        super().__init__(dtype)
+        self.numbers: Ints = np.zeros(0, np.int64)
+
+    def fill(self, keys: Keys) -> None:
+        """Become these keys, sorted and distinct, in their order."""
+        self.keys, self.numbers = keys, np.arange(len(keys), dtype=np.int64)
+
+    def find(self, keys: Keys) -> Ints:
+        """Number of each key; -1: not there."""
+        if len(self.keys) == 0:
+            return np.full(len(keys), -1, np.int64)
+        at = np.searchsorted(self.keys, keys)
+        at[at == len(self.keys)] = 0
+        return np.where(self.keys[at] == keys, self.numbers[at], -1)
+
+    def add(self, keys: Keys) -> Ints:
+        """Number of each key, after those that are not there have been added."""
+        new = np.unique(keys[~self.has(keys)])
+        if len(new):
+            at = np.searchsorted(self.keys, new)
+            self.numbers = np.insert(self.numbers, at, np.arange(len(self.keys), len(self.keys) + len(new)))
+            self.keys = np.insert(self.keys, at, new)
+        return self.find(keys)
+
+
+class Columns:
+    """Arrays of one length that grow together; a row that was never written holds its column's default."""
+
+    def __init__(self, defaults: Mapping[str, Any]) -> None:
+        self._defaults: Final = dict(defaults)
+        self._arrays: dict[str, Keys] = {name: np.full(64, value) for name, value in defaults.items()}
+        self._length = 0
+
+    def grow(self, length: int) -> None:
+        """Have at least so many rows."""
+        self._length = max(self._length, length)
+        for name, array in self._arrays.items():
+            if length > len(array):
+                larger = np.full(max(length, 2 * len(array)), self._defaults[name])
+                larger[: len(array)] = array
+                self._arrays[name] = larger
+
+    def __getitem__(self, name: str) -> Keys:
+        """A view of one column: writing to it writes to the column."""
+        return self._arrays[name][: self._length]

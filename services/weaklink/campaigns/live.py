@@ -1,0 +1,347 @@
+"""The graph as it lives: accounts, nodes, groups and links under dense numbers, with the sums by which a part of it can stand alone.
+
+A `Region` is some accounts with all their links, as a `Graph` that every step of the method takes: what other holders add to the sums over
+a group or a node goes with it. So what changed is evaluated by the same functions as the whole. Sums are kept as integers (units
+of 2^-40), so that they do not depend on the order in which accounts were counted.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.special import expit
+
+from weaklink.campaigns.graph import (
+    IS_HARD,
+    Bools,
+    Floats,
+    Graph,
+    Ints,
+    Keys,
+    counts,
+    distinct,
+    persons,
+    stable_order,
+    sums,
+)
+from weaklink.campaigns.keys import Columns, KeyIndex, SortedKeys
+from weaklink.records.identifiers import IdentifierKind
+
+_UNIT: Final = float(1 << 40)
+_SLOT_BITS: Final = 16
+_PARTY_BITS: Final = 12
+_ACCOUNT_BITS: Final = 32
+_ACCOUNT_MASK: Final = (1 << _ACCOUNT_BITS) - 1
+
+_ACCOUNT: Final = {
+    "key": np.uint64(0), "party": np.int64(0), "person": np.int64(0), "mates": False,  # mates: its person has other accounts
+    "counted": False,  # whether the sums of its groups and nodes hold it
+    "b": 0.0, "structure": 0.0, "chain": 0.0, "logit_q": 0.0, "p": 0.0, "disputed": False, "evidenced": False,
+    "reseller": False, "ring": np.int64(-1), "ring_score": 0.0, "first_seen_us": np.int64(0), "campaign": np.int64(-1),
+}  # fmt: skip
+_NODE: Final = {
+    "identifier": np.uint64(0), "slot": np.int64(0), "kind": np.int64(0), "known": np.int64(0), "holders": np.int64(0),
+    "members": np.int64(0), "p": np.int64(0),
+}  # fmt: skip
+_GROUP: Final = {
+    "persons": np.int64(0), "q": np.int64(0), "benign": np.int64(0),
+    "node": np.int64(0), "told_persons": np.int64(0), "told_q": np.int64(0),  # what its holders last reckoned with
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What the accounts of a region add to the sums of its groups and nodes; integers, q and p in units of 2^-40."""
+
+    persons: Ints
+    q: Ints
+    benign: Ints
+    p: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A graph of some accounts, and the numbers of its accounts, nodes and groups in the live one."""
+
+    graph: Graph
+    accounts: Ints
+    nodes: Ints
+    groups: Ints
+
+
+class LiveGraph:
+    """See the module. Accounts must be added before their links."""
+
+    def __init__(self, hot: float, person_accounts_max: int) -> None:
+        self._hot: Final = hot
+        self._person_accounts_max: Final = person_accounts_max
+        self.parties: list[str] = []
+        self.accounts: Final = KeyIndex(np.uint64)
+        self.account: Final = Columns(_ACCOUNT)
+        self.node: Final = Columns(_NODE)
+        self.group: Final = Columns(_GROUP)
+        self._identifiers: Final = KeyIndex(np.uint64)
+        self._nodes: Final = KeyIndex()  # identifier's number, slot
+        self._groups: Final = KeyIndex()  # node, party
+        self._by_node: Final = SortedKeys()  # node, account
+        self._by_account: Final = SortedKeys()  # account, node
+
+    def adopt(self, graph: Graph, logit_q: Floats, p: Floats) -> Region:
+        """Become a whole graph with its beliefs. For an empty live graph; returns the region of everything."""
+        n, nodes, groups = graph.n_accounts, np.arange(len(graph.kind)), np.arange(len(graph.group_node))
+        self.parties = list(graph.parties)
+        self.accounts.fill(graph.accounts)
+        identifiers, number = np.unique(graph.identifier, return_inverse=True)
+        self._identifiers.fill(identifiers)
+        self._nodes.fill(number.reshape(-1) << _SLOT_BITS | graph.slot)
+        self._groups.fill(graph.group_node << _PARTY_BITS | graph.group_party)
+        self._by_node.keys = graph.node << _ACCOUNT_BITS | graph.account
+        self._by_account.keys = np.sort(graph.account << _ACCOUNT_BITS | graph.node)
+        self.account.grow(n)
+        self.node.grow(len(nodes))
+        self.group.grow(len(groups))
+        _, first, label = np.unique(graph.person, return_index=True, return_inverse=True)
+        label = label.reshape(-1)
+        mates = counts(label, len(first))[label] > 1
+        for name, column in (
+            ("key", graph.accounts),
+            ("party", graph.party),
+            ("person", first[label]),
+            ("mates", mates),
+        ):
+            self.account[name][:] = column
+        holders = graph.known + graph.unseen.astype(np.int64)
+        for name, column in (
+            ("identifier", graph.identifier),
+            ("slot", graph.slot),
+            ("kind", graph.kind),
+            ("known", graph.known),
+            ("holders", holders),
+        ):
+            self.node[name][:] = column
+        self.group["node"][:] = graph.group_node
+        region = Region(graph, np.arange(n), nodes, groups)
+        self.believe(region, logit_q, p)
+        self.group["told_persons"][:] = self.group["persons"]
+        self.group["told_q"][:] = self.group["q"]
+        return region
+
+    def add_accounts(self, keys: Keys, parties: list[str]) -> Ints:
+        """Numbers of these accounts, each at the party of the same row."""
+        before = len(self.accounts)
+        number = self.accounts.add(keys)
+        self.account.grow(len(self.accounts))
+        new = number >= before
+        for party in sorted({parties[i] for i in np.flatnonzero(new)} - set(self.parties)):
+            self.parties.append(party)
+        place = {party: i for i, party in enumerate(self.parties)}
+        self.account["key"][number] = keys
+        self.account["party"][number[new]] = [place[parties[i]] for i in np.flatnonzero(new)]
+        self.account["person"][number[new]] = number[new]
+        return number
+
+    def add_links(self, account: Ints, identifier: Keys, slot: Ints, kind: Ints, holders: Ints) -> Ints:
+        """Take links (any that are known already among them); returns the accounts that are not counted now, and have to be evaluated."""
+        key = self._identifiers.add(identifier) << _SLOT_BITS | slot
+        node = self._nodes.add(key)
+        self.node.grow(len(self._nodes))
+        for name, column in (("identifier", identifier), ("slot", slot), ("kind", kind)):
+            self.node[name][node] = column
+        np.maximum.at(self.node["holders"], node, holders)
+        link = np.unique(node << _ACCOUNT_BITS | account)
+        link = link[~self._by_node.has(link)]
+        if len(link) == 0:
+            return np.zeros(0, np.int64)
+        node, account = link >> _ACCOUNT_BITS, link & _ACCOUNT_MASK
+        mail = self.node["kind"][node] == IdentifierKind.EMAIL
+        affected = self.with_mates(np.union1d(account, self.holders(np.unique(node[mail]))[0]))
+        self.discount(affected)
+        self._by_node.insert(link)
+        self._by_account.insert(np.sort(account << _ACCOUNT_BITS | node))
+        group = self._groups.add(node << _PARTY_BITS | self.account["party"][account])
+        self.group.grow(len(self._groups))
+        self.group["node"][group] = node
+        np.add.at(self.node["known"], node, 1)
+        if mail.any():
+            self._join_persons(affected)
+        return affected
+
+    def with_mates(self, accounts: Ints) -> Ints:
+        """These accounts and all others of the same persons, ascending."""
+        found = front = np.unique(accounts)
+        while len(front := front[self.account["mates"][front]]):
+            node, _ = self.held(front)
+            mail = np.unique(node[self.node["kind"][node] == IdentifierKind.EMAIL])
+            near = self.holders(mail)[0]
+            mates = near[np.isin(self.account["person"][near], self.account["person"][front])]
+            front = np.setdiff1d(mates, found)
+            found = np.union1d(found, front)
+        return found
+
+    def holders_at(self, groups: Ints) -> Ints:
+        """All accounts on the nodes of these groups, at whatever party."""
+        return np.unique(self.holders(np.unique(self.group["node"][groups]))[0])
+
+    def held(self, accounts: Ints) -> tuple[Ints, Ints]:
+        """(nodes that each account holds, one account after the other; how many each holds)."""
+        at, many = self._by_account.between(accounts << _ACCOUNT_BITS, (accounts + 1) << _ACCOUNT_BITS)
+        return self._by_account.keys[at] & _ACCOUNT_MASK, many
+
+    def holders(self, nodes: Ints) -> tuple[Ints, Ints]:
+        """(accounts that hold each node, one node after the other; how many hold each)."""
+        at, many = self._by_node.between(nodes << _ACCOUNT_BITS, (nodes + 1) << _ACCOUNT_BITS)
+        return self._by_node.keys[at] & _ACCOUNT_MASK, many
+
+    def components(self, accounts: Ints, holders_max: int, rounds: int) -> tuple[Ints, Ints, Bools]:
+        """(accounts that hard identifiers and addresses of mail of few holders join to these, component of each, whether each is whole).
+
+        Followed for so many rounds: a component that has not ended by then is cut off.
+        """
+        found = front = self.with_mates(accounts)
+        one, other = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        for _ in range(rounds):
+            if len(front) == 0:
+                break
+            node, many = self.held(front)
+            kind, size = self.node["kind"][node], np.maximum(self.node["holders"][node], self.node["known"][node])
+            joins = (IS_HARD[kind] | (kind == IdentifierKind.EMAIL)) & (size <= holders_max)
+            one.append(np.repeat(front, many)[joins])
+            other.append(node[joins])
+            near = np.unique(self.holders(np.unique(node[joins]))[0])
+            front = np.setdiff1d(near, found)
+            found = np.union1d(found, front)
+        account, node = np.concatenate(one), np.unique(np.concatenate(other), return_inverse=True)[1].reshape(-1)
+        n = len(found)
+        total = n + int(node.max(initial=-1)) + 1
+        edges = coo_matrix((np.ones(len(node)), (np.searchsorted(found, account), n + node)), shape=(total, total))
+        label = connected_components(edges, directed=False)[1][:n].astype(np.int64)
+        cut = np.isin(label, label[np.isin(found, front)])
+        return found, label, ~cut
+
+    def region(self, accounts: Ints, nodes: Ints | None = None) -> Region:
+        """The graph of these accounts (ascending by key; whole persons), or only their links to `nodes`."""
+        accounts = accounts[np.argsort(self.account["key"][accounts])]
+        held, many = self.held(accounts)
+        owner = np.repeat(np.arange(len(accounts)), many)
+        if nodes is not None:
+            kept = np.isin(held, nodes)
+            held, owner = held[kept], owner[kept]
+        order, held = stable_order(held)
+        owner = owner[order]
+        numbers, node = np.unique(held, return_inverse=True)
+        group_at, group_many = self._groups.between(numbers << _PARTY_BITS, (numbers + 1) << _PARTY_BITS)
+        groups, group_key = self._groups.numbers[group_at], self._groups.keys[group_at]
+        group_node = np.repeat(np.arange(len(numbers)), group_many)
+        group_party = group_key & ((1 << _PARTY_BITS) - 1)
+        party = self.account["party"][accounts]
+        width = len(self.parties) + 1
+        group = np.searchsorted(group_node * width + group_party, node * width + party[owner])
+        person = np.unique(self.account["person"][accounts], return_inverse=True)[1].reshape(-1)
+        seat, seat_group, _ = distinct(group, person[owner])
+        graph = Graph(
+            accounts=self.account["key"][accounts],
+            parties=self.parties,
+            party=party,
+            person=person,
+            account=owner,
+            node=node,
+            link_first_us=np.zeros(len(owner), np.int64),
+            link_last_us=np.zeros(len(owner), np.int64),
+            kind=self.node["kind"][numbers],
+            known=self.node["known"][numbers],
+            unseen=np.maximum(self.node["holders"][numbers] - self.node["known"][numbers], 0).astype(np.float64),
+            group=group,
+            group_node=group_node,
+            group_party=group_party,
+            group_persons=np.zeros(len(groups)),
+            seat=seat,
+            seat_group=seat_group,
+            seat_accounts=counts(seat, len(seat_group)).astype(np.float64),
+            identifier=self.node["identifier"][numbers],
+            slot=self.node["slot"][numbers],
+            outside_q=np.zeros(len(groups)),
+            outside_benign=np.zeros(len(groups)),
+            outside_p=np.zeros(len(numbers)),
+        )
+        region = Region(graph, accounts, numbers, groups)
+        every = np.ones(len(accounts), bool)
+        inside, held_now = self._inside(region, every), self._inside(region, self.account["counted"][accounts])
+        graph.group_persons[:] = self.group["persons"][groups] - held_now.persons + inside.persons
+        graph.outside_q[:] = (self.group["q"][groups] - held_now.q) / _UNIT
+        graph.outside_benign[:] = self.group["benign"][groups] - held_now.benign
+        graph.outside_p[:] = (self.node["p"][numbers] - held_now.p) / _UNIT
+        return region
+
+    def believe(self, region: Region, logit_q: Floats, p: Floats) -> None:
+        """Give the accounts of a region (with all their links) new beliefs, and count them."""
+        self._add(region, -1, self.account["counted"][region.accounts])
+        self.account["logit_q"][region.accounts] = logit_q
+        self.account["p"][region.accounts] = p
+        self.account["counted"][region.accounts] = True
+        self._add(region, 1, np.ones(len(region.accounts), bool))
+
+    def discount(self, accounts: Ints) -> None:
+        """Take accounts (whole persons) out of all sums, until they are believed anew."""
+        accounts = accounts[self.account["counted"][accounts]]
+        if len(accounts):
+            region = self.region(accounts)
+            self._add(region, -1, np.ones(len(accounts), bool))
+            self.account["counted"][accounts] = False
+
+    def news(self, region: Region, pi: Floats, at_least: float) -> Ints:
+        """Groups of the region whose holders have to reckon anew: what the group tells them moved by more than `at_least` nats.
+
+        An account adds ln((others' q + pi) / n); others' q is at least the group's sum less one.
+        """
+        groups = region.groups
+        persons, told = self.group["persons"][groups], self.group["told_persons"][groups]
+        q, told_q = self.group["q"][groups] / _UNIT, self.group["told_q"][groups] / _UNIT
+        kind = region.graph.kind[region.graph.group_node]
+        grown = np.abs(np.log(np.maximum(persons, 1) / np.maximum(told, 1))) > at_least
+        moved = np.abs(q - told_q) > at_least * (pi[kind] + np.maximum(np.minimum(q, told_q) - 1, 0))
+        shared = region.graph.known[region.graph.group_node] > 1
+        changed = (grown | moved) & shared
+        found: Ints = groups[changed]
+        self.group["told_persons"][found] = self.group["persons"][found]
+        self.group["told_q"][found] = self.group["q"][found]
+        return found
+
+    def _add(self, region: Region, sign: int, which: Bools) -> None:
+        inside = self._inside(region, which)
+        for name, values in (("persons", inside.persons), ("q", inside.q), ("benign", inside.benign)):
+            self.group[name][region.groups] += sign * values
+        self.node["p"][region.nodes] += sign * inside.p
+
+    def _inside(self, region: Region, which: Bools) -> Inside:
+        """What the accounts marked in `which` (whole persons) add."""
+        graph, n_groups = region.graph, len(region.groups)
+        links = np.flatnonzero(which[graph.account])
+        p = self.account["p"][region.accounts]
+        q = expit(self.account["logit_q"][region.accounts])
+        seat_q = sums(graph.seat, q[graph.account], len(graph.seat_group)) / graph.seat_accounts
+        seats = np.flatnonzero(counts(graph.seat[links], len(graph.seat_group)))
+        q_sum, p_sum = np.zeros(n_groups, np.int64), np.zeros(len(region.nodes), np.int64)
+        np.add.at(q_sum, graph.seat_group[seats], np.rint(seat_q[seats] * _UNIT).astype(np.int64))
+        np.add.at(p_sum, graph.node[links], np.rint(p * _UNIT).astype(np.int64)[graph.account[links]])
+        benign = links[(p <= self._hot)[graph.account[links]]]
+        return Inside(counts(graph.seat_group[seats], n_groups), q_sum, counts(graph.group[benign], n_groups), p_sum)
+
+    def _join_persons(self, affected: Ints) -> None:
+        """Persons of these accounts (whole persons before and after) anew, from all holders of their addresses of mail."""
+        node = np.unique(self.held(affected)[0])
+        mail = node[self.node["kind"][node] == IdentifierKind.EMAIL]
+        holder, many = self.holders(mail)
+        near, at = np.unique(np.concatenate((affected, holder)), return_inverse=True)
+        at = at.reshape(-1)
+        kind = np.full(len(mail), int(IdentifierKind.EMAIL))
+        owner, links = at[len(affected) :], np.repeat(np.arange(len(mail)), many)
+        label = persons(
+            len(near), self.account["party"][near], owner, links, kind=kind, accounts_max=self._person_accounts_max
+        )
+        mine, members = label[at[: len(affected)]], counts(label[at[: len(affected)]], len(near))
+        first = np.full(len(near), np.iinfo(np.int64).max)
+        np.minimum.at(first, mine, affected)
+        self.account["person"][affected] = first[mine]
+        self.account["mates"][affected] = members[mine] > 1

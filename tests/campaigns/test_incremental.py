@@ -1,0 +1,138 @@
+"""What is evaluated piece by piece against what a full evaluation says: the reference."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.campaigns.test_method import NOW_US
+from tests.campaigns.worlds import World, benign_life, campaign
+from weaklink.campaigns.config import CampaignsConfig, IncrementalConfig
+from weaklink.campaigns.evaluator import Evaluator
+from weaklink.campaigns.graph import build_graph
+from weaklink.campaigns.incremental import Incremental
+from weaklink.campaigns.state import CampaignsState
+
+NEVER = CampaignsConfig(incremental=IncrementalConfig(full_growth_share=1e9, full_hours=1e9))
+
+
+def world_of(seed: int) -> World:
+    world = World(seed)
+    benign_life(world, 900)
+    campaign(world, "c", 60)
+    campaign(world, "d", 30)
+    return world
+
+
+def pieces(world: World, n: int, first: float) -> list[tuple[pl.DataFrame, pl.DataFrame]]:
+    """(activity, shared) of accounts that come one after the other: a share of them first, the others in n parts."""
+    activity, shared = world.activity(), world.shared()
+    keys = activity["account"].unique().sort()
+    bound = int(first * len(keys))
+    parts = [keys[:bound], *(keys[bound + i :: n] for i in range(n))] if n else [keys]
+    return [tuple(f.filter(pl.col("account").is_in(p.implode())) for f in (activity, shared)) for p in parts]  # type: ignore[misc]
+
+
+def in_pieces(world: World, n: int = 8, first: float = 0.5) -> tuple[CampaignsState, Incremental]:
+    """The state and what is believed of it when the accounts came in pieces, everything evaluated only after the first."""
+    state, incremental = CampaignsState(NEVER), Incremental(NEVER)
+    for i, (activity, shared) in enumerate(pieces(world, n, first)):
+        state.fold_activity(activity)
+        state.fold_shared(shared)
+        news = state.news()
+        if i == 0:
+            evaluation, case = state.evaluate_all(NOW_US)
+            assert evaluation.ring is not None
+            incremental.adopt(case, evaluation.ring)
+        else:
+            incremental.update(state.accounts(NOW_US, pl.concat(news.accounts)), pl.concat(news.links))
+    return state, incremental
+
+
+def test_the_graph_that_grew_is_the_graph_that_is_built_at_once() -> None:
+    """Accounts, persons, nodes, groups and their sizes are the same, however the links came; only numbers of nodes may differ."""
+    state, incremental = in_pieces(world_of(1))
+    live = incremental.live
+    region = live.region(np.arange(len(live.accounts)))
+    whole = build_graph(state.accounts(NOW_US), state.links.rows(), NEVER.structure.person_accounts_max)
+    grown = region.graph
+    assert np.array_equal(grown.accounts, whole.accounts)
+    order = np.lexsort((grown.slot, grown.identifier))
+    for name in ("identifier", "slot", "kind", "known", "unseen"):
+        assert np.array_equal(getattr(grown, name)[order], getattr(whole, name)), name
+    same = [len(np.unique(g.person * len(whole.person) + o.person)) for g, o in ((grown, whole), (grown, grown))]
+    assert same[0] == same[1] == len(np.unique(whole.person))
+    sizes = []
+    for g in (grown, whole):
+        party = np.array(g.parties)[g.group_party]
+        columns = (g.identifier[g.group_node], g.slot[g.group_node], party, g.group_persons)
+        sizes.append(sorted(zip(*(column.tolist() for column in columns), strict=True)))
+    assert sizes[0] == sizes[1]
+    assert np.abs(grown.outside_q).max() == np.abs(grown.outside_p).max() == 0
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_beliefs_that_grew_are_those_of_a_full_evaluation_against_the_same_population(seed: int) -> None:
+    """Hot accounts agree, and scores to .05 for 99 of 100 accounts: what is left is news too small to pass on."""
+    state, incremental = in_pieces(world_of(seed))
+    reference = state.evaluate(NOW_US, incremental.population).accounts
+    live = incremental.live
+    p = live.account["p"][live.accounts.find(reference["account"].to_numpy())]
+    score = reference["score"].to_numpy()
+    assert np.mean((p > 0.5) == (score > 0.5)) >= 0.995
+    assert np.mean(np.abs(p - score) <= 0.05) >= 0.99
+    assert int((score > 0.5).sum()) > 60
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_communities_of_the_suspects_are_those_of_everybody(seed: int) -> None:
+    """Right after a full evaluation, looking only at the suspects flags exactly whom looking at everybody flagged."""
+    world, state = world_of(seed), CampaignsState(NEVER)
+    state.fold_activity(world.activity())
+    state.fold_shared(world.shared())
+    evaluator = Evaluator(NEVER, state)
+    full = evaluator.evaluate(NOW_US, whole=False)
+    part = evaluator.evaluate(NOW_US, whole=True)
+    assert full is not None
+    assert part is not None
+    assert part.accounts.height < full.accounts.height
+    flagged = [
+        one.accounts.filter("flagged").select("account", "community", "score").sort("account") for one in (full, part)
+    ]
+    assert flagged[0].height > 60
+    assert flagged[0].select("account").equals(flagged[1].select("account"))
+    pairs = flagged[0].join(flagged[1], on="account").select("community", "community_right").unique()
+    assert pairs.height == flagged[0]["community"].n_unique()
+
+
+def test_newcomers_on_known_infrastructure_come_in_without_a_search_for_communities() -> None:
+    """Accounts on a member's cards and devices are seen at the next evaluation, which looks at nobody else."""
+    world = World(4)
+    benign_life(world, 900)
+    campaign(world, "c", 60)
+    activity, shared = world.activity(), world.shared()
+    late = world.truth().filter("truth")["account"].sort()[::10]
+    state = CampaignsState(
+        NEVER.model_copy(
+            update={
+                "incremental": NEVER.incremental.model_copy(
+                    update={"communities_change_share": 1e9, "communities_hours": 1e9}
+                )
+            }
+        )
+    )
+    evaluator = Evaluator(state.config, state)
+    early = ~pl.col("account").is_in(late.implode())
+    state.fold_activity(activity.filter(early))
+    state.fold_shared(shared.filter(early))
+    first = evaluator.evaluate(NOW_US, whole=False)
+    assert first is not None
+    evaluator.know(
+        first.accounts.filter("flagged").select("account", pl.col("community").cast(pl.String).alias("campaign_id"))
+    )
+    state.fold_activity(activity.filter(~early))
+    state.fold_shared(shared.filter(~early))
+    second = evaluator.evaluate(NOW_US, whole=False)
+    assert second is not None
+    assert second.ring is None
+    assert second.accounts.height < first.accounts.height / 3
+    assert len(set(late.to_list()) & set(second.accounts["account"].to_list())) >= 3

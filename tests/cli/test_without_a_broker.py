@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from weaklink.cli.main import main
-from weaklink.ops.broker import free_ports
+from weaklink.ops.ports import free_ports
 
 COMMANDS = (
     "provision --check",

@@ -17,7 +17,7 @@ from weaklink.enforce.clock import Clock
 from weaklink.enforce.config import EnforceConfig
 from weaklink.enforce.database import Database
 from weaklink.enforce.ledger import Ledger
-from weaklink.ops.broker import free_ports
+from weaklink.ops.ports import free_ports
 
 
 def _postgres_binaries() -> Path | None:

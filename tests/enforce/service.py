@@ -18,7 +18,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from tests.waiting import PATIENCE_SECONDS, wait_until
 from weaklink import topology
 from weaklink.kafka_options import KafkaConfig
-from weaklink.ops.broker import free_ports
+from weaklink.ops.ports import free_ports
 from weaklink.ops.provision import add_party, provision
 from weaklink.parties import Party, PartyKind
 from weaklink.records.codec import decode

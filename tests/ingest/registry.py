@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import HttpUrl
 
 from weaklink.ingest.config import SchemaRegistryConfig
-from weaklink.ops.broker import free_ports
+from weaklink.ops.ports import free_ports
 from weaklink.records.schemas import latest
 
 

@@ -10,7 +10,7 @@ from tests.ingest.test_kafka import assert_audit, caught_up, new_party, publish,
 from tests.ingest.worker import committed, outputs, start_worker, worker
 from tests.waiting import wait_until
 from weaklink.kafka_options import KafkaConfig
-from weaklink.ops.broker import free_ports
+from weaklink.ops.ports import free_ports
 from weaklink.ops.provision import provision
 from weaklink.records.codec import encode
 from weaklink.settings import Settings

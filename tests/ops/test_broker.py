@@ -14,7 +14,8 @@ from tests.waiting import PATIENCE_SECONDS
 from weaklink.errors import BrokerError
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops import broker, kafka_jars
-from weaklink.ops.broker import LocalCluster, free_ports
+from weaklink.ops.broker import LocalCluster
+from weaklink.ops.ports import free_ports
 
 
 def round_trip(kafka: KafkaConfig, topic: str) -> bytes:

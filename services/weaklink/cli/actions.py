@@ -36,8 +36,13 @@ def register(app: typer.Typer) -> None:
     group.command("list")(list_actions)
     group.command("show")(show)
     group.command("history")(history)
-    group.command("approve")(approve)
-    group.command("decline")(decline)
+    group.command("approve", help="Let actions through that wait: those named, or all of --campaign (and --measure).")(
+        _verdict("approve")
+    )
+    group.command(
+        "decline",
+        help="Stop actions that wait: those named, or all of --campaign (and --measure). Their targets are left alone for a time.",
+    )(_verdict("decline"))
     group.command("withdraw")(withdraw)
     group.command("dead-letters")(dead_letters)
     app.add_typer(group, name="actions")
@@ -100,34 +105,24 @@ def history(ident: Ident, as_json: AsJson = False) -> None:
         print_history(rows)
 
 
-def approve(
-    *,
-    by: By,
-    idents: Idents = None,
-    campaign: Campaign = None,
-    measure: Measure = None,
-    note: Note = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask when there are many.")] = False,
-) -> None:
-    """Let actions through that wait: those named, or all of --campaign (and --measure)."""
-    from weaklink.enforce.receipts import approved
+def _verdict(verb: str) -> Callable[..., None]:
+    """The command that passes this verdict on actions that wait."""
 
-    _decide("approve", idents, campaign, measure, approved, by=by, note=note, yes=yes)
+    def command(
+        *,
+        by: By,
+        idents: Idents = None,
+        campaign: Campaign = None,
+        measure: Measure = None,
+        note: Note = None,
+        yes: Annotated[bool, typer.Option("--yes", help="Do not ask when there are many.")] = False,
+    ) -> None:
+        from weaklink.enforce import receipts
 
+        verdict = {"approve": receipts.approved, "decline": receipts.declined}[verb]
+        _decide(verb, idents, campaign, measure, verdict, by=by, note=note, yes=yes)
 
-def decline(
-    *,
-    by: By,
-    idents: Idents = None,
-    campaign: Campaign = None,
-    measure: Measure = None,
-    note: Note = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask when there are many.")] = False,
-) -> None:
-    """Stop actions that wait: those named, or all of --campaign (and --measure). Their targets are left alone for a time."""
-    from weaklink.enforce.receipts import declined
-
-    _decide("decline", idents, campaign, measure, declined, by=by, note=note, yes=yes)
+    return command
 
 
 def withdraw(

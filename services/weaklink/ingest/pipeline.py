@@ -1,7 +1,7 @@
 """Batches of one party to accepted events, duplicates and rejects: unpack, decode, validate, dedupe, one call for each step and schema."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +14,7 @@ from weaklink.ingest.config import IngestConfig
 from weaklink.ingest.decode import Bad, decode
 from weaklink.ingest.framing import Frames, frame_column
 from weaklink.ingest.layout import Layout
+from weaklink.ingest.outcome import Outcome, Tally
 from weaklink.ingest.rejects import Reject
 from weaklink.ingest.schema_registry import RegistryUnavailable
 from weaklink.ingest.unpack import read_values
@@ -27,29 +28,6 @@ Dedupe = Callable[[TopicPartition, npt.NDArray[np.uint8], Rows], npt.NDArray[np.
 """(partition, event ids of valid events as n x 16 bytes, their ascending offsets) -> which are duplicates."""
 
 _ID_BYTES: Final = 16
-
-
-@dataclass(slots=True)
-class Tally:
-    """What became of the records of one partition."""
-
-    consumed: int = 0
-    accepted: int = 0
-    rejected: int = 0
-    duplicates: int = 0
-
-
-@dataclass(slots=True)
-class Outcome:
-    """Of one party's batches. `accepted`: record name -> events, with `partition` Int32, `offset` and `appended_at_us` Int64;
-    receipts with `original` Binary, the value as it came."""
-
-    accepted: dict[str, pl.DataFrame] = field(default_factory=dict)
-    rejects: list[Reject] = field(default_factory=list)
-    refused: list[RecordBatch] = field(default_factory=list)
-    tallies: dict[TopicPartition, Tally] = field(default_factory=dict)
-    slow_rows: int = 0
-    waiting: frozenset[TopicPartition] = frozenset()
 
 
 class _Unresolved(Exception):

@@ -20,7 +20,8 @@ from weaklink.ingest import receipts, rejects
 from weaklink.ingest.dedupe import IdWindow, Memory
 from weaklink.ingest.fold import fold_activity, fold_links, merge_activity, merge_links
 from weaklink.ingest.framing import Frames
-from weaklink.ingest.pipeline import Outcome, Pipeline, Rows, Tally
+from weaklink.ingest.outcome import Outcome, Tally
+from weaklink.ingest.pipeline import Pipeline, Rows
 from weaklink.parties import Party, party_of_topic
 from weaklink.party_registry import PartyRegistry
 from weaklink.settings import Settings

@@ -5,11 +5,9 @@ Demo, tests and benchmarks share it. Settings and timings are measured ones: see
 
 import contextlib
 import os
-import random
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import uuid
@@ -23,15 +21,12 @@ from typing import Any, Final, Self
 from weaklink.errors import BrokerError
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops.kafka_jars import ensure_jars
+from weaklink.ops.ports import free_ports
 
 ADMIN: Final = "admin"
 _START_TIMEOUT_SECONDS: Final = 120
 _BOOTSTRAP_TIMEOUT_MS: Final = 30_000  # it is known to run: what it may lack is processor time
 _START_ATTEMPTS: Final = 3  # with other ports, should somebody bind one of ours between choice and start
-_PORT_MIN: Final = 10_000
-_PORT_ATTEMPTS: Final = 1_000
-_OUTGOING_PORTS: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
-_OUTGOING_PORTS_BEGIN: Final = 32_768  # Linux's default
 _STOP_TIMEOUT_SECONDS: Final = 20
 
 # Small machine, quick failover: with Kafka's defaults a killed controller stalls partitions for 8-9 s, with these for about 4 s.
@@ -54,30 +49,6 @@ controller.quorum.fetch.timeout.ms=1000
 controller.quorum.election.timeout.ms=500
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 """
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports on loopback that are free at this moment, all different.
-
-    They lie below those that the system gives to outgoing connections: of these any client may take one before it is bound here.
-    """
-    found: list[int] = []
-    candidates = iter(random.sample(range(_PORT_MIN, _outgoing_ports_begin()), _PORT_ATTEMPTS))
-    with contextlib.ExitStack() as stack:
-        while len(found) < count:
-            one = stack.enter_context(socket.socket())
-            with contextlib.suppress(OSError):
-                one.bind(("127.0.0.1", port := next(candidates)))
-                found.append(port)
-    return found
-
-
-def _outgoing_ports_begin() -> int:
-    try:
-        begin = int(_OUTGOING_PORTS.read_text().split()[0])
-    except (OSError, ValueError):
-        return _OUTGOING_PORTS_BEGIN
-    return begin if begin > _PORT_MIN + _PORT_ATTEMPTS else _OUTGOING_PORTS_BEGIN
 
 
 @dataclass

@@ -168,7 +168,7 @@ def test_a_refused_measure_is_not_asked_for_again() -> None:
 
 
 OVERLAPS = st.lists(
-    st.tuples(st.integers(0, 4), st.sampled_from("ABCD"), st.integers(1, 50)),
+    st.tuples(st.integers(0, 4), st.sampled_from("ABCD"), st.integers(1, 50), st.integers(0, 50)),
     max_size=12,
     unique_by=lambda o: (o[0], o[1]),
 )
@@ -197,14 +197,16 @@ def test_every_community_gets_one_identity_and_no_merged_campaign_goes_on(overla
 def test_campaigns_merge_into_the_one_with_most_accounts_when_it_lasts() -> None:
     """One community holds the members of two: after a day the smaller one is merged; a moment apart begins the day anew."""
     campaigns = campaigns_of(A=2, B=1)
-    both, sizes = [(0, "A", 30), (0, "B", 20)], {"A": 30, "B": 20}
+    both, sizes = [(0, "A", 30, 0), (0, "B", 20, 0)], {"A": 30, "B": 20}
 
-    def matched_at(now_us: int, overlaps: list[tuple[int, str, int]]) -> Matched:
+    def matched_at(now_us: int, overlaps: list[tuple[int, str, int, int]]) -> Matched:
         found = sorted({community for community, *_ in overlaps})
         return match(found, overlaps, sizes, campaigns, now_us=now_us, config=TrackConfig())
 
     assert matched_at(0, both) == Matched({0: "A"}, {}, {}, frozenset("B"))
-    assert matched_at(MERGE_US - 1, [(0, "A", 30), (1, "B", 20)]) == Matched({0: "A", 1: "B"}, {}, {}, frozenset())
+    assert matched_at(MERGE_US - 1, [(0, "A", 30, 0), (1, "B", 20, 0)]) == Matched(
+        {0: "A", 1: "B"}, {}, {}, frozenset()
+    )
     assert matched_at(MERGE_US, both) == Matched({0: "A"}, {}, {}, frozenset("B"))
     assert matched_at(2 * MERGE_US, both) == Matched({0: "A"}, {"B": "A"}, {}, frozenset())
 
@@ -212,10 +214,10 @@ def test_campaigns_merge_into_the_one_with_most_accounts_when_it_lasts() -> None
 def test_a_split_counts_only_when_it_lasts() -> None:
     """A campaign that falls in two for a while stays one; when it stays apart, the smaller part gets its own id."""
     campaigns = campaigns_of(A=1)
-    overlaps = [(0, "A", 30), (1, "A", 20)]
+    overlaps = [(0, "A", 30, 10), (1, "A", 20, 6)]
     long_us = int(TrackConfig().split_hours * US_PER_HOUR)
 
-    def matched_at(now_us: int, overlaps: list[tuple[int, str, int]]) -> Matched:
+    def matched_at(now_us: int, overlaps: list[tuple[int, str, int, int]]) -> Matched:
         found = [community for community, *_ in overlaps]
         return match(found, overlaps, {"A": 50}, campaigns, now_us=now_us, config=TrackConfig())
 
@@ -226,6 +228,9 @@ def test_a_split_counts_only_when_it_lasts() -> None:
     lasting = matched_at(2 * long_us + 1, overlaps)
     assert lasting.ids == {0: "A"}
     assert lasting.new == {1: "A"}
+    for active in ((10, 5), (5, 6)):
+        succession = matched_at(3 * long_us, [(0, "A", 30, active[0]), (1, "A", 20, active[1])])
+        assert succession.ids == {0: "A", 1: "A"}
 
 
 def measure(account: str | None, kind: str = "SUSPEND", token: bytes | None = None, **changes: Any) -> dict[str, Any]:

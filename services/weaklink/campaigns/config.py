@@ -255,6 +255,8 @@ class TrackConfig(_Section):
     """When own parties have disputed this share of a campaign's members, those that no evaluation confirms leave it, whatever their score."""
     merge_share: float = 0.5
     split_accounts_min: int = 6
+    active_hours: float = 48.0
+    """And only when both pieces have so many accounts of that standing that were seen within so long."""
     dormant_days: float = 14.0
     """A campaign none of whose members was seen for so long sleeps; an idle account's evidence that fades becomes a tombstone."""
     tombstone_days: float = 180.0

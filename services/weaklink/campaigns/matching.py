@@ -28,7 +28,7 @@ class Matched:
 
 def match(
     communities: Sequence[int],
-    overlaps: Sequence[tuple[int, str, int]],
+    overlaps: Sequence[tuple[int, str, int, int]],
     sizes: Mapping[str, int],
     campaigns: Mapping[str, Campaign],
     *,
@@ -37,29 +37,32 @@ def match(
 ) -> Matched:
     """Match `communities` to `campaigns`, whose `apart_since_us`, `joins` and `joins_since_us` it keeps.
 
-    `overlaps`: (community, campaign id, accounts in common). `sizes`: members of each campaign. A community is the campaign that it
-    has most accounts in common with, the older one on a tie. A campaign whose members lie in several communities keeps them all
-    until that has been so for `split_hours` on end: only then the smaller ones become campaigns of their own. A campaign that no
+    `overlaps`: (community, campaign id, accounts in common, those of them that are both long-standing members and still active).
+    `sizes`: members of each campaign. A community is the campaign that it has most accounts in common with, the older one on a tie.
+    A campaign whose members lie in several communities keeps them all until that has been so for `split_hours` on end: only then the
+    smaller ones become campaigns of their own, if they and what they leave both have `split_accounts_min` active accounts of that age.
+    An operator that replaces its accounts every day moves from one community to the next, and is one all the same. A campaign that no
     community continues and most of whose members lie in another's is merged when that has been so for `merge_hours` on end.
     """
     ranked = sorted(overlaps, key=lambda o: (-o[2], campaigns[o[1]].detected_at_us, o[1], o[0]))
-    best: dict[int, tuple[str, int]] = {}
+    best: dict[int, tuple[str, int]] = {}  # and the long-standing active accounts in common
     continues: dict[str, int] = {}
-    for community, campaign, common in ranked:
+    for community, campaign, _, active in ranked:
         if community not in best:
-            best[community] = (campaign, common)
+            best[community] = (campaign, active)
             continues.setdefault(campaign, community)
     ids: dict[int, str] = {}
     new: dict[int, str | None] = {community: None for community in communities if community not in best}
     lasting = _lasting_splits(best, campaigns, now_us, config)
-    for community, (campaign, common) in best.items():
-        stays = community == continues[campaign] or campaign not in lasting or common < config.split_accounts_min
+    for community, (campaign, active) in best.items():
+        fewer = min(active, best[continues[campaign]][1])
+        stays = community == continues[campaign] or campaign not in lasting or fewer < config.split_accounts_min
         if stays:
             ids[community] = campaign
         else:
             new[community] = campaign
     into: dict[str, str] = {}
-    for community, campaign, common in ranked:
+    for community, campaign, common, _ in ranked:
         other = campaign not in continues and campaign not in into and community in ids
         if other and common >= config.merge_share * sizes.get(campaign, common):
             into[campaign] = ids[community]
@@ -80,7 +83,6 @@ def _lasting_splits(
         if campaign.apart_since_us is None:
             campaign.apart_since_us = now_us
         if now_us - campaign.apart_since_us >= config.split_hours * US_PER_HOUR:
-            campaign.apart_since_us = None
             lasting.add(name)
     return lasting
 

@@ -56,11 +56,13 @@ class Tracker:
         return set(joined["campaign_id"].unique().to_list())
 
     def known(self) -> pl.DataFrame:
-        """[account, campaign_id, tombstone] of confirmed members and of tombstones."""
+        """[account, campaign_id, tombstone, since_us] of confirmed members and of tombstones (since null)."""
         members = self.members.filter("flagged").select(
-            "account", "campaign_id", pl.lit(value=False).alias("tombstone")
+            "account", "campaign_id", pl.lit(value=False).alias("tombstone"), "since_us"
         )
-        stones = self.former.filter("tombstone").select("account", "campaign_id", "tombstone")
+        stones = self.former.filter("tombstone").select(
+            "account", "campaign_id", "tombstone", pl.lit(None, pl.Int64).alias("since_us")
+        )
         return pl.concat([members, stones.join(members, on="account", how="anti")]).sort("account")
 
     def _identify(self, evaluation: Evaluation) -> pl.DataFrame:
@@ -70,11 +72,13 @@ class Tracker:
         held = former.held_back(self.former, evaluation.now_us, self._config.track)
         inside = pl.col("account").is_in(self.members["account"].implode())
         confirmed = confirmed.filter(inside | ~pl.col("account").is_in(held.implode()))
+        long_us = evaluation.now_us - int(self._config.track.split_hours * US_PER_HOUR)
+        lately_us = evaluation.now_us - int(self._config.track.active_hours * US_PER_HOUR)
         overlaps = (
-            confirmed.select("account", "community")
+            confirmed.select("account", "community", (pl.col("last_seen_us") >= lately_us).alias("active"))
             .join(self.known(), on="account")
             .group_by("community", "campaign_id")
-            .agg(pl.len().alias("common"))
+            .agg(pl.len().alias("common"), ((pl.col("since_us") <= long_us) & pl.col("active")).sum().alias("active"))
         )
         matched = matching.match(
             confirmed["community"].unique().sort().to_list(),

@@ -64,6 +64,7 @@ class Operator:
         self._extraction = Extraction(index, scene, life, resellers, self._book, self._plain)
         self._waiting: list[int] = []
         self._cards_budget = float(own.accounts / own.accounts_per_card)
+        self._openings_budget = float(own.accounts)
         self._step = 0
 
     def step(self, start_us: int, end_us: int, taken: Restrictions) -> pl.DataFrame:
@@ -107,10 +108,12 @@ class Operator:
         """New accounts in place of those missing, and when each was opened: bought ones long ago."""
         own, random = self.spec, self._random
         self._cards_budget += own.fresh_cards_per_day * (end_us - start_us) / DAY_US
+        self._openings_budget += own.openings_per_day_share * own.accounts * (end_us - start_us) / DAY_US
         self._waiting = [due for due in self._waiting if due > end_us]
         missing = self._target(end_us) - int(self.fleet["alive"].sum()) - len(self._waiting)
-        plans, cards = self._afford(max(0, missing))
+        plans, cards = self._afford(max(0, min(missing, int(self._openings_budget))))
         count = len(cards)
+        self._openings_budget -= count
         opened = np.sort(random.integers(start_us, end_us, count))
         aged = random.random(count) < own.aged_share
         openings = np.where(

@@ -64,6 +64,7 @@ def _churn(family: Family) -> WorldSpec:
         "account_life_days_max": 0.99,
         "windows_per_day": 5.0,
         "replacement_hours": 2.0,
+        "openings_per_day_share": 4.0,
         "fresh_cards_per_day": 400.0,
     }
     operators = tuple(

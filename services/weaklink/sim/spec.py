@@ -213,6 +213,8 @@ class OperatorSpec(_Spec):
     replacement_hours: float = 8.0
     fresh_cards_per_day: float = 20.0
     """How many new cards it can buy."""
+    openings_per_day_share: float = 0.25
+    """Accounts that it can open in a day in place of lost ones, as a share of `accounts`: identities and hands are scarce, too."""
     pivot_share: float = 0.5
     """Accounts that move to a new model within 24 h of its release."""
     entry_plans: tuple[str, ...] = ("TRIAL", "PAID", "PAID", "PAID", "STARTUP", "EDUCATION", "FREE")

@@ -2,12 +2,14 @@
 
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.campaigns.test_method import NOW_US, state_of
 from tests.campaigns.worlds import World
 from weaklink.campaigns import evidence, verdict
+from weaklink.campaigns.cluster import merge_fragments
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.graph import build_graph
 from weaklink.campaigns.population import TypicalConduct
@@ -76,3 +78,23 @@ def test_benign_looking_conduct_passes_only_with_much_sharing() -> None:
         for kind in (Kind.DEVICE, Kind.CARD):
             world.link(people, kind, world.spread(size, 4))
         assert passes(world, b=-1.5) is expected
+
+
+@pytest.mark.parametrize(("bridges", "strangers", "one"), [(3, 0, True), (1, 0, False), (3, 2, False)])
+def test_fragments_with_several_hard_identifiers_of_their_own_in_common_are_one(
+    bridges: int, strangers: int, one: bool
+) -> None:
+    """One in common may be chance or theft, and what strangers hold as well is not their own."""
+    world = World()
+    left, right = world.add("left", "lab-a", 20), world.add("right", "lab-b", 20)
+    outside = world.add("outside", "lab-a", 10)
+    world.link(outside, Kind.TLS, np.repeat(world.values(1), 10))
+    for i, value in enumerate(world.values(bridges)):
+        for accounts in (left[i], right[i], *([outside[:strangers]] if strangers else [])):
+            world.link(accounts, Kind.DEVICE, np.repeat(value, accounts.height))
+    accounts = world.truth().sort("account")
+    graph = build_graph(accounts, world.shared().sort("identifier", "slot", "account"), 8)
+    groups = accounts["group"].to_numpy()
+    labels = np.select([groups == "left", groups == "right"], [0, 1], -1).astype(np.int64)
+    merged = merge_fragments(graph, labels, np.ones(graph.n_accounts, bool), CONFIG.cluster)
+    assert (len(set(merged[labels >= 0].tolist())) == 1) is one

@@ -85,11 +85,38 @@ def merge_fragments(graph: Graph, labels: Ints, evidenced: Bools, config: Cluste
     for _ in range(config.merge_rounds):
         n = int(labels.max(initial=NONE)) + 1
         one, other = _joined(graph, labels, n, evidenced, config)
+        bridged_one, bridged_other = _bridged(graph, labels, n, config)
+        one, other = np.concatenate((one, bridged_one)), np.concatenate((other, bridged_other))
         if len(one) == 0:
             break
         _, component = connected_components(coo_matrix((np.ones(len(one)), (one, other)), shape=(n, n)), directed=False)
         labels = relabel(np.where(labels == NONE, NONE, component[labels]))
     return labels
+
+
+def _bridged(graph: Graph, labels: Ints, n: int, config: ClusterConfig) -> tuple[Ints, Ints]:
+    """Pairs of fragments with several hard identifiers in common that hardly anybody outside fragments holds.
+
+    The search for communities cuts a large pool of identifiers in pieces, each too small to stand alone.
+    """
+    links = np.flatnonzero((labels[graph.account] != NONE) & IS_HARD[graph.link_kind])
+    _, part_node, part_label = distinct(graph.node[links], labels[graph.account[links]])
+    held = counts(graph.node[links], len(graph.kind))
+    exclusive = held >= config.bridge_holders_share * (graph.known + graph.unseen)
+    pieces = counts(part_node, len(graph.kind))
+    parts = np.flatnonzero((exclusive & (pieces > 1) & (pieces <= config.bridge_pieces_max))[part_node])
+    if n < 2 or len(parts) == 0:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    last = np.searchsorted(part_node[parts], part_node[parts], side="right")
+    after = last - np.arange(len(parts)) - 1
+    one = np.repeat(np.arange(len(parts)), after)
+    other = ranges(np.arange(len(parts)) + 1, after)
+    pair, low, high = distinct(part_label[parts[one]], part_label[parts[other]])
+    bridges = counts(pair, len(low))
+    size = counts(labels[labels != NONE], n)
+    enough = np.maximum(config.bridges_min, config.bridges_share * np.minimum(size[low], size[high]))
+    joined = bridges >= enough
+    return low[joined], high[joined]
 
 
 def _joined(graph: Graph, labels: Ints, n: int, evidenced: Bools, config: ClusterConfig) -> tuple[Ints, Ints]:

@@ -127,6 +127,12 @@ class ClusterConfig(_Section):
     merge_outside_share: float = 0.3
     merge_weight: float = 1.5
     merge_rounds: int = 4
+    bridges_min: int = 2
+    bridges_share: float = 0.08
+    """Hard identifiers that two fragments must have in common to be one: so many, and this share of the smaller one's accounts."""
+    bridge_holders_share: float = 0.8
+    """Share of such an identifier's holders that must be in fragments."""
+    bridge_pieces_max: int = 8
     evidenced: float = 1.0
     """b + structure from which an account's own evidence can carry others."""
     independent_parties: int = 3

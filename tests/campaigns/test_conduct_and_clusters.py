@@ -70,14 +70,20 @@ def test_the_same_accounts_are_one_when_hard_identifiers_join_them() -> None:
     assert passes(world, b=4.0)
 
 
-def test_benign_looking_conduct_passes_only_with_much_sharing() -> None:
-    """Sharing in many small groups makes up for conduct; in few it does not."""
-    for size, expected in ((100, True), (12, False)):
-        world = World(3)
-        people = world.add("p", "lab-a", size)
-        for kind in (Kind.DEVICE, Kind.CARD):
-            world.link(people, kind, world.spread(size, 4))
-        assert passes(world, b=-1.5) is expected
+@pytest.mark.parametrize(
+    ("size", "kinds", "expected"),
+    [(100, (Kind.DEVICE, Kind.CARD), True), (12, (Kind.DEVICE, Kind.CARD), False), (100, (Kind.DEVICE,), False)],
+)
+def test_benign_looking_conduct_passes_only_with_much_sharing(
+    size: int, kinds: tuple[Kind, ...], expected: bool
+) -> None:
+    """Many small groups of several kinds make up for conduct; few do not, nor a university's computers."""
+    world = World(3)
+    people = world.add("p", "lab-a", size)
+    world.link(people, Kind.IP, np.repeat(world.values(1), size))
+    for kind in kinds:
+        world.link(people, kind, world.spread(size, 4))
+    assert passes(world, b=-0.5) is expected
 
 
 @pytest.mark.parametrize(("bridges", "strangers", "one"), [(3, 0, True), (1, 0, False), (3, 2, False)])

@@ -152,6 +152,8 @@ class ClusterConfig(_Section):
     covered_persons_min: int = 3
     """Share of a cluster's accounts that hard identifiers must join, inside it, to at least so many persons. Addresses and templates alone
     tie strangers too, and couples who share a device."""
+    sharing_kind_max: float = 2.5
+    """Bits of sharing that one kind can bring: a university's computers, however many, are one kind; an operator's means are several."""
     sharing_weight: float = 0.6
     organisation_weight: float = 1.5
     pass_min: float = 2.4

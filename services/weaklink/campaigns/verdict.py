@@ -127,7 +127,7 @@ def cluster_scores(
 ) -> Scores:
     """Scores of `size` clusters, where `cluster` (of each account) refines `labels`: a community, or its part at one party.
 
-    E = sum over hard kinds of coverage x log2(effective number of shared identifiers): many small sharing groups mean
+    E = sum over hard kinds of coverage x log2(effective number of shared identifiers), each kind up to `sharing_kind_max`: many small groups mean
     evasion, one card shared by all an organisation. Score = mean b + .6 E - 1.5 x share of verified organisations.
     """
     inside = _inside(graph, labels)
@@ -142,7 +142,7 @@ def cluster_scores(
         held = counts(row, len(row_cluster)).astype(np.float64)
         share = held / sums(row_cluster, held, size)[row_cluster]
         entropy_bits = sums(row_cluster, -share * np.log2(share), size)
-        sharing += counts(covered, size) / members * entropy_bits
+        sharing += np.minimum(counts(covered, size) / members * entropy_bits, config.sharing_kind_max)
     of = np.flatnonzero(cluster != NONE)
     used = of[standing.used[of]]
     used_many = counts(cluster[used], size)

@@ -12,7 +12,7 @@ class TopicSpec:
     key: str
     value: str
     cleanup: Literal["delete", "compact"]
-    retention_days: int | None
+    retention_days: int | None  # None: kept for ever (compacted topics: the last of each key)
     partitions_setting: Literal["links", "activity", "shared", "single", "decisions"]
 
 
@@ -39,6 +39,7 @@ CAMPAIGNS: Final = "weaklink.campaigns"
 DECISIONS: Final = "weaklink.decisions"
 RECEIPTS: Final = "weaklink.receipts"
 FEEDBACK: Final = "weaklink.feedback"
+BENIGN: Final = "weaklink.benign"
 
 TOPICS: Final = (
     TopicSpec(PARTIES, "party id", "JSON: weaklink.parties.Party", "compact", None, "single"),
@@ -49,6 +50,7 @@ TOPICS: Final = (
     TopicSpec(CAMPAIGNS, "campaign id", "Avro: Campaign", "compact", None, "single"),
     TopicSpec(DECISIONS, "campaign id", "Avro: Decision", "delete", 14, "decisions"),
     TopicSpec(FEEDBACK, "action id", "Avro: Feedback", "delete", 14, "decisions"),
+    TopicSpec(BENIGN, "entry", "JSON: weaklink.benign.BenignRecord", "delete", None, "single"),
 )
 
 STAGES: Final = (
@@ -65,7 +67,7 @@ STAGES: Final = (
         "campaigns",
         "columnar",
         "weaklink.campaigns",
-        (ACTIVITY, SHARED, FEEDBACK),
+        (ACTIVITY, SHARED, FEEDBACK, BENIGN),
         (CAMPAIGNS, DECISIONS),
         "accounts to campaigns, and the weak links that feed them",
     ),

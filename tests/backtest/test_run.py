@@ -144,3 +144,22 @@ def test_lengths_of_time_are_read(text: str, expected: int) -> None:
 def test_what_is_no_length_of_time_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match="not a length of time"):
         seconds(text)
+
+
+def test_what_a_benign_list_names_links_and_flags_nobody(tmp_path: Path) -> None:
+    """With the operator's own values listed as shared infrastructure, in the form of a hub table, nobody is found; some accounts listed are not."""
+    frame = history()
+    values = frame["identifiers"].explode().drop_nulls().struct.unnest()
+    own = values.filter(pl.col("value").str.starts_with("ring-"))["value"].unique()
+    prompts = values.filter(pl.col("kind") == "PROMPT")["value"].unique()
+    hubs = tmp_path / "hubs.parquet"
+    pl.DataFrame({"identifier": pl.concat([own, prompts]), "kind": "exchange"}).write_parquet(hubs)
+    some = tmp_path / "customers.csv"
+    some.write_text("party,account,reason\nlab-a,ring-0,our own tests\n")
+    file = written(tmp_path, frame, "listed")
+    for benign, least, most in (([hubs], 0, 0), ([some], RING // 2, RING - 1)):
+        backtest([file], tmp_path / "out", 4 * HOUR, Settings(), benign=benign)
+        found = pl.read_parquet(tmp_path / "out" / "accounts.parquet").filter(pl.col("flagged_at").is_not_null())
+        ring = found.filter(pl.col("account").str.starts_with("ring-"))
+        assert least <= ring.height <= most
+        assert "ring-0" not in ring["account"].to_list()

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from tests.campaigns.worlds import World, campaign
 from tests.topics import create_topics
 from tests.waiting import PATIENCE_SECONDS, wait_until
 from weaklink import frames
+from weaklink.benign import ADD, REMOVE, BenignRecord, account_entry, record
+from weaklink.benign_topic import write_records
 from weaklink.campaigns.messages import Topics
 from weaklink.campaigns.stage import CampaignsStage
 from weaklink.kafka_options import KafkaConfig
@@ -35,7 +38,7 @@ PARTITIONS = 2
 def topics(kafka: KafkaConfig) -> Topics:
     """Topics of this test alone."""
     mark = uuid.uuid4().hex[:8]
-    names = {name: f"{name}-{mark}" for name in ("activity", "shared", "feedback", "campaigns", "decisions")}
+    names = {name: f"{name}-{mark}" for name in ("activity", "shared", "feedback", "benign", "campaigns", "decisions")}
     create_topics(kafka, [names["campaigns"]], partitions=1, configs={"cleanup.policy": "compact"})
     create_topics(kafka, [name for role, name in names.items() if role != "campaigns"], PARTITIONS)
     return Topics(**names)
@@ -51,7 +54,7 @@ def running(kafka: KafkaConfig, topics: Topics, folder: Path) -> Iterator[Campai
         "campaigns",
         "columnar",
         f"weaklink.{topics.activity}",
-        (topics.activity, topics.shared, topics.feedback),
+        (topics.activity, topics.shared, topics.feedback, topics.benign),
         (topics.campaigns, topics.decisions),
         "campaigns under test",
     )
@@ -165,3 +168,30 @@ def test_a_dispute_on_the_feedback_topic_withdraws_the_measure(
             return {m[4] for m in measures(kafka, topics) if m[1] == "WITHDRAW"}
 
         wait_until(lambda: measure["target_account"] in withdrawn())
+
+
+@pytest.mark.kafka
+def test_an_account_put_on_the_benign_list_is_let_go(kafka: KafkaConfig, topics: Topics, tmp_path: Path) -> None:
+    """A person lists a member: its measures fall. Taken off again, it is judged as any other; a restart knows both records."""
+    publish(kafka, topics, world_with("c"))
+
+    def listed(op: str, minutes: int) -> BenignRecord:
+        at = datetime(2026, 3, 2, tzinfo=UTC) + timedelta(minutes=minutes)
+        entry = account_entry("lab-a", member["account"])
+        return record(entry=entry, op=op, reason="our own tests", by="ann", recorded_at=at)
+
+    def members() -> set[str]:
+        return set(stage.engine.tracker.members.filter("flagged")["account_name"].to_list())
+
+    with running(kafka, topics, tmp_path) as stage:
+        settled(kafka, topics, 1)
+        standing = [one["measure"] for one in read(kafka, topics.campaigns, 1, "StandingMeasure")]
+        measure = next(m for m in standing if m["target_account"] and m["party"] == "lab-a")
+        member = {"account": measure["target_account"]}
+        write_records(kafka, [listed(ADD, 0)], topics.benign)
+        wait_until(lambda: member["account"] not in members())
+        wait_until(lambda: member["account"] in {m[4] for m in measures(kafka, topics) if m[1] == "WITHDRAW"})
+        write_records(kafka, [listed(REMOVE, 1)], topics.benign)
+        wait_until(lambda: stage.engine.state.benign.accounts(0).is_empty())
+    with running(kafka, topics, tmp_path) as stage:
+        wait_until(lambda: stage.engine.state.benign.table.rows().height == 2)

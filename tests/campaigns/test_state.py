@@ -1,5 +1,6 @@
 """State is a function of what was folded, not of its order; and a dispute takes back what rested on it."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from polars.testing import assert_frame_equal
 from tests.campaigns.test_method import NOW_US, state_of
 from tests.campaigns.worlds import World, benign_life, campaign
 from weaklink import frames
+from weaklink.benign import ADD, REMOVE, BenignRecord, account_entry, record, token_entry
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.state import CampaignsState
 from weaklink.errors import CheckpointError, WeaklinkError
@@ -174,3 +176,37 @@ def test_accounts_held_against_their_own_population_are_judged_as_before() -> No
         again.accounts.select("account", "b", "structure"), full.accounts.select("account", "b", "structure")
     )
     assert again.population.sharing is full.population.sharing
+
+
+def test_listed_accounts_and_identifiers_count_for_nothing_until_they_expire_or_are_removed() -> None:
+    """A campaign's members on the benign list are not flagged, what they are linked by links nobody; at its expiry all is as before."""
+    world = world_of(5)
+    state = state_of(world)
+    before = state.evaluate(NOW_US)
+    flagged = before.accounts.filter("flagged")
+    assert flagged.height
+    party, name = flagged.select("party", "account_name").row(0)
+    until = NOW_US + 60_000_000
+    state.fold_benign([listed(account_entry(party, name), until)])
+    after = state.evaluate(NOW_US).accounts
+    assert not after.filter((pl.col("account") == flagged["account"][0]) & pl.col("flagged")).height
+    assert_frame_equal(state.evaluate(until).accounts, reference_at(world, until))
+    held = state.links.rows().join(flagged.select("account"), on="account", how="semi")
+    tokens = [
+        frames.token_bytes(*row) for row in held.select("identifier", "tail", "kind", "epoch").unique().iter_rows()
+    ]
+    state.fold_benign([listed(token_entry(token), until) for token in tokens])
+    assert state.unlisted(state.links.rows(), NOW_US).join(held, on="identifier", how="semi").is_empty()
+    assert not state.evaluate(NOW_US).accounts["flagged"].any()
+    state.fold_benign([listed(token_entry(token), until, REMOVE) for token in tokens])
+    assert_frame_equal(state.unlisted(state.links.rows(), NOW_US), state.links.rows())
+
+
+def listed(entry: str, until_us: int, op: str = ADD) -> BenignRecord:
+    at = datetime.fromtimestamp(NOW_US / 1e6, UTC) + timedelta(seconds=op == REMOVE)
+    expires = datetime.fromtimestamp(until_us / 1e6, UTC)
+    return record(entry=entry, op=op, reason="known", by="ann", recorded_at=at, expires_at=expires)
+
+
+def reference_at(world: World, now_us: int) -> pl.DataFrame:
+    return state_of(world).evaluate(now_us).accounts

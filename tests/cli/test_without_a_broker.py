@@ -21,6 +21,8 @@ COMMANDS = (
     "lag",
     "lag --watch --json",
     "audit",
+    "benign list",
+    "benign add --account lab-a/c-1 --reason known",
     "run ingest",
     "run correlate",
     "run campaigns",

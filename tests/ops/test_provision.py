@@ -65,6 +65,8 @@ def test_compacted_topics_compact_and_the_others_have_a_retention() -> None:
     topics = {topic.name: topic.configs for topic in internal_topics(Settings())}
     assert topics[topology.CAMPAIGNS]["cleanup.policy"] == "compact"
     assert "retention.ms" not in topics[topology.PARTIES]
+    assert topics[topology.BENIGN]["cleanup.policy"] == "delete"
+    assert topics[topology.BENIGN]["retention.ms"] == "-1"
     assert topics[topology.LINKS]["cleanup.policy"] == "delete"
     assert topics[topology.LINKS]["retention.ms"] == str(7 * 24 * 3600 * 1000)
     assert topics[topology.DECISIONS]["retention.ms"] == str(14 * 24 * 3600 * 1000)

@@ -1,6 +1,6 @@
 """One run: ticks of events through correlate's runs, campaigns' engine and enforce's policy. Causal: a tick sees nothing after its end."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,6 +9,7 @@ import polars as pl
 from weaklink.backtest.actions import MemoryLedger
 from weaklink.backtest.feed import Feed, Tick
 from weaklink.backtest.findings import Findings, Run, findings
+from weaklink.benign import BenignRecord
 from weaklink.campaigns import calibration
 from weaklink.campaigns.engine import Engine, Update
 from weaklink.campaigns.evaluate import Evaluation
@@ -54,10 +55,13 @@ class _Seen:
 class Replay:
     """State of a run. `step` takes the ticks in order; the frames may be taken after any of them."""
 
-    def __init__(self, settings: Settings, parties: Mapping[str, PartyKind]) -> None:
+    def __init__(
+        self, settings: Settings, parties: Mapping[str, PartyKind], benign: Sequence[BenignRecord] = ()
+    ) -> None:
         self._parties = parties
         self._runs = LinkRuns(settings.correlate)
         self._engine = Engine(settings.campaigns, settings.weaklinks)
+        self._engine.state.fold_benign(benign)
         self._campaigns: dict[str, _Seen] = {}
         self._flagged = pl.DataFrame(schema={"account": pl.UInt64, "flagged_at_us": pl.Int64})
         self._now_us = 0
@@ -177,9 +181,15 @@ class Replay:
         return found.with_columns(at).sort("detected_at", "campaign_id").cast(CAMPAIGNS)
 
 
-def replay(feed: Feed, settings: Settings, parties: Mapping[str, PartyKind], advance: Callable[[int], None]) -> Replay:
-    """Run all ticks. `advance` is told the number of events of each tick when it is done."""
-    run = Replay(settings, parties)
+def replay(
+    feed: Feed,
+    settings: Settings,
+    parties: Mapping[str, PartyKind],
+    advance: Callable[[int], None],
+    benign: Sequence[BenignRecord] = (),
+) -> Replay:
+    """Run all ticks, with this benign list. `advance` is told the number of events of each tick when it is done."""
+    run = Replay(settings, parties, benign)
     for tick in feed:
         run.step(tick)
         advance(tick.events)

@@ -13,9 +13,12 @@ from weaklink.backtest.findings import lines
 from weaklink.backtest.replay import replay
 from weaklink.backtest.table import DUPLICATE, read_table
 from weaklink.backtest.tokenise import tokenise
+from weaklink.benign import BenignRecord
+from weaklink.benign_files import read_benign
 from weaklink.errors import ConfigurationError
 from weaklink.parties import PartyKind
-from weaklink.partner.tokens import LocalTokeniser
+from weaklink.partner.tokens import LocalTokeniser, Tokeniser
+from weaklink.records.identifiers import IdentifierKind
 from weaklink.settings import Settings
 
 OUTPUTS: Final = (
@@ -52,9 +55,17 @@ class Summary:
 
 
 def backtest(
-    paths: Sequence[Path], out: Path, tick_seconds: int, settings: Settings, progress: Progress = lambda *_: None
+    paths: Sequence[Path],
+    out: Path,
+    tick_seconds: int,
+    settings: Settings,
+    progress: Progress = lambda *_: None,
+    *,
+    benign: Sequence[Path] = (),
 ) -> Summary:
     """Replay the files in event time and write `OUTPUTS` as Parquet below `out`.
+
+    `benign`: files of `benign_files.read_benign`; their entries hold from the first event on, each until it expires.
 
     Raises ConfigurationError when a file cannot be used, or none of its rows can.
     """
@@ -62,13 +73,15 @@ def backtest(
     progress("reading", 0, 1)
     table, rejects = read_table(paths)
     progress("reading", 1, 1)
-    tokenised = tokenise(table, LocalTokeniser.throwaway(), lambda *done: progress("tokenising", *done))
+    tokeniser = LocalTokeniser.throwaway()
+    tokenised = tokenise(table, tokeniser, lambda *done: progress("tokenising", *done))
     events, rejects = tokenised.events, pl.concat([rejects, tokenised.rejects]).sort("file", "line")
     if events.is_empty():
         raise ConfigurationError(f"none of the {rejects.height} rows can be used: {_commonest(rejects)}")
     kinds = {party: PartyKind(kind) for party, kind in events.select("party", "party_kind").unique().iter_rows()}
+    listed = _benign(benign, tokeniser, events)
     feed = Feed(events, tick_seconds * 1_000_000, settings.ingest)
-    run = replay(feed, settings, kinds, lambda done: progress("replaying", done, events.height))
+    run = replay(feed, settings, kinds, lambda done: progress("replaying", done, events.height), listed)
     accounts, campaigns, actions = run.accounts(feed.accounts()), run.campaigns(), run.ledger.frame(tokenised.values)
     out.mkdir(parents=True, exist_ok=True)
     found = run.findings(feed.activity(), settings)
@@ -89,6 +102,18 @@ def backtest(
         findings=tuple(lines(found)),
         seconds=time.monotonic() - began,
     )
+
+
+def _benign(paths: Sequence[Path], tokeniser: Tokeniser, events: pl.DataFrame) -> list[BenignRecord]:
+    """The files' entries; values without a kind of identifier are listed under every kind that the events have."""
+    kinds = events["identifiers"].explode().drop_nulls().bin.slice(0, 1).unique().sort()
+    found = [IdentifierKind(kind[0]) for kind in kinds]
+    now = events["occurred_at"].min()
+    return [
+        one
+        for path in paths
+        for one in read_benign(path, tokeniser.tokens, found, by="backtest", now=now)  # type: ignore[arg-type]
+    ]
 
 
 def _commonest(rejects: pl.DataFrame) -> str:

@@ -33,7 +33,7 @@ class Evaluator:
         if news.all or self._outgrown(now_us):
             return self._evaluate_all(now_us)
         touched = self._state.accounts(now_us, pl.concat(news.accounts))
-        evaluated = incremental.update(touched, self._state.undisputed(pl.concat(news.links)))
+        evaluated = incremental.update(touched, self._state.usable(pl.concat(news.links), now_us))
         if whole or news.refused or self._communities_due(now_us):
             self._communities_us = now_us
             incremental.moved = np.zeros(0, np.int64)

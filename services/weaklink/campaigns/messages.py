@@ -34,6 +34,7 @@ class Topics:
     activity: str = topology.ACTIVITY
     shared: str = topology.SHARED
     feedback: str = topology.FEEDBACK
+    benign: str = topology.BENIGN
     campaigns: str = topology.CAMPAIGNS
     decisions: str = topology.DECISIONS
 

@@ -155,7 +155,9 @@ class Planner:
         evaluation: Evaluation,
         parties: Mapping[str, PartyKind],
     ) -> Update:
-        links = planning.shared_links(members, self._state.links.rows(), evaluation)
+        links = planning.shared_links(
+            members, self._state.unlisted(self._state.links.rows(), evaluation.now_us), evaluation
+        )
         own = self._own(campaign)
         plan = planning.make_plan(
             members,

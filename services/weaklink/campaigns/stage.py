@@ -1,4 +1,4 @@
-"""The stage: activity, shared identifiers and feedback in; campaigns and decisions out. One owner of everything."""
+"""The stage: activity, shared identifiers, feedback and the benign list in; campaigns and decisions out. One owner of everything."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,6 +9,7 @@ import structlog
 from kafka import TopicPartition
 
 from weaklink import frames
+from weaklink.benign import BenignRecord
 from weaklink.campaigns import messages
 from weaklink.campaigns.engine import Engine
 from weaklink.campaigns.journal import Journal
@@ -97,6 +98,11 @@ class CampaignsStage:
             self._dirty |= rows.height > 0
         if feedback:
             state.fold_feedback(feedback)
+            self._dirty = True
+        if listed := [
+            BenignRecord.model_validate_json(c.value) for c in batches if c.source.topic == self._topics.benign
+        ]:
+            state.fold_benign(listed)
             self._dirty = True
         return []
 

@@ -8,6 +8,8 @@ from typing import Any, Final
 import polars as pl
 
 from weaklink import frames
+from weaklink.benign import BenignRecord
+from weaklink.campaigns.benign import BenignList
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.evaluate import Case, Evaluation, evaluate
 from weaklink.campaigns.folding import FoldedTable
@@ -81,9 +83,11 @@ class CampaignsState:
             },
         )
         self.feedback: Final = FoldedTable(FEEDBACK, ["account"], dict.fromkeys(FEEDBACK.names()[1:], "max"))
+        self.benign: Final = BenignList()
         self.refusals: Final = FoldedTable(REFUSALS, ["party", "measure", "target"], {"recorded_at_us": "max"})
         self._news = News.none()
         self._latest_links = frames.empty(frames.SHARED)
+        self._expired_us = 0
         self.newest_us = 0
         """Newest append time of all activity."""
 
@@ -127,6 +131,11 @@ class CampaignsState:
         self._news.refused |= bool(refused)
         self.refusals.add(pl.DataFrame(refused, schema=REFUSALS, orient="row"))
 
+    def fold_benign(self, records: Iterable[BenignRecord]) -> None:
+        """Take records of the benign list. They change what others' links say, so everything is evaluated next."""
+        self.benign.add(records)
+        self._news.all = True
+
     def news(self) -> "News":
         """What was folded since this was last asked."""
         news, self._news = self._news, News.none()
@@ -147,6 +156,7 @@ class CampaignsState:
 
         profiles = rows(self.profiles.accounts)
         volume = self._requests_per_day(now_us, profiles, rows(self.profiles.daily))
+        listed = self.benign.accounts(now_us)
         end_users = rows(self.profiles.end_users).group_by("account").agg(pl.len().alias("end_users"))
         said = pl.col("disputed_at_us").is_not_null() & (
             pl.col("disputed_at_us") >= pl.col("obeyed_at_us").fill_null(0)
@@ -163,7 +173,7 @@ class CampaignsState:
             .join(end_users.lazy(), on="account", how="left", maintain_order="left")
             .join(volume.lazy(), on="account", how="left", maintain_order="left")
             .with_columns(
-                said.fill_null(value=False).alias("disputed"),
+                (said.fill_null(value=False) | pl.col("account").is_in(listed.implode())).alias("disputed"),
                 pl.col("declined_at_us").is_not_null().alias("declined"),
                 pl.col("end_users").fill_null(0),
                 pl.when(gone).then(0.0).otherwise(pl.col("requests_per_day").fill_null(0.0)).alias("requests_per_day"),
@@ -190,10 +200,19 @@ class CampaignsState:
 
     def evaluate_all(self, now_us: int, population: Population | None = None) -> tuple[Evaluation, Case]:
         """`evaluate`, and what it was worked out from."""
-        return evaluate(self.accounts(now_us), self.undisputed(self.links.rows()), now_us, self.config, population)
+        links = self.usable(self.links.rows(), now_us)
+        return evaluate(self.accounts(now_us), links, now_us, self.config, population)
 
-    def undisputed(self, links: pl.DataFrame) -> pl.DataFrame:
-        """Links without those of a party to a token that it disputed. Others' links to it stand: no party can vouch for another's."""
+    def unlisted(self, links: pl.DataFrame, now_us: int) -> pl.DataFrame:
+        """Links without those to identifiers of the benign list."""
+        listed = self.benign.identifiers(now_us)
+        if listed.is_empty():
+            return links
+        return links.join(listed, on=["identifier", "kind", "epoch"], how="anti", maintain_order="left")
+
+    def usable(self, links: pl.DataFrame, now_us: int) -> pl.DataFrame:
+        """Unlisted links without those of a party to a token that it disputed. Others' links to it stand: no party can vouch for another's."""
+        links = self.unlisted(links, now_us)
         tokens = self.refusals.rows().filter(pl.col("measure") == _ANY_MEASURE)
         if tokens.is_empty():
             return links
@@ -210,6 +229,8 @@ class CampaignsState:
     def expire(self, now_us: int, members: pl.Series) -> None:
         """Forget links and profiles that are too old, but not those of `members` (account keys) within the tombstone's time."""
         config, tables = self.config, self.profiles
+        self._news.all |= self.benign.expired(self._expired_us, now_us)
+        self._expired_us = now_us
         tables.expire(now_us, config.profile_days, config.usage_days, members)
         lifetime = (
             pl.col("kind")
@@ -222,7 +243,13 @@ class CampaignsState:
         self.links.keep(pl.col("last_seen_us") >= now_us - lifetime * US_PER_DAY)
 
     def _tables(self) -> dict[str, FoldedTable]:
-        return {**self.profiles.tables(), "links": self.links, "feedback": self.feedback, "refusals": self.refusals}
+        return {
+            **self.profiles.tables(),
+            "links": self.links,
+            "feedback": self.feedback,
+            "refusals": self.refusals,
+            "benign": self.benign.table,
+        }
 
     def to_frames(self) -> dict[str, pl.DataFrame]:
         """The state as named frames. What an evaluation remembers of the last one is not among them: the next one is a full one,

@@ -23,6 +23,10 @@ def backtest(
     out: Annotated[
         Path, typer.Option("--out", help="Folder for accounts, campaigns, actions, weak links and the like (Parquet).")
     ],
+    benign: Annotated[
+        list[Path] | None,
+        typer.Option("--benign", help="List of known shared infrastructure and good customers (CSV, NDJSON, Parquet)."),
+    ] = None,
     tick: Annotated[str, typer.Option("--tick", help="Event time between evaluations, e.g. 15m, 1h, 1d.")] = "1h",
 ) -> None:
     """Replay a history in event time, without Kafka: nothing at a time rests on what came after it."""
@@ -43,7 +47,7 @@ def backtest(
                 tasks[phase] = bars.add_task(phase, total=total)
             bars.update(tasks[phase], advance=done)
 
-        summary = run(events, out, seconds(tick), load_settings(), progress)
+        summary = run(events, out, seconds(tick), load_settings(), progress, benign=benign or ())
         for task in bars.tasks:
             bars.update(task.id, completed=task.total)
     typer.echo(

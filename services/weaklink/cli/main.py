@@ -18,6 +18,7 @@ app = typer.Typer(
 GROUPS: Final = (
     "provision",
     "party",
+    "benign",
     "partner",
     "run",
     "actions",

@@ -71,6 +71,8 @@ def _configs(settings: Settings, cleanup: str, retention_days: int | None, messa
     }
     if retention_days is not None:
         configs["retention.ms"] = str(retention_days * _DAY_MS)
+    elif cleanup == "delete":
+        configs["retention.ms"] = "-1"  # the broker's own default is seven days
     return configs
 
 

@@ -77,6 +77,7 @@ def evaluate(
         _tell(console, done.spec, done.result, f"{number}/{len(specs)}")
         if done.result is not None:
             runs.append(done.result)
+            write(collect(runs, failed, skipped), path)  # an evaluation that is stopped leaves what it has
         else:
             console.print(done.error, markup=False)
             failed.append(

@@ -72,7 +72,8 @@ def evaluate(
     specs, skipped = specs_of(options, files)
     for one in skipped:
         console.print(f"skipped {one['world']}: {one['reason']}")
-    runs, failed = [], []
+    runs: list[dict[str, Any]] = []
+    failed: list[dict[str, Any]] = []
     for number, done in enumerate(run_all(specs, files, out / "runs", jobs=jobs, resume=resume), 1):
         _tell(console, done.spec, done.result, f"{number}/{len(specs)}")
         if done.result is not None:

@@ -3,6 +3,7 @@
 import resource
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +91,11 @@ def figures_of(
     )
 
 
-def backtested(path: Path, out: Path, tick_seconds: int, settings: Settings) -> tuple[Summary, dict[str, pl.DataFrame]]:
-    """The backtest's summary and its outputs by name."""
-    summary = backtest([path], out, tick_seconds, settings)
+def backtested(
+    path: Path, out: Path, tick_seconds: int, settings: Settings, benign: Sequence[Path] = ()
+) -> tuple[Summary, dict[str, pl.DataFrame]]:
+    """The backtest's summary and its outputs by name. benign: benign lists that it is given."""
+    summary = backtest([path], out, tick_seconds, settings, benign=benign)
     return summary, {name: pl.read_parquet(out / f"{name}.parquet") for name in OUTPUTS}
 
 

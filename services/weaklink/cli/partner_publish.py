@@ -20,6 +20,7 @@ from weaklink.errors import PartyError
 from weaklink.partner.builder import EventBuilder
 from weaklink.partner.client import WeaklinkClient
 from weaklink.partner.files import FileFormat, format_of, size_of
+from weaklink.partner.outside_lists import OutsideLists
 from weaklink.partner.pace import Pace
 from weaklink.partner.publisher import Publisher
 from weaklink.partner.tokens import LocalTokeniser
@@ -43,7 +44,8 @@ def publish_files(
     """Publish the files one after the other and print what became of them. Returns the sum over all files."""
     config = settings.partner
     key_file = key_file or config.key_file
-    builder = EventBuilder(LocalTokeniser.load(key_file, config)) if key_file else None
+    classes = OutsideLists() if config.outside_lists else None
+    builder = EventBuilder(LocalTokeniser.load(key_file, config), classes) if key_file else None
     # Formats first: a wrong name in the list must not be found out after half of the files are published.
     jobs = [(name, cast("FileFormat", file_format) if file_format else format_of(name)) for name in files]
     console = Console(stderr=True)

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from weaklink.errors import RecordError
 from weaklink.partner.models import Event
+from weaklink.partner.outside_lists import Classes
 from weaklink.partner.tokens import Tokeniser
 from weaklink.records import reasons
 from weaklink.records.identifiers import IdentifierKind
@@ -31,10 +32,11 @@ _REASON_BY_TYPE = {
 
 
 class EventBuilder:
-    """Builds validated events with the tokens of this tokeniser."""
+    """Builds validated events with the tokens of this tokeniser, and the classes of their raw addresses where `classes` is given."""
 
-    def __init__(self, tokeniser: Tokeniser) -> None:
+    def __init__(self, tokeniser: Tokeniser, classes: Classes | None = None) -> None:
         self._tokeniser = tokeniser
+        self._classes = classes
 
     def build(
         self,
@@ -50,10 +52,25 @@ class EventBuilder:
         Raises RecordError with the reason that ingest would give, naming the field.
         """
         if identifiers is not None:
-            fields["identifiers"] = self.tokens(identifiers)
+            raw = list(identifiers)
+            fields["identifiers"] = self.tokens(raw)
+            fields = self.classes(model, raw) | fields
         if end_user is not None:
             fields["end_user"] = self.end_user(end_user)
         return validated(model, fields)
+
+    def classes(self, model: type[Event], identifiers: Iterable[tuple[IdentifierKind | str, str]]) -> dict[str, str]:
+        """The fields `address_class` and `mail_class` of raw identifiers, as far as the model has them and a list knows them."""
+        if self._classes is None:
+            return {}
+        found: dict[str, str] = {}
+        for kind, value in identifiers:
+            of = kind_of(kind)
+            if of is IdentifierKind.IP and "address_class" in model.model_fields:
+                found.setdefault("address_class", self._classes.address_class(value))
+            if of is IdentifierKind.EMAIL and "mail_class" in model.model_fields:
+                found.setdefault("mail_class", self._classes.mail_class(value))
+        return {name: symbol for name, symbol in found.items() if symbol != "UNKNOWN"}
 
     def end_user(self, value: str) -> bytes:
         """The END_USER token of a reseller's own id of its customer."""

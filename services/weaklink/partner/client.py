@@ -17,6 +17,7 @@ from weaklink.partner.actions import ActionSubscription
 from weaklink.partner.builder import E, EventBuilder
 from weaklink.partner.config import PartnerConfig
 from weaklink.partner.models import ActionReceipt, Event
+from weaklink.partner.outside_lists import Classes, OutsideLists
 from weaklink.partner.publisher import Publisher
 from weaklink.partner.symbols import ReceiptStatus
 from weaklink.partner.tokens import LocalTokeniser, Tokeniser
@@ -49,7 +50,8 @@ class WeaklinkClient:
     """One party's connection. Publishing is thread-safe; an `ActionSubscription` belongs to one thread.
 
     `publisher` may be shared by several clients; it is then not closed with them. `kind` makes the client refuse records that the
-    party may not publish. `clock` stamps receipts (a replay passes its own time).
+    party may not publish. `classes` gives address_class and mail_class of raw identifiers; without it the config says whether the
+    installed lists do. `clock` stamps receipts (a replay passes its own time).
     Raises PartyError when the id is not one, BrokerError when Kafka cannot be reached.
     """
 
@@ -61,6 +63,7 @@ class WeaklinkClient:
         tokeniser: Tokeniser | None = None,
         *,
         kind: PartyKind | None = None,
+        classes: Classes | None = None,
         publisher: Publisher | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -75,7 +78,8 @@ class WeaklinkClient:
         self._kafka = kafka or KafkaConfig()
         self._owns_publisher = publisher is None
         self._publisher = publisher or Publisher(self._kafka, self.config)
-        self._builder = EventBuilder(tokeniser) if tokeniser else None
+        self._classes = classes or (OutsideLists() if self.config.outside_lists else None)
+        self._builder = EventBuilder(tokeniser, self._classes) if tokeniser else None
         self._failures: list[Exception] = []
 
     def build(self, model: type[E], /, **fields: Any) -> E:
@@ -85,7 +89,7 @@ class WeaklinkClient:
                 raise PartyError(
                     "no tokeniser: pass one, or set WEAKLINK_PARTNER__KEY_FILE (weaklink partner key new FILE makes one)"
                 )
-            self._builder = EventBuilder(LocalTokeniser.load(self.config.key_file, self.config))
+            self._builder = EventBuilder(LocalTokeniser.load(self.config.key_file, self.config), self._classes)
         return self._builder.build(model, **fields)
 
     def publish(self, event: Event) -> Delivered:

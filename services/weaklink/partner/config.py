@@ -11,6 +11,8 @@ class PartnerConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    outside_lists: bool = False
+    """Whether openings and usage get `address_class` and `mail_class` from the installed lists (extra `partner-lists`)."""
     key_file: Path | None = None
     """Keys of the local tokeniser (`weaklink partner key new`)."""
     state_folder: Path = Path("build/partner")

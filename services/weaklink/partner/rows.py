@@ -45,7 +45,9 @@ def event_of(row: Mapping[str, Any], builder: EventBuilder | None, position: int
     if "occurred_at" not in fields:
         raise RecordError(reasons.MALFORMED, "occurred_at is missing", "occurred_at")
     if "identifiers" in fields:
-        fields["identifiers"] = _identifiers(fields["identifiers"], builder)
+        fields["identifiers"], raw = _identifiers(fields["identifiers"], builder)
+        if builder is not None:
+            fields = builder.classes(model, raw) | fields
     if "end_user" in fields:
         fields["end_user"] = _end_user(fields["end_user"], builder)
     return validated(model, fields)
@@ -82,7 +84,8 @@ def _time(value: Any, name: str) -> Any:
     return value
 
 
-def _identifiers(value: Any, builder: EventBuilder | None) -> tuple[bytes, ...]:
+def _identifiers(value: Any, builder: EventBuilder | None) -> tuple[tuple[bytes, ...], list[tuple[str, str]]]:
+    """(tokens, the raw identifiers among them)."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -93,15 +96,17 @@ def _identifiers(value: Any, builder: EventBuilder | None) -> tuple[bytes, ...]:
     if not isinstance(value, list):
         raise RecordError(reasons.BAD_IDENTIFIER, "not a list", "identifiers")
     tokens: dict[bytes, None] = {}
+    raw_ones: list[tuple[str, str]] = []
     for item in value:
         if isinstance(item, Mapping) and item.get("token") is None:
             kind, raw = item.get("kind"), item.get("value")
             if not isinstance(kind, str) or not isinstance(raw, str):
                 raise RecordError(reasons.BAD_IDENTIFIER, "neither kind and value nor token", "identifiers")
             tokens.update(dict.fromkeys(_needs_keys(builder).tokens([(kind, raw)])))
+            raw_ones.append((kind, raw))
         else:
             tokens[_token(item, "identifiers")] = None
-    return tuple(tokens)
+    return tuple(tokens), raw_ones
 
 
 def _end_user(value: Any, builder: EventBuilder | None) -> bytes:

@@ -136,6 +136,7 @@ def _demo(family: Family) -> WorldSpec:
                 "account_life_days": 60.0,
                 "ban_per_day": 0.015,
                 "fresh_cards_per_day": 4.0,
+                "openings_per_day_share": 0.12,
             }
         )
         for one, accounts, day in zip(base.operators, (220, 150, 100), (2.0, 3.0, 5.0), strict=False)

@@ -24,6 +24,10 @@ def test_the_command_runs_keeps_and_resumes(tmp_path: Path) -> None:
     assert (tmp_path / "calibration.svg").exists() or not _matplotlib()
     assert CliRunner().invoke(app, arguments).exit_code == 0
     assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8")) == document
+    (tmp_path / "results.json").unlink()
+    gathered = CliRunner().invoke(app, ["evaluate", "--gather", "--out", str(tmp_path)])
+    assert gathered.exit_code == 0, gathered.output
+    assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["runs"] == document["runs"]
     docs = tmp_path / "detection.md"
     docs.write_text("<!-- evaluate:detection -->\n<!-- /evaluate -->\n", encoding="utf-8")
     filled = CliRunner().invoke(app, ["evaluate", "--docs", str(docs), "--out", str(tmp_path)])

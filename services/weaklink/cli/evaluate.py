@@ -12,7 +12,8 @@ from weaklink.errors import ConfigurationError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from weaklink.evaluation.spec import RunSpec
+    from weaklink.evaluation.plan import Options
+    from weaklink.evaluation.spec import DataFiles, RunSpec
 
 
 def register(app: typer.Typer) -> None:
@@ -40,35 +41,47 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="Folder of real data; what is missing there is skipped by name.")] = Path("../shared/data"),
     resume: Annotated[bool, typer.Option(help="Keep finished runs of the same spec in the folder.")] = False,
     strict: Annotated[bool, typer.Option(help="Exit with 1 when a bar of a world that was run is not reached.")] = False,
+    gather: Annotated[bool, typer.Option(help="Run nothing: results.json of all runs that the folder keeps.")] = False,
     docs: Annotated[Path | None, typer.Option(help="Run nothing: write the tables of results.json into this document.")] = None,
 ) -> None:  # fmt: skip
     """Run worlds through the backtest, measure what it says by the truth, and hold it against the bars.
 
     A quick look while working on detection: weaklink evaluate --worlds base,chain --seeds 2 --size 0.1 --no-ablations
     """
+    from weaklink.cli.backtest import seconds
+    from weaklink.evaluation.batch import kept
+    from weaklink.evaluation.plan import Options
+    from weaklink.evaluation.results import collect, read
+    from weaklink.evaluation.spec import DataFiles
+
+    if docs is not None:
+        _document(docs, read(out / "results.json"))
+        return
+    if gather:
+        document = collect(kept(out / "runs"), [], [])
+    else:
+        options = Options(
+            worlds=tuple(worlds.split(",")), seeds=tuple(range(first_seed, first_seed + seeds)), size=size,
+            family=_family(family), tick_seconds=seconds(tick), baselines=baselines,
+            ablation_worlds=tuple(ablation_worlds.split(",")) if ablations else (), ablation_seeds=ablation_seeds,
+            loop_worlds=tuple(loop_worlds.split(",")), loop_seeds=loop_seeds, cuts=cuts, cut_seeds=cut_seeds,
+        )  # fmt: skip
+        document = _run(options, DataFiles(data), out, jobs=jobs, resume=resume)
+    _show(document, out)
+    short = [bar for bar in document["bars"] if not bar["reached"] and bar["seeds"]]
+    if document["failed"] or (strict and short):
+        raise typer.Exit(1)
+
+
+def _run(options: "Options", files: "DataFiles", out: Path, *, jobs: int, resume: bool) -> dict[str, Any]:
+    """Do all runs and return their document; it is written after every run, so that an evaluation that is stopped leaves what it has."""
     from rich.console import Console
 
     from weaklink.evaluation.batch import run_all
-    from weaklink.evaluation.pictures import draw
-    from weaklink.evaluation.plan import Options, specs_of
-    from weaklink.evaluation.report import bars_table, figures_table
-    from weaklink.evaluation.results import collect, read, write
-    from weaklink.evaluation.spec import DataFiles
+    from weaklink.evaluation.plan import specs_of
+    from weaklink.evaluation.results import collect, write
 
     console = Console(stderr=True)
-    path = out / "results.json"
-    if docs is not None:
-        _document(docs, read(path), out)
-        return
-    from weaklink.cli.backtest import seconds
-
-    options = Options(
-        worlds=tuple(worlds.split(",")), seeds=tuple(range(first_seed, first_seed + seeds)), size=size,
-        family=_family(family), tick_seconds=seconds(tick), baselines=baselines,
-        ablation_worlds=tuple(ablation_worlds.split(",")) if ablations else (), ablation_seeds=ablation_seeds,
-        loop_worlds=tuple(loop_worlds.split(",")), loop_seeds=loop_seeds, cuts=cuts, cut_seeds=cut_seeds,
-    )  # fmt: skip
-    files = DataFiles(data)
     specs, skipped = specs_of(options, files)
     for one in skipped:
         console.print(f"skipped {one['world']}: {one['reason']}")
@@ -78,21 +91,25 @@ def evaluate(
         _tell(console, done.spec, done.result, f"{number}/{len(specs)}")
         if done.result is not None:
             runs.append(done.result)
-            write(collect(runs, failed, skipped), path)  # an evaluation that is stopped leaves what it has
         else:
             console.print(done.error, markup=False)
-            failed.append(
-                {"world": done.spec.world, "variant": done.spec.variant, "seed": done.spec.seed, "error": done.error}
-            )
-    document = collect(runs, failed, skipped)
-    write(document, path)
-    drawn = draw(document, out)
+            spec = done.spec
+            failed.append({"world": spec.world, "variant": spec.variant, "seed": spec.seed, "error": done.error})
+        write(collect(runs, failed, skipped), out / "results.json")
+    return collect(runs, failed, skipped)
+
+
+def _show(document: dict[str, Any], out: Path) -> None:
+    from rich.console import Console
+
+    from weaklink.evaluation.pictures import draw
+    from weaklink.evaluation.report import bars_table, figures_table
+    from weaklink.evaluation.results import write
+
+    write(document, out / "results.json")
     wide = Console(width=None if sys.stdout.isatty() else 150)
     wide.print(figures_table(document), bars_table(document))
-    typer.echo(f"written: {', '.join(str(one) for one in (path, *drawn))}")
-    short = [bar for bar in document["bars"] if not bar["reached"] and bar["seeds"]]
-    if failed or (strict and short):
-        raise typer.Exit(1)
+    typer.echo(f"written: {', '.join(str(one) for one in (out / 'results.json', *draw(document, out)))}")
 
 
 def _tell(console: "Console", spec: "RunSpec", result: dict[str, Any] | None, progress: str) -> None:
@@ -114,7 +131,7 @@ def _family(name: str) -> Any:
     return name
 
 
-def _document(docs: Path, document: dict[str, Any], out: Path) -> None:
+def _document(docs: Path, document: dict[str, Any]) -> None:
     from weaklink.evaluation.document import fill
     from weaklink.evaluation.pictures import draw
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from weaklink.errors import ConfigurationError
 from weaklink.evaluation.spec import DataFiles, RunSpec
 
 
@@ -48,6 +49,14 @@ def run_all(specs: Sequence[RunSpec], data: DataFiles, folder: Path, *, jobs: in
             if result is not None:
                 (folder / f"{spec.name}.json").write_text(json.dumps(result), encoding="utf-8")
             yield Done(spec, result, error)
+
+
+def kept(folder: Path) -> list[dict[str, Any]]:
+    """The results of all runs that a folder keeps. Raises ConfigurationError when there are none."""
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+    if not found:
+        raise ConfigurationError(f"{folder} keeps no runs; `weaklink evaluate` without --gather makes them")
+    return found
 
 
 def run_one(spec: RunSpec, data: DataFiles) -> tuple[dict[str, Any] | None, str | None]:

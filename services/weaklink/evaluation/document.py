@@ -38,21 +38,23 @@ def interval(table: Summary, world: str, variant: str, metric: str) -> str:
 
 
 def _bars(document: dict[str, Any], _: Summary) -> str:
-    rows = []
+    rows: list[list[str]] = []
+    open_bars: dict[str, list[str]] = {}
     for bar in document["bars"]:
         sign = ">=" if bar["direction"] == "at least" else "<="
         where = f"{sign} {bar['bar']:g}{' on every seed' if bar['every_seed'] else ''}"
         if not bar["seeds"]:
-            rows.append([bar["world"], bar["metric"], where, "-", "not measured", ""])
+            open_bars.setdefault(bar["world"], []).append(bar["metric"])
             continue
         value = f"{_number(bar['value'])} [{_number(bar['low'])}, {_number(bar['high'])}]"
         rows.append(
             [bar["world"], bar["metric"], where, value, "yes" if bar["reached"] else "**no**", "" if bar["reached"] else _number(bar["missing"])]
         )  # fmt: skip
     reached = sum(bar["reached"] for bar in document["bars"])
-    return f"{reached} of {len(rows)} bars are reached.\n\n" + _table(
-        ["world", "metric", "bar", "value", "reached", "misses by"], rows
-    )
+    table = _table(["world", "metric", "bar", "value", "reached", "misses by"], rows)
+    left = "; ".join(f"{world} ({', '.join(metrics)})" for world, metrics in open_bars.items())
+    rest = f"\n\nNot measured in this run, and so not reached: {left}." if left else ""
+    return f"Of {len(document['bars'])} bars {len(rows)} were measured, and {reached} of those are reached.\n\n{table}{rest}"
 
 
 def _worlds(*metrics: str) -> Callable[[dict[str, Any], Summary], str]:
@@ -88,6 +90,15 @@ def _real(_: dict[str, Any], table: Summary) -> str:
     return _table(["figure", *worlds], [[m, *(interval(table, w, FULL, m) for w in worlds)] for m in metrics])
 
 
+def _loop(document: dict[str, Any], table: Summary) -> str:
+    """The closed loop, with its picture where a run has it."""
+    rows = _worlds(
+        "loop_prevented", "loop_cut_after_measure", "loop_honest_lost", "loop_honest_suspended", "loop_measures_per_account"
+    )(document, table)  # fmt: skip
+    drawn = any(run["curves"].get("loop") and run["spec"]["world"] == "base" for run in document["runs"])
+    return f"{rows}\n\n![Campaign requests a day with and without Weaklink](images/exchanges.svg)" if drawn else rows
+
+
 def _options(document: dict[str, Any], _: Summary) -> str:
     specs = [
         run["spec"]
@@ -102,8 +113,8 @@ def _options(document: dict[str, Any], _: Summary) -> str:
     skipped = "".join(f" Skipped: {one['world']} ({one['reason']})." for one in document["skipped"])
     return (
         f"Weaklink {document['weaklink']}, {len(document['runs'])} runs: {len({s['world'] for s in specs})} worlds of family "
-        f"{', '.join(sorted({s['family'] for s in specs}))}, seeds {seeds[0]} to {seeds[-1]} ({len(seeds)}), size {', '.join(f'{s:g}' for s in sizes)}, "
-        f"tick {', '.join(f'{t // 60} min' for t in ticks)}.{failed}{skipped}"
+        f"{', '.join(sorted({s['family'] for s in specs}))}, {len(seeds)} seeds from {seeds[0]} on, size {', '.join(f'{s:g}' for s in sizes)}, "
+        f"tick {', '.join(f'{t / 3600:g} h' for t in ticks)}.{failed}{skipped}"
     )
 
 
@@ -130,9 +141,7 @@ BLOCKS: Final[dict[str, Callable[[dict[str, Any], Summary], str]]] = {
         "plan_cut", "plan_gap", "plan_cut_small_budget",
         "plan_accounts_only_small_budget",
     ),
-    "loop": _worlds(
-        "loop_prevented", "loop_cut_after_measure", "loop_honest_lost", "loop_honest_suspended", "loop_measures_per_account",
-    ),
+    "loop": _loop,
     "cost": _worlds("accounts", "events", "ticks", "backtest_cpu_seconds", "run_cpu_seconds", "memory_mib"),
     "baselines": _variants("baseline:", "precision", "recall", "recall_worst", "flagged", "false_flags"),
     "ablations": _variants("", "precision", "recall", "recall_worst", "prevented", "false_flags", "benign_suspended"),

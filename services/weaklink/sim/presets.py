@@ -148,7 +148,7 @@ def _demo(family: Family) -> WorldSpec:
             "releases": tuple(one.model_copy(update={"day": 11.0}) for one in base.releases),
             "operators": operators,
             "benign": base.benign.model_copy(
-                update={"people": 11_500, "windows_per_day": 1.1, "requests_log_mean": 1.4, "history_days": 20.0}
+                update={"people": 7_000, "windows_per_day": 1.75, "requests_log_mean": 1.4, "history_days": 20.0}
                 | {"agencies": 9, "lab_rooms": 8, "harness_accounts": 60, "harness_teams": 12, "resellers": 6}
                 | {"relays": 3, "relay_windows_per_day": 4.0, "reseller_windows_per_day": 60.0}
                 | {"popular_templates": 90, "vpn_exits": 18, "carrier_address_people": 250}

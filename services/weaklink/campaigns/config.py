@@ -145,6 +145,8 @@ class ClusterConfig(_Section):
     member_kinds: int = 2
     member_identifiers: int = 3
     member_conduct: float = 2.5
+    member_hard_conduct: float = 0.8
+    """Conduct from which one hard identifier in common is tie enough and nobody else need vouch: what its own party sees of it."""
     member_rounds: int = 3
     accounts_min: int = 12
     sharing_min: float = 2.4

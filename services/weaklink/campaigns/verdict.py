@@ -90,7 +90,8 @@ def member_test(graph: Graph, labels: Ints, standing: Standing, config: ClusterC
         tie = support(graph, labels, standing.evidenced, standing.credible)
         enough = (tie.kinds >= config.member_kinds) | (tie.identifiers >= config.member_identifiers)
         vouched = tie.own_party | (tie.parties >= config.independent_parties) | (standing.b >= config.member_conduct)
-        kept = np.where((labels != NONE) & enough & vouched, labels, NONE)
+        itself = tie.hard & (standing.b >= config.member_hard_conduct)
+        kept = np.where((labels != NONE) & (enough & vouched | itself), labels, NONE)
         if np.array_equal(kept, labels):
             break
         labels = kept

@@ -6,6 +6,7 @@ components end after a few persons, and what is larger (an agency, a room of com
 not count here. How unusual a component's size is, is measured on the population: where honest people percolate too, it says nothing.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
@@ -19,6 +20,7 @@ from weaklink.campaigns.graph import IS_HARD, Bools, Floats, Graph, Ints, counts
 from weaklink.campaigns.population import SizeTail
 from weaklink.records.identifiers import IdentifierKind
 
+_ROWS_TOGETHER: Final = 400_000
 _PARTIES_MAX: Final = 24
 """Pairs of parties are looked at for at most so many, those with the most accounts in large components."""
 
@@ -88,12 +90,11 @@ def chain_evidence(sharing: RareSharing, tail: SizeTail, config: ChainConfig) ->
     parties = np.argsort(-present, kind="stable")[: min(_PARTIES_MAX, int((present > 0).sum()))]
     for size in (1, 2):
         # Only evidence above what the parties may add by themselves is bounded at all.
-        open_rows = (weight > size * config.foreign_party_max)[sharing.person]
-        if not open_rows.any():
+        open_rows = np.flatnonzero((weight > size * config.foreign_party_max)[sharing.person])
+        if not len(open_rows):
             break
-        for out in combinations(parties.tolist(), size):
-            without = _weight(_component_sizes(sharing, open_rows & ~np.isin(sharing.party, out)), tail, config)
-            bound = _by_account(sharing, without, 0.0) + size * config.foreign_party_max
+        for out, sizes in _without(sharing, open_rows, list(combinations(parties.tolist(), size))):
+            bound = _by_account(sharing, _weight(sizes, tail, config), 0.0) + size * config.foreign_party_max
             result = np.where(np.isin(sharing.account_party, out), result, np.minimum(result, bound))
     rounded: Floats = np.round(result, 9)
     return rounded
@@ -112,6 +113,26 @@ def _component_sizes(sharing: RareSharing, rows: Bools) -> Floats:
     label = _components(sharing.persons + sharing.nodes, sharing.person[rows], sharing.persons + sharing.node[rows])
     of_person = label[: sharing.persons]
     return counts(of_person, sharing.persons + sharing.nodes)[of_person].astype(np.float64)
+
+
+def _without(sharing: RareSharing, rows: Ints, outs: list[tuple[int, ...]]) -> Iterator[tuple[tuple[int, ...], Floats]]:
+    """(parties left out, by person the persons of its component over the rows of all others), for each of `outs`.
+
+    Many are looked at in one go, as graphs side by side: most of the time for a small graph goes into beginning with it.
+    """
+    width = sharing.persons + sharing.nodes
+    together = max(1, _ROWS_TOGETHER // max(len(rows), width))
+    for first in range(0, len(outs), together):
+        some = outs[first : first + together]
+        kept = np.array([~np.isin(sharing.party[rows], out) for out in some])
+        copy, at = np.nonzero(kept)
+        row = rows[at]
+        label = _components(
+            len(some) * width, copy * width + sharing.person[row], copy * width + sharing.persons + sharing.node[row]
+        )
+        of_person = label.reshape(len(some), width)[:, : sharing.persons]
+        sizes = counts(of_person.reshape(-1), len(some) * width)[of_person].astype(np.float64)
+        yield from zip(some, sizes, strict=True)
 
 
 def _by_account(sharing: RareSharing, values: Floats, absent: float) -> Floats:

@@ -283,15 +283,16 @@ class IncrementalConfig(_Section):
     """Nats: by so much must an identifier's word to its holders move for them to be evaluated again."""
     sweeps_max: int = Field(default=3, ge=1)
     """Rounds of passing such news on within one tick; what is left is passed on at the next."""
-    chain_rounds_max: int = Field(default=16, ge=1)
+    chain_rounds_max: int = Field(default=6, ge=1)
     """Steps by which a component of rare identifiers is followed from a new link."""
     full_growth_share: float = 0.3
     """Everything is evaluated anew, against a population measured anew, when the accounts have grown by this share."""
     full_hours: float = 120.0
     """And after so long."""
-    communities_change_share: float = 0.02
-    """Communities are looked for when so many hot accounts, as a share of all hot ones, have come, gone or got new links."""
-    communities_hours: float = 3.0
+    communities_change_share: float = 0.05
+    """Communities are looked for when so many accounts, as a share of all hot ones, have become hot or cooled down, or are hot, in no
+    campaign, and have new links."""
+    communities_hours: float = 6.0
     """And after so long, if there is one. Between two searches newcomers on known infrastructure come in by the fast path."""
 
 

@@ -32,7 +32,7 @@ class Evaluator:
         news, incremental = self._state.news(), self._incremental
         if news.all or self._outgrown(now_us):
             return self._evaluate_all(now_us)
-        touched = self._state.accounts(now_us, pl.concat(news.accounts))
+        touched = self._state.accounts(now_us, pl.concat(news.accounts), volume=False)
         evaluated = incremental.update(touched, self._state.usable(pl.concat(news.links), now_us))
         if whole or news.refused or self._communities_due(now_us):
             self._communities_us = now_us
@@ -63,12 +63,12 @@ class Evaluator:
         return evaluation
 
     def _communities_due(self, now_us: int) -> bool:
-        config, moved = self._config.incremental, len(self._incremental.moved)
-        if not moved:
-            return False
-        hot = int(np.count_nonzero(self._incremental.live.account["p"] > self._config.cluster.hot))
+        config, columns = self._config.incremental, self._incremental.live.account
+        hot, inside = columns["p"] > self._config.cluster.hot, columns["campaign"] >= 0
+        # Whom the fast path has taken in meanwhile, or who cooled down again, is no news.
+        moved = int(np.count_nonzero((hot != inside)[self._incremental.moved]))
         long = now_us - self._communities_us >= config.communities_hours * US_PER_HOUR
-        return long or moved >= config.communities_change_share * hot
+        return moved > 0 and (long or moved >= config.communities_change_share * int(np.count_nonzero(hot)))
 
     def _newcomers(self, now_us: int, evaluated: Ints) -> Evaluation | None:
         """The young among these accounts beside the members whose nodes they hold, if they hold such nodes."""

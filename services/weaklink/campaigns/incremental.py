@@ -12,11 +12,13 @@ import polars as pl
 from weaklink.campaigns import evidence
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.evaluate import Belief, Case, Own, believe, chain_evidence, named_resellers
-from weaklink.campaigns.graph import IS_HARD, UNLINKED_KINDS, Bools, Ints, Keys
+from weaklink.campaigns.graph import IS_HARD, UNLINKED_KINDS, Bools, Ints, Keys, counts
 from weaklink.campaigns.live import LiveGraph, Region
 from weaklink.campaigns.population import Population
 from weaklink.campaigns.rings import Rings, judged
 
+_LONG: Final = 3
+"""A component of so many times `chains.persons_full` is long: more accounts hardly tell more."""
 _CONDUCT_MOVED: Final = 0.01
 """Nats by which conduct must differ from what was reckoned with."""
 
@@ -34,7 +36,7 @@ class Incremental:
         self._orphans: list[pl.DataFrame] = []  # links whose account's activity has not come yet
         self._unsettled = np.zeros(0, np.int64)
         self.moved = np.zeros(0, np.int64)
-        """Accounts that became hot or cooled down, or are hot and have new links, since communities were last looked for."""
+        """Accounts that became hot or cooled down, or are hot, in no campaign, and have new links, since communities were last looked for."""
 
     def adopt(self, case: Case, ring: Rings) -> None:
         """Begin again from a full evaluation."""
@@ -69,10 +71,10 @@ class Incremental:
         there = np.flatnonzero(held >= 0)
         columns = [links[name].to_numpy()[there] for name in ("identifier", "slot", "kind", "holders")]
         identifier, slot, kind, holders = columns
-        linked = live.add_links(
+        linked, chained = live.add_links(
             held[there], identifier, slot.astype(np.int64), kind.astype(np.int64), holders.astype(np.int64)
         )
-        chained = self._chain(linked)
+        chained = self._chain(chained)
         asked = live.with_mates(np.unique(np.concatenate((linked, number, chained, self._unsettled))))
         was = live.account["p"] > hot
         evaluated = [asked]
@@ -86,8 +88,9 @@ class Incremental:
         self._unsettled = asked
         done = np.unique(np.concatenate(evaluated[: self._config.incremental.sweeps_max]))
         now = live.account["p"] > hot
-        cold_to_hot = done[now[done] != was[done]]
-        self.moved = np.union1d(self.moved, np.union1d(cold_to_hot, linked[now[linked]]))
+        outside = live.account["campaign"] < 0
+        flipped = done[now[done] != was[done]]
+        self.moved = np.union1d(self.moved, np.union1d(flipped, linked[(now & outside)[linked]]))
         return done
 
     def _take(self, accounts: pl.DataFrame) -> Ints:
@@ -108,7 +111,7 @@ class Incremental:
             live.account[name][number] = column
         return number[moved]
 
-    def _chain(self, linked: Ints) -> Ints:
+    def _chain(self, chained: Ints) -> Ints:
         """What the chains tell of accounts with new links and of those that the links joined to them; returns whom they tell otherwise now.
 
         A component too long to be followed to its end is one that everybody in it knows to be long: it tells all what it told any.
@@ -116,15 +119,19 @@ class Incremental:
         assert self.population is not None
         live, known = self.live, self.population
         found, label, whole = live.components(
-            linked, self._config.chains.holders_max, self._config.incremental.chain_rounds_max
+            chained, self._config.chains.holders_max, self._config.incremental.chain_rounds_max
         )
-        region = live.region(found)
-        told = chain_evidence(region.graph, known.chains, known.trust, self._config)
-        now = np.zeros(len(found))
-        now[np.searchsorted(found, region.accounts)] = told
         before = live.account["chain"][found]
-        most = np.zeros(int(label.max(initial=-1)) + 1)
+        size, most = counts(label, int(label.max(initial=-1)) + 1), np.zeros(int(label.max(initial=-1)) + 1)
         np.maximum.at(most, label, before)
+        config = self._config.chains
+        told = ~whole & (most > 0)[label] & (size >= _LONG * config.persons_full)[label]
+        asked = np.flatnonzero((size > config.persons_min)[label] & ~told)
+        now = np.where(told, most[label], 0.0)
+        if len(asked):
+            region = live.region(found[asked])
+            evidence_now = chain_evidence(region.graph, known.chains, known.trust, self._config)
+            now[np.searchsorted(found, region.accounts)] = evidence_now
         now = np.where(whole, now, np.maximum(now, most[label]))
         live.account["chain"][found] = now
         moved: Ints = found[np.abs(now - before) > _CONDUCT_MOVED]

@@ -35,6 +35,11 @@ _PARTY_BITS: Final = 12
 _ACCOUNT_BITS: Final = 32
 _ACCOUNT_MASK: Final = (1 << _ACCOUNT_BITS) - 1
 
+_HEARD: Final = (-0.7, 2.5)
+"""Nats: somewhat beyond the bounds between which belief adds up what identifiers tell."""
+_GROWN: Final = 0.25
+"""Growth of a group, as a logarithm, from which structure is looked at again: 2 to 3 persons, 4 to 6."""
+
 _ACCOUNT: Final = {
     "key": np.uint64(0), "party": np.int64(0), "person": np.int64(0), "mates": False,  # mates: its person has other accounts
     "counted": False,  # whether the sums of its groups and nodes hold it
@@ -142,8 +147,11 @@ class LiveGraph:
         self.account["person"][number[new]] = number[new]
         return number
 
-    def add_links(self, account: Ints, identifier: Keys, slot: Ints, kind: Ints, holders: Ints) -> Ints:
-        """Take links (any that are known already among them); returns the accounts that are not counted now, and have to be evaluated."""
+    def add_links(self, account: Ints, identifier: Keys, slot: Ints, kind: Ints, holders: Ints) -> tuple[Ints, Ints]:
+        """Take links (any that are known already among them).
+
+        Returns the accounts that are not counted now, and have to be evaluated; and those with new links by which chains hang together.
+        """
         key = self._identifiers.add(identifier) << _SLOT_BITS | slot
         node = self._nodes.add(key)
         self.node.grow(len(self._nodes))
@@ -153,7 +161,7 @@ class LiveGraph:
         link = np.unique(node << _ACCOUNT_BITS | account)
         link = link[~self._by_node.has(link)]
         if len(link) == 0:
-            return np.zeros(0, np.int64)
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
         node, account = link >> _ACCOUNT_BITS, link & _ACCOUNT_MASK
         mail = self.node["kind"][node] == IdentifierKind.EMAIL
         affected = self.with_mates(np.union1d(account, self.holders(np.unique(node[mail]))[0]))
@@ -166,7 +174,7 @@ class LiveGraph:
         np.add.at(self.node["known"], node, 1)
         if mail.any():
             self._join_persons(affected)
-        return affected
+        return affected, np.unique(account[mail | IS_HARD[self.node["kind"][node]]])
 
     def with_mates(self, accounts: Ints) -> Ints:
         """These accounts and all others of the same persons, ascending."""
@@ -293,16 +301,23 @@ class LiveGraph:
     def news(self, region: Region, pi: Floats, at_least: float) -> Ints:
         """Groups of the region whose holders have to reckon anew: what the group tells them moved by more than `at_least` nats.
 
-        An account adds ln((others' q + pi) / n); others' q is at least the group's sum less one.
+        A group tells each holder ln((others' q + pi) / n / pi), where others' q lies between its sum less one and its sum; below and above
+        `_HEARD` it makes no difference. Of hard identifiers the number of persons speaks by itself (structure).
         """
-        groups = region.groups
-        persons, told = self.group["persons"][groups], self.group["told_persons"][groups]
-        q, told_q = self.group["q"][groups] / _UNIT, self.group["told_q"][groups] / _UNIT
-        kind = region.graph.kind[region.graph.group_node]
-        grown = np.abs(np.log(np.maximum(persons, 1) / np.maximum(told, 1))) > at_least
-        moved = np.abs(q - told_q) > at_least * (pi[kind] + np.maximum(np.minimum(q, told_q) - 1, 0))
-        shared = region.graph.known[region.graph.group_node] > 1
-        changed = (grown | moved) & shared
+        groups, node = region.groups, region.graph.group_node
+        kind = region.graph.kind[node]
+        size, told_size = (
+            np.maximum(self.group[name][groups], 1).astype(np.float64) for name in ("persons", "told_persons")
+        )
+        q, told_q = (self.group[name][groups] / _UNIT for name in ("q", "told_q"))
+        changed = IS_HARD[kind] & (np.abs(np.log(size / told_size)) > _GROWN)
+        for less in (0.0, 1.0):
+            now, before = (
+                np.clip(np.log((np.maximum(of - less, 0) + pi[kind]) / n / pi[kind]), *_HEARD)
+                for of, n in ((q, size), (told_q, told_size))
+            )
+            changed |= np.abs(now - before) > at_least
+        changed &= region.graph.known[node] > 1
         found: Ints = groups[changed]
         self.group["told_persons"][found] = self.group["persons"][found]
         self.group["told_q"][found] = self.group["q"][found]

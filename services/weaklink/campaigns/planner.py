@@ -11,7 +11,7 @@ from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.evaluate import Evaluation
 from weaklink.campaigns.facts import facts
 from weaklink.campaigns.identity import LIVE, NOTHING, Campaign, Planned, Situation
-from weaklink.campaigns.profiles import US_PER_HOUR
+from weaklink.campaigns.profiles import US_PER_DAY, US_PER_HOUR
 from weaklink.campaigns.state import CampaignsState
 from weaklink.campaigns.track import Tracker
 from weaklink.parties import PartyKind
@@ -208,6 +208,8 @@ class Planner:
         identifiers: list[int],
         now_us: int,
     ) -> list[dict[str, Any]]:
+        # What is due within the day goes out together: measures that were issued one by one would else be issued again one by one.
+        early_us = US_PER_DAY if self._reissues(campaign, now_us) else 0
         spared = pl.col("reseller") | pl.col("established") | pl.col("organisation_verified")
         campaign.measures, changes = standing.changes(
             campaign.measures,
@@ -217,7 +219,7 @@ class Planner:
             identifiers=set(identifiers),
             refused=self._refused(),
             now_us=now_us,
-            reissue_us=self._reissue_us,
+            reissue_us=self._reissue_us - early_us,
         )
         campaign.oldest_issue_us = min((m["issued_at_us"] for m in campaign.measures), default=None)
         return changes

@@ -14,7 +14,7 @@ from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.evaluate import Case, Evaluation, evaluate
 from weaklink.campaigns.folding import FoldedTable
 from weaklink.campaigns.population import Population
-from weaklink.campaigns.profiles import US_PER_DAY, Profiles, opened_attributes
+from weaklink.campaigns.profiles import DAILY, US_PER_DAY, Profiles, opened_attributes
 from weaklink.errors import CheckpointError
 
 _VOLUME_DAYS_MIN: Final = 0.25
@@ -148,16 +148,19 @@ class CampaignsState:
         links = self._latest_links.select(columns).filter(pl.col("account").is_in(accounts.implode()))
         return pl.concat([self.profiles.accounts.of(accounts).select(columns), links])
 
-    def accounts(self, now_us: int, keys: pl.Series | None = None) -> pl.DataFrame:
-        """Profiles as `evaluate` takes them, sorted by account: all, or those of `keys` that there are."""
+    def accounts(self, now_us: int, keys: pl.Series | None = None, *, volume: bool = True) -> pl.DataFrame:
+        """Profiles as `evaluate` takes them, sorted by account: all, or those of `keys` that there are.
+
+        Without `volume`, which belief has no need of, `requests_per_day` is 0.
+        """
 
         def rows(table: FoldedTable) -> pl.DataFrame:
             return table.rows() if keys is None else table.of(keys)
 
         profiles = rows(self.profiles.accounts)
-        volume = self._requests_per_day(now_us, profiles, rows(self.profiles.daily))
+        recent = rows(self.profiles.daily) if volume else frames.empty(DAILY)
         listed = self.benign.accounts(now_us)
-        end_users = rows(self.profiles.end_users).group_by("account").agg(pl.len().alias("end_users"))
+        end_users = rows(self.profiles.end_users).lazy().group_by("account").agg(pl.len().alias("end_users"))
         said = pl.col("disputed_at_us").is_not_null() & (
             pl.col("disputed_at_us") >= pl.col("obeyed_at_us").fill_null(0)
         )
@@ -170,8 +173,8 @@ class CampaignsState:
             profiles.lazy()
             .with_columns(opened_attributes())
             .join(rows(self.feedback).lazy(), on="account", how="left", maintain_order="left")
-            .join(end_users.lazy(), on="account", how="left", maintain_order="left")
-            .join(volume.lazy(), on="account", how="left", maintain_order="left")
+            .join(end_users, on="account", how="left", maintain_order="left")
+            .join(self._requests_per_day(now_us, profiles, recent), on="account", how="left", maintain_order="left")
             .with_columns(
                 (said.fill_null(value=False) | pl.col("account").is_in(listed.implode())).alias("disputed"),
                 pl.col("declined_at_us").is_not_null().alias("declined"),
@@ -181,7 +184,7 @@ class CampaignsState:
             .collect()
         )
 
-    def _requests_per_day(self, now_us: int, profiles: pl.DataFrame, daily: pl.DataFrame) -> pl.DataFrame:
+    def _requests_per_day(self, now_us: int, profiles: pl.DataFrame, daily: pl.DataFrame) -> pl.LazyFrame:
         """Mean daily requests over the last `volume_days`, or the account's life when that is shorter (6 hours at least)."""
         days = self.config.volume_days
         recent = daily.lazy().filter(pl.col("day") > now_us // US_PER_DAY - days)
@@ -191,7 +194,6 @@ class CampaignsState:
             .agg(pl.col("requests").sum().alias("recent"))
             .join(profiles.lazy().select("account", "first_usage_us"), on="account")
             .select("account", (pl.col("recent") / lived.clip(_VOLUME_DAYS_MIN, days)).alias("requests_per_day"))
-            .collect()
         )
 
     def evaluate(self, now_us: int, population: Population | None = None) -> Evaluation:

@@ -3,14 +3,17 @@
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from tests.campaigns.test_method import NOW_US
 from tests.campaigns.worlds import World, benign_life, campaign
+from weaklink.campaigns import planning
 from weaklink.campaigns.config import CampaignsConfig, IncrementalConfig
 from weaklink.campaigns.evaluator import Evaluator
 from weaklink.campaigns.graph import build_graph
 from weaklink.campaigns.incremental import Incremental
 from weaklink.campaigns.state import CampaignsState
+from weaklink.records.identifiers import IdentifierKind as Kind
 
 NEVER = CampaignsConfig(incremental=IncrementalConfig(full_growth_share=1e9, full_hours=1e9))
 
@@ -136,3 +139,27 @@ def test_newcomers_on_known_infrastructure_come_in_without_a_search_for_communit
     assert second.ring is None
     assert second.accounts.height < first.accounts.height / 3
     assert len(set(late.to_list()) & set(second.accounts["account"].to_list())) >= 3
+
+
+def test_a_plan_sees_all_bystanders_though_only_suspects_were_evaluated() -> None:
+    """The links that a plan works on, and their holders, are those of the whole state."""
+    world, state = world_of(5), CampaignsState(NEVER)
+    used = pl.concat(world.links).filter(
+        pl.col("account_name").str.starts_with("c-") & (pl.col("kind") == int(Kind.IP))
+    )
+    address, slot = used.group_by("value", "slot").len().sort("len", "value").select("value", "slot").row(-1)
+    neighbours = world.add("neighbours", "lab-a", 30, age_days=(200, 400))
+    world.link(neighbours, Kind.IP, np.repeat(address, 30), slot=slot)
+    state.fold_activity(world.activity())
+    state.fold_shared(world.shared())
+    evaluator = Evaluator(NEVER, state)
+    full = evaluator.evaluate(NOW_US, whole=False)
+    part = evaluator.evaluate(NOW_US, whole=True)
+    assert full is not None
+    assert part is not None
+    members = full.accounts.filter("flagged")
+    reference = planning.shared_links(members, state.links.rows(), full.accounts)
+    found = planning.shared_links(members, *evaluator.surroundings(members["account"], part))
+    assert_frame_equal(found, reference, abs_tol=1e-5)
+    outside = found.join(part.accounts, on="account", how="anti")
+    assert outside.height > 0

@@ -132,7 +132,7 @@ def _curves(run: Run, first: pl.DataFrame, campaigns: CampaignsConfig, config: W
     members = members.with_columns(pl.col("mean_requests").fill_null(0.0).alias("requests_per_day"))
     parts = []
     for (name,), rows in members.partition_by("campaign_id", as_dict=True, maintain_order=True).items():
-        links = planning.shared_links(rows, run.links, run.evaluation)
+        links = planning.shared_links(rows, run.links, run.evaluation.accounts)
         found = cut_curve(
             rows.select(MEMBER_COLUMNS),
             links,

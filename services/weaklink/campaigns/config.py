@@ -281,11 +281,15 @@ class IncrementalConfig(_Section):
 
     news_min: float = Field(default=0.05, gt=0)
     """Nats: by so much must an identifier's word to its holders move for them to be evaluated again."""
-    sweeps_max: int = Field(default=3, ge=1)
+    warm: float = 0.05
+    """p from which whatever touches an account leads to its evaluation."""
+    conduct_moved: float = 0.3
+    """Nats by which the conduct of a cold account must have moved against it."""
+    sweeps_max: int = Field(default=2, ge=1)
     """Rounds of passing such news on within one tick; what is left is passed on at the next."""
     chain_rounds_max: int = Field(default=6, ge=1)
     """Steps by which a component of rare identifiers is followed from a new link."""
-    full_growth_share: float = 0.3
+    full_growth_share: float = 0.5
     """Everything is evaluated anew, against a population measured anew, when the accounts have grown by this share."""
     full_hours: float = 120.0
     """And after so long."""

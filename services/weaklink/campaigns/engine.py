@@ -26,7 +26,7 @@ class Engine:
         self.state: Final = CampaignsState(config)
         self.tracker: Final = Tracker(config)
         self._evaluator: Final = Evaluator(config, self.state)
-        self._planner: Final = Planner(config, weaklinks, self.state, self.tracker)
+        self._planner: Final = Planner(config, weaklinks, self._evaluator, self.tracker)
         self.clocks = Clocks()
         self._known = self.tracker.members
 

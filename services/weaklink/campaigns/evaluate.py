@@ -206,7 +206,7 @@ def judge(case: Case, ring: rings.Rings, config: CampaignsConfig) -> Evaluation:
     disputed = accounts["disputed"].to_numpy()
     reseller = resellers(graph, accounts, belief.p, config) & ~ring.judged
     credible = reporters.weights(graph, case.population.trust) >= config.reporters.trusted_min
-    standing = verdict.Standing(belief.b, used, _organisation(accounts), belief.evidenced, credible)
+    standing = verdict.Standing(belief.b, used, organisations(accounts), belief.evidenced, credible)
     free = ~disputed & ~reseller & ~ring.judged
     hot = (belief.p > config.cluster.hot) & free
     found = cluster.communities(graph, cluster.hot_links(graph, belief.p, hot), config.cluster)
@@ -251,7 +251,7 @@ def _frame(case: Case, labels: Ints, reseller: Bools, config: CampaignsConfig) -
         pl.Series("own_finding", own_finding),
         pl.Series("hard_identifier", tie.hard),
         pl.col("opened_at_us").fill_null(pl.col("first_seen_us")),
-        pl.Series("organisation_verified", _organisation(accounts)),
+        pl.Series("organisation_verified", organisations(accounts)),
         pl.Series("reseller", reseller),
         "disputed",
         "requests_per_day",
@@ -263,7 +263,8 @@ def _frame(case: Case, labels: Ints, reseller: Bools, config: CampaignsConfig) -
     ).cast(ACCOUNTS)
 
 
-def _organisation(accounts: pl.DataFrame) -> Bools:
+def organisations(accounts: pl.DataFrame) -> Bools:
+    """Which accounts are of verified organisations."""
     return (accounts["verified"] == "ORGANISATION").fill_null(value=False).to_numpy()
 
 

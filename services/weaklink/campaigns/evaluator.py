@@ -7,12 +7,14 @@ import polars as pl
 
 from weaklink.campaigns import fast
 from weaklink.campaigns.config import CampaignsConfig
-from weaklink.campaigns.evaluate import Case, Evaluation, glance, judge
+from weaklink.campaigns.evaluate import Case, Evaluation, glance, judge, organisations
 from weaklink.campaigns.graph import Ints
 from weaklink.campaigns.incremental import Incremental
 from weaklink.campaigns.live import Region
+from weaklink.campaigns.planning import HOLDER
 from weaklink.campaigns.profiles import US_PER_DAY, US_PER_HOUR
 from weaklink.campaigns.state import CampaignsState
+from weaklink.weaklinks.holdings import FEEDING_KINDS
 
 
 class Evaluator:
@@ -20,7 +22,7 @@ class Evaluator:
 
     def __init__(self, config: CampaignsConfig, state: CampaignsState) -> None:
         self._config: Final = config
-        self._state: Final = state
+        self.state: Final = state
         self._incremental: Final = Incremental(config)
         self._full_us = 0
         self._full_accounts = 0
@@ -29,11 +31,11 @@ class Evaluator:
 
     def evaluate(self, now_us: int, *, whole: bool) -> Evaluation | None:
         """As of now. None: nobody can have joined a campaign. `whole`: look for communities in any case."""
-        news, incremental = self._state.news(), self._incremental
+        news, incremental = self.state.news(), self._incremental
         if news.all or self._outgrown(now_us):
             return self._evaluate_all(now_us)
-        touched = self._state.accounts(now_us, pl.concat(news.accounts), volume=False)
-        evaluated = incremental.update(touched, self._state.usable(pl.concat(news.links), now_us))
+        touched = self.state.accounts(now_us, pl.concat(news.accounts), volume=False)
+        evaluated = incremental.update(touched, self.state.usable(pl.concat(news.links), now_us))
         if whole or news.refused or self._communities_due(now_us):
             self._communities_us = now_us
             incremental.moved = np.zeros(0, np.int64)
@@ -48,13 +50,44 @@ class Evaluator:
         number = members["campaign_id"].replace_strict(ids, range(len(ids)), return_dtype=pl.Int64) if len(ids) else ids
         self._incremental.know(members["account"].to_numpy(), number.cast(pl.Int64).to_numpy())
 
+    def surroundings(self, members: pl.Series, evaluation: Evaluation) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """(links of whatever two or more of these accounts hold, and of what else its idle holders have to feed others by; their accounts).
+
+        SHARED rows, and planning.HOLDER. More links than were asked for may be among them: those of other time slots.
+        """
+        live, now_us = self._incremental.live, evaluation.now_us
+        node, many = np.unique(live.held(live.accounts.find(members.to_numpy()))[0], return_counts=True)
+        shared = node[many > 1]
+        accounts = self._holders(np.unique(live.holders(shared)[0]), evaluation)
+        idle = accounts.filter(pl.col("requests") == 0)["account"].to_numpy()
+        fed = np.unique(live.held(live.accounts.find(idle))[0])
+        fed = fed[np.isin(live.node["kind"][fed], FEEDING_KINDS)]
+        more = np.unique(live.holders(fed)[0])
+        more = more[~np.isin(live.account["key"][more], accounts["account"].to_numpy())]
+        links = self.state.links.of(pl.Series(live.node["identifier"][np.union1d(shared, fed)]))
+        return self.state.unlisted(links, now_us), pl.concat([accounts, self._holders(more, evaluation)])
+
+    def _holders(self, accounts: Ints, evaluation: Evaluation) -> pl.DataFrame:
+        live = self._incremental.live
+        known = self.state.accounts(evaluation.now_us, pl.Series(live.account["key"][accounts]))
+        p = live.account["p"][live.accounts.find(known["account"].to_numpy())]
+        told = evaluation.accounts.select("account", pl.col("score").alias("told"))
+        return (
+            known.with_columns(pl.Series("p", p))
+            .join(told, on="account", how="left", maintain_order="left")
+            .with_columns(
+                pl.coalesce("told", "p").alias("score"), pl.Series("organisation_verified", organisations(known))
+            )
+            .select(HOLDER)
+        )
+
     def _outgrown(self, now_us: int) -> bool:
         config, accounts = self._config.incremental, len(self._incremental.live.accounts)
         grown = accounts >= (1 + config.full_growth_share) * self._full_accounts
         return grown or now_us - self._full_us >= config.full_hours * US_PER_HOUR
 
     def _evaluate_all(self, now_us: int) -> Evaluation:
-        evaluation, case = self._state.evaluate_all(now_us)
+        evaluation, case = self.state.evaluate_all(now_us)
         assert evaluation.ring is not None
         self._incremental.adopt(case, evaluation.ring)
         self.know(self._members)
@@ -93,7 +126,7 @@ class Evaluator:
     def _case(self, now_us: int, accounts: Ints, nodes: Ints | None = None) -> tuple[Case, Region]:
         """These accounts, as far as their profiles are kept, with what is believed of them."""
         live = self._incremental.live
-        frame = self._state.accounts(now_us, pl.Series(live.account["key"][accounts]))
+        frame = self.state.accounts(now_us, pl.Series(live.account["key"][accounts]))
         region = live.region(live.accounts.find(frame["account"].to_numpy()), nodes)
         population = self._incremental.population
         assert population is not None

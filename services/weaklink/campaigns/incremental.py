@@ -1,26 +1,29 @@
 """Belief between two full evaluations: only what new links and usage touch is worked out again, and what that moves.
 
-The population is that of the last full evaluation. An account is evaluated when its conduct moved, when it has a new link, or when what the
-holders of its nodes tell it moved by more than `news_min` nats; its boundary is what all others believe at that moment.
+The population is that of the last full evaluation. An account is evaluated when its conduct or its new links speak against it, when it is warm
+and touched at all, or when what the holders of its nodes tell it moved by more than `news_min` nats; its boundary is what all others believe at
+that moment. What speaks for cold accounts waits for the next full evaluation: it could only make them colder.
 """
 
 from typing import Final
 
 import numpy as np
 import polars as pl
+from scipy.special import expit
 
 from weaklink.campaigns import evidence
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.evaluate import Belief, Case, Own, believe, chain_evidence, named_resellers
 from weaklink.campaigns.graph import IS_HARD, UNLINKED_KINDS, Bools, Ints, Keys, counts
-from weaklink.campaigns.live import LiveGraph, Region
+from weaklink.campaigns.live import LiveGraph, NewLinks, Region
 from weaklink.campaigns.population import Population
 from weaklink.campaigns.rings import Rings, judged
+from weaklink.records.identifiers import IdentifierKind
 
 _LONG: Final = 3
 """A component of so many times `chains.persons_full` is long: more accounts hardly tell more."""
-_CONDUCT_MOVED: Final = 0.01
-"""Nats by which conduct must differ from what was reckoned with."""
+_MOVED: Final = 0.01
+"""Nats that count as a difference."""
 
 
 class Incremental:
@@ -49,6 +52,7 @@ class Incremental:
         state = self.live.account
         for name, column in (
             ("b", belief.b),
+            ("b_reckoned", belief.b),
             ("structure", belief.structure),
             ("chain", belief.chain),
             ("evidenced", belief.evidenced),
@@ -61,65 +65,97 @@ class Incremental:
             state[name][:] = column
 
     def update(self, accounts: pl.DataFrame, links: pl.DataFrame) -> Ints:
-        """Evaluate what changed. `accounts`: those touched, as evaluate takes them; `links`: SHARED. Returns the accounts evaluated."""
-        assert self.population is not None
-        live, hot = self.live, self._config.cluster.hot
+        """Evaluate what changed. `accounts`: those touched, as evaluate takes them; `links`: SHARED.
+
+        Returns the accounts that were evaluated or have new links.
+        """
+        live, config = self.live, self._config.incremental
         number = self._take(accounts)
-        links = pl.concat([*self._orphans, links.filter(~pl.col("kind").is_in([int(kind) for kind in UNLINKED_KINDS]))])
-        held = live.accounts.find(links["account"].to_numpy())
-        self._orphans = [links.filter(pl.Series(held < 0))] if (held < 0).any() else []
-        there = np.flatnonzero(held >= 0)
-        columns = [links[name].to_numpy()[there] for name in ("identifier", "slot", "kind", "holders")]
-        identifier, slot, kind, holders = columns
-        linked, chained = live.add_links(
-            held[there], identifier, slot.astype(np.int64), kind.astype(np.int64), holders.astype(np.int64)
-        )
-        chained = self._chain(chained)
-        asked = live.with_mates(np.unique(np.concatenate((linked, number, chained, self._unsettled))))
-        was = live.account["p"] > hot
-        evaluated = [asked]
-        for _ in range(self._config.incremental.sweeps_max):
-            if len(asked) == 0:
-                break
-            region = self._evaluate(asked)
-            groups = live.news(region, self._pi, self._config.incremental.news_min)
+        new = self._link(links)
+        linked = np.unique(new.account)
+        asked = np.concatenate((new.uncounted, number, self._heard(new), self._chain(new), self._unsettled))
+        asked = live.with_mates(asked)
+        groups, evaluated = np.unique(new.group), [asked]
+        was = live.account["p"] > self._config.cluster.hot
+        for sweep in range(config.sweeps_max):
+            if len(asked):
+                groups = np.union1d(groups, self._evaluate(asked).groups)
+            groups = live.news(groups, self._pi, config.news_min)
             asked = live.with_mates(np.setdiff1d(live.holders_at(groups), asked))
-            evaluated.append(asked)
+            if sweep + 1 < config.sweeps_max:
+                evaluated.append(asked)
+            groups = groups[:0]
         self._unsettled = asked
-        done = np.unique(np.concatenate(evaluated[: self._config.incremental.sweeps_max]))
-        now = live.account["p"] > hot
-        outside = live.account["campaign"] < 0
-        flipped = done[now[done] != was[done]]
+        done = np.unique(np.concatenate(evaluated))
+        self._note(done, linked, was)
+        return np.union1d(done, linked)
+
+    def _note(self, done: Ints, linked: Ints, was_hot: Bools) -> None:
+        """Remember who may change the communities."""
+        now = self.live.account["p"] > self._config.cluster.hot
+        outside = self.live.account["campaign"] < 0
+        flipped = done[now[done] != was_hot[done]]
         self.moved = np.union1d(self.moved, np.union1d(flipped, linked[(now & outside)[linked]]))
-        return done
 
     def _take(self, accounts: pl.DataFrame) -> Ints:
-        """Note the touched accounts; returns those whose conduct or standing moved, or that are new."""
+        """Note the touched accounts; returns those whose conduct speaks against them more than before, or that are under suspicion."""
         assert self.population is not None
-        live, before = self.live, len(self.live.accounts)
-        number = live.add_accounts(accounts["account"].to_numpy(), accounts["party"].to_list())
+        live = self.live
+        number, new = live.add_accounts(accounts["account"].to_numpy(), accounts["party"].to_list())
         b = evidence.conduct(accounts, self.population.conduct, self._config.conduct)["b"].to_numpy()
         disputed = accounts["disputed"].to_numpy()
-        moved: Bools = np.abs(b - live.account["b"][number]) > _CONDUCT_MOVED
-        moved |= (disputed != live.account["disputed"][number]) | (number >= before)
+        columns = live.account
+        # An account on its own is what its conduct makes it.
+        fresh = number[new]
+        columns["b_reckoned"][fresh] = b[new]
+        columns["logit_q"][fresh] = self._config.belief.prior_logit + b[new]
+        columns["p"][fresh] = expit(columns["logit_q"][fresh])
+        change = b - columns["b_reckoned"][number]
+        warm = columns["p"][number] >= self._config.incremental.warm
+        moved: Bools = (change > self._config.incremental.conduct_moved) | (warm & (np.abs(change) > _MOVED))
+        moved |= disputed != columns["disputed"][number]
         for name, column in (
             ("b", b),
             ("disputed", disputed),
             ("reseller", named_resellers(accounts, self._config)),
             ("first_seen_us", accounts["first_seen_us"].to_numpy()),
         ):
-            live.account[name][number] = column
+            columns[name][number] = column
         return number[moved]
 
-    def _chain(self, chained: Ints) -> Ints:
+    def _link(self, links: pl.DataFrame) -> NewLinks:
+        """Take SHARED rows; those of accounts without activity wait for it."""
+        live = self.live
+        links = pl.concat([*self._orphans, links.filter(~pl.col("kind").is_in([int(kind) for kind in UNLINKED_KINDS]))])
+        held = live.accounts.find(links["account"].to_numpy())
+        self._orphans = [links.filter(pl.Series(held < 0))] if (held < 0).any() else []
+        there = np.flatnonzero(held >= 0)
+        identifier, slot, kind, holders = (
+            links[name].to_numpy()[there] for name in ("identifier", "slot", "kind", "holders")
+        )
+        whole = (column.astype(np.int64) for column in (slot, kind, holders))
+        return live.add_links(held[there], identifier, *whole)
+
+    def _heard(self, new: NewLinks) -> Ints:
+        """Accounts to which their new links say something: on nodes under suspicion, hard ones that others hold too, or warm themselves."""
+        live = self.live
+        kind = live.node["kind"][new.node]
+        says = live.suspicion(new.node) > self._pi[kind]
+        says |= IS_HARD[kind] & (live.node["known"][new.node] > 1)
+        says |= live.account["p"][new.account] >= self._config.incremental.warm
+        return np.unique(new.account[says])
+
+    def _chain(self, new: NewLinks) -> Ints:
         """What the chains tell of accounts with new links and of those that the links joined to them; returns whom they tell otherwise now.
 
         A component too long to be followed to its end is one that everybody in it knows to be long: it tells all what it told any.
         """
         assert self.population is not None
         live, known = self.live, self.population
+        kind = live.node["kind"][new.node]
+        joins = (IS_HARD[kind] | (kind == IdentifierKind.EMAIL)) & (live.node["known"][new.node] > 1)
         found, label, whole = live.components(
-            chained, self._config.chains.holders_max, self._config.incremental.chain_rounds_max
+            np.unique(new.account[joins]), self._config.chains.holders_max, self._config.incremental.chain_rounds_max
         )
         before = live.account["chain"][found]
         size, most = counts(label, int(label.max(initial=-1)) + 1), np.zeros(int(label.max(initial=-1)) + 1)
@@ -134,7 +170,7 @@ class Incremental:
             now[np.searchsorted(found, region.accounts)] = evidence_now
         now = np.where(whole, now, np.maximum(now, most[label]))
         live.account["chain"][found] = now
-        moved: Ints = found[np.abs(now - before) > _CONDUCT_MOVED]
+        moved: Ints = found[np.abs(now - before) > _MOVED]
         return moved
 
     def _evaluate(self, accounts: Ints) -> Region:
@@ -146,6 +182,7 @@ class Incremental:
         belief, _ = believe(region.graph, own, self.population, self._config)
         live.account["structure"][at] = belief.structure
         live.account["evidenced"][at] = belief.evidenced
+        live.account["b_reckoned"][at] = own.b
         live.believe(region, belief.logit_q, belief.p)
         return region
 

@@ -35,15 +35,16 @@ _PARTY_BITS: Final = 12
 _ACCOUNT_BITS: Final = 32
 _ACCOUNT_MASK: Final = (1 << _ACCOUNT_BITS) - 1
 
-_HEARD: Final = (-0.7, 2.5)
-"""Nats: somewhat beyond the bounds between which belief adds up what identifiers tell."""
+_HEARD: Final = (-0.3, 2.5)
+"""Nats: about the bounds within which belief adds up what the identifiers of a kind tell."""
 _GROWN: Final = 0.25
 """Growth of a group, as a logarithm, from which structure is looked at again: 2 to 3 persons, 4 to 6."""
 
 _ACCOUNT: Final = {
     "key": np.uint64(0), "party": np.int64(0), "person": np.int64(0), "mates": False,  # mates: its person has other accounts
     "counted": False,  # whether the sums of its groups and nodes hold it
-    "b": 0.0, "structure": 0.0, "chain": 0.0, "logit_q": 0.0, "p": 0.0, "disputed": False, "evidenced": False,
+    "b": 0.0, "b_reckoned": 0.0,  # conduct, as it is and as it was when the account was last evaluated
+    "structure": 0.0, "chain": 0.0, "logit_q": 0.0, "p": 0.0, "disputed": False, "evidenced": False,
     "reseller": False, "ring": np.int64(-1), "ring_score": 0.0, "first_seen_us": np.int64(0), "campaign": np.int64(-1),
 }  # fmt: skip
 _NODE: Final = {
@@ -74,6 +75,16 @@ class Region:
     accounts: Ints
     nodes: Ints
     groups: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class NewLinks:
+    """Links that were not known: account, node and group of each. `uncounted`: accounts that are in no sums until they are evaluated."""
+
+    account: Ints
+    node: Ints
+    group: Ints
+    uncounted: Ints
 
 
 class LiveGraph:
@@ -133,8 +144,8 @@ class LiveGraph:
         self.group["told_q"][:] = self.group["q"]
         return region
 
-    def add_accounts(self, keys: Keys, parties: list[str]) -> Ints:
-        """Numbers of these accounts, each at the party of the same row."""
+    def add_accounts(self, keys: Keys, parties: list[str]) -> tuple[Ints, Bools]:
+        """(number of each account, whether it is new), each at the party of the same row."""
         before = len(self.accounts)
         number = self.accounts.add(keys)
         self.account.grow(len(self.accounts))
@@ -145,13 +156,11 @@ class LiveGraph:
         self.account["key"][number] = keys
         self.account["party"][number[new]] = [place[parties[i]] for i in np.flatnonzero(new)]
         self.account["person"][number[new]] = number[new]
-        return number
+        self.account["counted"][number[new]] = True
+        return number, new
 
-    def add_links(self, account: Ints, identifier: Keys, slot: Ints, kind: Ints, holders: Ints) -> tuple[Ints, Ints]:
-        """Take links (any that are known already among them).
-
-        Returns the accounts that are not counted now, and have to be evaluated; and those with new links by which chains hang together.
-        """
+    def add_links(self, account: Ints, identifier: Keys, slot: Ints, kind: Ints, holders: Ints) -> NewLinks:
+        """Take links, any that are known already among them."""
         key = self._identifiers.add(identifier) << _SLOT_BITS | slot
         node = self._nodes.add(key)
         self.node.grow(len(self._nodes))
@@ -160,12 +169,13 @@ class LiveGraph:
         np.maximum.at(self.node["holders"], node, holders)
         link = np.unique(node << _ACCOUNT_BITS | account)
         link = link[~self._by_node.has(link)]
-        if len(link) == 0:
-            return np.zeros(0, np.int64), np.zeros(0, np.int64)
         node, account = link >> _ACCOUNT_BITS, link & _ACCOUNT_MASK
         mail = self.node["kind"][node] == IdentifierKind.EMAIL
-        affected = self.with_mates(np.union1d(account, self.holders(np.unique(node[mail]))[0]))
-        self.discount(affected)
+        # Whose person changes, or is not this account alone, is taken out of the sums; the others are simply added.
+        together = account[self.account["mates"][account]]
+        uncounted = self.with_mates(np.union1d(together, self.holders(np.unique(node[mail]))[0]))
+        uncounted = self.with_mates(np.union1d(uncounted, account[mail]))
+        self.discount(uncounted)
         self._by_node.insert(link)
         self._by_account.insert(np.sort(account << _ACCOUNT_BITS | node))
         group = self._groups.add(node << _PARTY_BITS | self.account["party"][account])
@@ -173,8 +183,23 @@ class LiveGraph:
         self.group["node"][group] = node
         np.add.at(self.node["known"], node, 1)
         if mail.any():
-            self._join_persons(affected)
-        return affected, np.unique(account[mail | IS_HARD[self.node["kind"][node]]])
+            self._join_persons(uncounted)
+        alone = self.account["counted"][account]
+        self._add_alone(account[alone], node[alone], group[alone])
+        return NewLinks(account, node, group, uncounted)
+
+    def _add_alone(self, account: Ints, node: Ints, group: Ints) -> None:
+        """Count new links of accounts that are counted already and are persons of their own."""
+        p = self.account["p"][account]
+        np.add.at(self.group["persons"], group, 1)
+        np.add.at(self.group["q"], group, np.rint(expit(self.account["logit_q"][account]) * _UNIT).astype(np.int64))
+        np.add.at(self.group["benign"], group, (p <= self._hot).astype(np.int64))
+        np.add.at(self.node["p"], node, np.rint(p * _UNIT).astype(np.int64))
+
+    def suspicion(self, nodes: Ints) -> Floats:
+        """Mean p of the holders of each node."""
+        mean: Floats = self.node["p"][nodes] / _UNIT / np.maximum(self.node["known"][nodes], 1)
+        return mean
 
     def with_mates(self, accounts: Ints) -> Ints:
         """These accounts and all others of the same persons, ascending."""
@@ -298,14 +323,14 @@ class LiveGraph:
             self._add(region, -1, np.ones(len(accounts), bool))
             self.account["counted"][accounts] = False
 
-    def news(self, region: Region, pi: Floats, at_least: float) -> Ints:
-        """Groups of the region whose holders have to reckon anew: what the group tells them moved by more than `at_least` nats.
+    def news(self, groups: Ints, pi: Floats, at_least: float) -> Ints:
+        """Those of the groups whose holders have to reckon anew: what the group tells them moved by more than `at_least` nats.
 
         A group tells each holder ln((others' q + pi) / n / pi), where others' q lies between its sum less one and its sum; below and above
         `_HEARD` it makes no difference. Of hard identifiers the number of persons speaks by itself (structure).
         """
-        groups, node = region.groups, region.graph.group_node
-        kind = region.graph.kind[node]
+        node = self.group["node"][groups]
+        kind = self.node["kind"][node]
         size, told_size = (
             np.maximum(self.group[name][groups], 1).astype(np.float64) for name in ("persons", "told_persons")
         )
@@ -317,7 +342,7 @@ class LiveGraph:
                 for of, n in ((q, size), (told_q, told_size))
             )
             changed |= np.abs(now - before) > at_least
-        changed &= region.graph.known[node] > 1
+        changed &= self.node["known"][node] > 1
         found: Ints = groups[changed]
         self.group["told_persons"][found] = self.group["persons"][found]
         self.group["told_q"][found] = self.group["q"][found]

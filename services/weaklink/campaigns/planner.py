@@ -9,10 +9,10 @@ import polars as pl
 from weaklink.campaigns import calibration, planning, standing
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.evaluate import Evaluation
+from weaklink.campaigns.evaluator import Evaluator
 from weaklink.campaigns.facts import facts
 from weaklink.campaigns.identity import LIVE, NOTHING, Campaign, Planned, Situation
 from weaklink.campaigns.profiles import US_PER_DAY, US_PER_HOUR
-from weaklink.campaigns.state import CampaignsState
 from weaklink.campaigns.track import Tracker
 from weaklink.parties import PartyKind
 from weaklink.weaklinks.accounts import account_measures
@@ -33,11 +33,12 @@ class Planner:
     """Decides; what it must remember for that is in the tracker's campaigns and members."""
 
     def __init__(
-        self, config: CampaignsConfig, weaklinks: WeakLinksConfig, state: CampaignsState, tracker: Tracker
+        self, config: CampaignsConfig, weaklinks: WeakLinksConfig, evaluator: Evaluator, tracker: Tracker
     ) -> None:
         self._config: Final = config
         self._weaklinks: Final = weaklinks
-        self._state: Final = state
+        self._evaluator: Final = evaluator
+        self._state: Final = evaluator.state
         self._tracker: Final = tracker
         self._reissue_us: Final = int(config.track.reissue_hours * US_PER_HOUR)
 
@@ -155,9 +156,8 @@ class Planner:
         evaluation: Evaluation,
         parties: Mapping[str, PartyKind],
     ) -> Update:
-        links = planning.shared_links(
-            members, self._state.unlisted(self._state.links.rows(), evaluation.now_us), evaluation
-        )
+        near, accounts = self._evaluator.surroundings(members["account"], evaluation)
+        links = planning.shared_links(members, near, accounts)
         own = self._own(campaign)
         plan = planning.make_plan(
             members,

@@ -19,7 +19,7 @@ from weaklink.weaklinks.cuts import MEMBER_COLUMNS, Plan, plan_campaign
 from weaklink.weaklinks.holdings import FEEDING_KINDS
 
 _SURE: Final = 0.9
-_HOLDER: Final = ("account", "party", "account_name", "score", "requests_per_day", "organisation_verified")
+HOLDER: Final = ("account", "party", "account_name", "score", "requests_per_day", "organisation_verified", "requests")
 
 
 def plan_members(members: pl.DataFrame, evaluation: Evaluation, config: CampaignsConfig) -> pl.DataFrame:
@@ -78,22 +78,22 @@ def situations(members: pl.DataFrame) -> dict[str, Situation]:
     }
 
 
-def shared_links(members: pl.DataFrame, links: pl.DataFrame, evaluation: Evaluation) -> pl.DataFrame:
+def shared_links(members: pl.DataFrame, links: pl.DataFrame, accounts: pl.DataFrame) -> pl.DataFrame:
     """Links that `plan_campaign` takes: every node that two or more of these members hold, with all its holders.
 
     And all cards and addresses of those among the holders that never used anything (payers, lessees): whom they feed besides the
-    campaign decides what may be asked about them.
+    campaign decides what may be asked about them. `accounts`: of all that the links name, [*HOLDER].
     """
     linking = links.filter(~pl.col("kind").is_in([int(kind) for kind in UNLINKED_KINDS]))
     held = linking.join(members.select("account"), on="account", how="semi")
     nodes = held.group_by("identifier", "slot").len().filter(pl.col("len") > 1).select("identifier", "slot")
     feeding = linking.filter(pl.col("kind").is_in(FEEDING_KINDS))
-    idle = evaluation.accounts.filter(pl.col("requests") == 0).select("account")
+    idle = accounts.filter(pl.col("requests") == 0).select("account")
     feeders = feeding.join(nodes, on=["identifier", "slot"], how="semi").join(idle, on="account", how="semi")
     fed = feeding.join(feeders.select("account").unique(), on="account", how="semi").select("identifier", "slot")
     nodes = pl.concat([nodes, fed]).unique()
     holders = linking.join(nodes, on=["identifier", "slot"], how="semi")
-    return holders.join(evaluation.accounts.select(_HOLDER), on="account").sort("identifier", "slot", "account")
+    return holders.join(accounts.select(HOLDER).drop("requests"), on="account").sort("identifier", "slot", "account")
 
 
 def reseller_slices(

@@ -41,8 +41,8 @@ def grounds(measure: Measure) -> tuple[bool, ...]:
 
 
 def changes(
-    standing: Sequence[Measure],
-    planned: Sequence[Measure],
+    standing: Sequence[dict[str, Any]],
+    planned: Sequence[dict[str, Any]],
     *,
     members: Collection[tuple[str, str]],
     spared: Collection[tuple[str, str]],
@@ -61,8 +61,8 @@ def changes(
     `identifiers`: those that members hold. `refused`: (party, measure, target) that are not asked for again, and no longer stand.
     What stands is as it was last issued (`issued_at_us`); it is issued again after `reissue_us`, so that its action does not expire.
     """
-    wanted = {key(m): dict(m) for m in planned if (m["party"], m["measure"], _target(m)) not in refused}
-    before = {key(m): dict(m) for m in standing}
+    wanted = {key(m): m for m in planned if (m["party"], m["measure"], _target(m)) not in refused}
+    before = {key(m): m for m in standing}
     kept = {
         k: m
         for k, m in before.items()

@@ -1,30 +1,16 @@
 """The registry of parties: the compacted topic `weaklink.parties`, read whole (it is small) and written one party at a time."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError
+from kafka import KafkaConsumer, TopicPartition
 
 from weaklink import topology
 from weaklink.errors import BrokerError, PartyError
 from weaklink.kafka_options import KafkaConfig
 from weaklink.parties import Party
+from weaklink.small_topics import append, broker_errors
 
-_SEND_TIMEOUT_SECONDS = 30
-
-
-@contextmanager
-def _broker_errors(kafka: KafkaConfig) -> Iterator[None]:
-    """What Kafka says against a request becomes a BrokerError that names the cluster."""
-    try:
-        yield
-    except KafkaError as error:
-        raise BrokerError(
-            f"the registry of parties at {kafka.bootstrap_servers} cannot be used: {error} "
-            "(WEAKLINK_KAFKA__BOOTSTRAP_SERVERS says where Kafka is)"
-        ) from error
+_WHAT = "the registry of parties"
 
 
 def _missing(kafka: KafkaConfig) -> BrokerError:
@@ -39,7 +25,7 @@ class PartyRegistry:
     def __init__(self, kafka: KafkaConfig) -> None:
         self._kafka = kafka
         self._partition = TopicPartition(topology.PARTIES, 0)
-        with _broker_errors(kafka):
+        with broker_errors(kafka, _WHAT):
             self._consumer = KafkaConsumer(
                 **kafka.client_options(), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
             )
@@ -49,7 +35,7 @@ class PartyRegistry:
 
     def refresh(self) -> dict[str, Party]:
         """Every party as of now. Raises BrokerError when the topic is missing or Kafka cannot be reached."""
-        with _broker_errors(self._kafka):
+        with broker_errors(self._kafka, _WHAT):
             return self._refresh()
 
     def _refresh(self) -> dict[str, Party]:
@@ -93,11 +79,4 @@ def find_party(kafka: KafkaConfig, party_id: str) -> Party:
 def write_party(kafka: KafkaConfig, party_id: str, party: Party | None) -> None:
     """Register or change a party; None removes it. Returns when the broker has it."""
     value = json.dumps(party.model_dump(mode="json")).encode() if party else None
-    with _broker_errors(kafka):
-        producer = KafkaProducer(
-            **kafka.client_options(), acks="all", max_block_ms=_SEND_TIMEOUT_SECONDS * 1000, linger_ms=0
-        )
-        try:
-            producer.send(topology.PARTIES, key=party_id.encode(), value=value).get(timeout=_SEND_TIMEOUT_SECONDS)
-        finally:
-            producer.close()
+    append(kafka, topology.PARTIES, [(party_id, value)], _WHAT)

@@ -47,9 +47,9 @@ def action_message(action: Action, tlp: str) -> Outgoing:
     )
 
 
-def feedback_message(action: Action, verdict: str, recorded_at_us: int, note: str | None, once: str) -> Outgoing:
-    """A party's answer, a person's verdict or an expiry, for campaigns."""
-    values = {
+def feedback_values(action: Action, verdict: str, recorded_at_us: int, note: str | None) -> dict[str, Any]:
+    """A party's answer, a person's verdict or an expiry, as Avro Feedback."""
+    return {
         "action_id": action.action_id,
         "campaign_id": action.campaign_id,
         "measure": action.measure,
@@ -58,6 +58,11 @@ def feedback_message(action: Action, verdict: str, recorded_at_us: int, note: st
         "recorded_at": recorded_at_us,
         "note": note,
     }
+
+
+def feedback_message(action: Action, verdict: str, recorded_at_us: int, note: str | None, once: str) -> Outgoing:
+    """A party's answer, a person's verdict or an expiry, for campaigns."""
+    values = feedback_values(action, verdict, recorded_at_us, note)
     return Outgoing(once, topology.FEEDBACK, action.action_id.encode(), encode("Feedback", values))
 
 

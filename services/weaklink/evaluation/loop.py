@@ -16,6 +16,7 @@ from weaklink.backtest.table import DEFAULTS
 from weaklink.campaigns.engine import Engine, Update
 from weaklink.correlate.runs import LinkRuns
 from weaklink.enforce.action import Action, Change
+from weaklink.enforce.messages import action_message, feedback_values
 from weaklink.enforce.policy import apply_policy
 from weaklink.enforce.receipts import answer
 from weaklink.enforce.view import LedgerView
@@ -24,7 +25,8 @@ from weaklink.evaluation.judged import ACCOUNT
 from weaklink.evaluation.spec import RunSpec
 from weaklink.parties import PartyKind
 from weaklink.partner.models import EnforcementAction
-from weaklink.partner.symbols import ActionState, Measure, Tlp
+from weaklink.partner.symbols import ActionState, Measure
+from weaklink.records.codec import decode
 from weaklink.settings import Settings
 from weaklink.sim.offline import LoopOutcome, Seen, closed_loop
 from weaklink.sim.presets import preset
@@ -61,7 +63,7 @@ class Decider:
             changes += self._decided(update, seen.end_us)
         published = [change.action for change in changes if change.publish]
         self.issued += [action for action in published if action.state.value == ActionState.ACTIVE.value]
-        return [_told(action) for action in published]
+        return [_told(action, self._settings.enforce.tlp) for action in published]
 
     def actions(self) -> list[Action]:
         """Every action as it stands, with what its party answered."""
@@ -116,16 +118,7 @@ class Decider:
                 self._view.take([answered.change])
                 changes.append(answered.change)
             if answered.verdict and action:
-                feedback.append(
-                    {
-                        "party": heard.party,
-                        "measure": action.measure,
-                        "target_account": action.target.account,
-                        "target_token": action.target.token,
-                        "verdict": answered.verdict,
-                        "recorded_at": seen.end_us,
-                    }
-                )
+                feedback.append(feedback_values(action, answered.verdict, seen.end_us, heard.note))
         if feedback:
             self._engine.state.fold_feedback(feedback)
         return changes
@@ -190,28 +183,6 @@ def _daily(usage: pl.DataFrame, start: datetime) -> list[float]:
     return [float(totals.get(day, 0)) for day in range(max(totals, default=-1) + 1)]
 
 
-def _told(action: Action) -> EnforcementAction:
-    issued, expires, respond, evidence = (
-        _EPOCH + timedelta(microseconds=us)
-        for us in (action.issued_at_us, action.expires_at_us, action.respond_by_us, action.evidence_at_us)
-    )
-    return EnforcementAction(
-        action_id=action.action_id,
-        revision=action.revision,
-        state=ActionState(action.state.value),
-        party=action.target.party,
-        campaign_id=action.campaign_id,
-        measure=Measure(action.measure),
-        target_account=action.target.account,
-        target_token=action.target.token,
-        slice_model=action.target.slice_model,
-        slice_end_user=action.target.slice_end_user,
-        issued_at=issued,
-        expires_at=expires,
-        respond_by=respond,
-        evidence_at=evidence,
-        confidence=action.confidence,
-        expected_cut=action.expected_cut,
-        benign_accounts_touched=action.benign_accounts_touched,
-        tlp=Tlp.AMBER_STRICT,
-    )
+def _told(action: Action, tlp: str) -> EnforcementAction:
+    """As its party reads it."""
+    return EnforcementAction.model_validate(decode(action_message(action, tlp).value)[1])

@@ -76,9 +76,7 @@ class Replay:
         self._runs.expire(tick.end_us)
         state.fold_activity(tick.activity)
         self._now_us = tick.end_us
-        for update in self._engine.tick(tick.end_us, self._parties):
-            self._note(update)
-            self.ledger.decide(update.campaign.campaign_id, update.changes, tick.end_us, update.campaign.evidence_at_us)
+        self._decide()
         flagged = self._engine.tracker.members.filter("flagged").select("account")
         new = flagged.join(self._flagged, on="account", how="anti")
         if new.height:
@@ -89,11 +87,13 @@ class Replay:
     def finish(self) -> None:
         """Plan what still waits for its turn, as of the last tick."""
         while self._engine.waiting:
-            for update in self._engine.tick(self._now_us, self._parties):
-                self._note(update)
-                self.ledger.decide(
-                    update.campaign.campaign_id, update.changes, self._now_us, update.campaign.evidence_at_us
-                )
+            self._decide()
+
+    def _decide(self) -> None:
+        for update in self._engine.tick(self._now_us, self._parties):
+            self._note(update)
+            campaign = update.campaign
+            self.ledger.decide(campaign.campaign_id, update.changes, self._now_us, campaign.evidence_at_us)
 
     def _note(self, update: Update) -> None:
         campaign = update.campaign

@@ -168,7 +168,7 @@ def chain_evidence(graph: Graph, sizes: SizeTail, trust: Mapping[str, float], co
 
 
 def _rare_sharing(graph: Graph, trust: Mapping[str, float], config: CampaignsConfig) -> chains.RareSharing:
-    credible = reporters.weights(graph, trust) >= config.reporters.trusted_min
+    credible = reporters.credible(graph, trust, config.reporters)
     return chains.rare_sharing(graph, credible, config.structure.person_accounts_max, config.chains)
 
 
@@ -205,7 +205,7 @@ def judge(case: Case, ring: rings.Rings, config: CampaignsConfig) -> Evaluation:
     used = (accounts["windows"] > 0).to_numpy()
     disputed = accounts["disputed"].to_numpy()
     reseller = resellers(graph, accounts, belief.p, config) & ~ring.judged
-    credible = reporters.weights(graph, case.population.trust) >= config.reporters.trusted_min
+    credible = reporters.credible(graph, case.population.trust, config.reporters)
     standing = verdict.Standing(belief.b, used, organisations(accounts), belief.evidenced, credible)
     free = ~disputed & ~reseller & ~ring.judged
     hot = (belief.p > config.cluster.hot) & free
@@ -235,7 +235,7 @@ def glance(case: Case, labels: Ints, config: CampaignsConfig) -> Evaluation:
 def _frame(case: Case, labels: Ints, reseller: Bools, config: CampaignsConfig) -> pl.DataFrame:
     """ACCOUNTS, nobody flagged yet. `labels`: the communities that accounts are supported by."""
     accounts, belief = case.accounts, case.belief
-    credible = reporters.weights(case.graph, case.population.trust) >= config.reporters.trusted_min
+    credible = reporters.credible(case.graph, case.population.trust, config.reporters)
     tie = verdict.support(case.graph, labels, belief.evidenced, credible)
     own_finding = _own_findings(case.graph, labels, (accounts["closed_distillation"] == 1).to_numpy())
     return accounts.select(

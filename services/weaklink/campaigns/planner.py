@@ -106,8 +106,7 @@ class Planner:
             campaign.evidence_at_us = evidence_at_us.get(campaign_id, campaign.evidence_at_us)
             campaign.updated_at_us = evaluation.now_us
             rows = members.filter((pl.col("campaign_id") == campaign_id) & pl.col("account").is_in(fresh.implode()))
-            unit = campaign.planned.unit_requests_per_day if campaign.planned else None
-            asked = account_measures(rows.select(MEMBER_COLUMNS), parties, self._weaklinks, unit)
+            asked = self._asked(campaign, rows, parties)
             campaign.measures, changes = standing.added(campaign.measures, asked, self._refused(), evaluation.now_us)
             campaign.facts |= {
                 name: campaign.facts[name] + rows[name].sum()
@@ -185,10 +184,7 @@ class Planner:
     ) -> Update:
         """Between two plans: its own account's measure for each member that is new or for which something else speaks now."""
         rows = members.filter(pl.col("account").is_in(fresh.implode()))
-        asked: list[dict[str, Any]] = []
-        if rows.height:
-            unit = campaign.planned.unit_requests_per_day if campaign.planned else None
-            asked = account_measures(rows.select(MEMBER_COLUMNS), parties, self._weaklinks, unit)
+        asked = self._asked(campaign, rows, parties) if rows.height else []
         # Tokens stay as they were planned: whether members still hold them is looked at with the next plan.
         held = [int.from_bytes(m["target_token"][2:10], "little") for m in campaign.measures if m["target_token"]]
         changes = self._stand(campaign, members, asked, held, now_us)
@@ -199,6 +195,11 @@ class Planner:
             "requests_per_day": float(flagged["requests_per_day"].sum() or 0.0),
         }
         return self._update(campaign, self._own(campaign), changes)
+
+    def _asked(self, campaign: Campaign, rows: pl.DataFrame, parties: Mapping[str, PartyKind]) -> list[dict[str, Any]]:
+        """What is asked of these members' accounts between two plans."""
+        unit = campaign.planned.unit_requests_per_day if campaign.planned else None
+        return account_measures(rows.select(MEMBER_COLUMNS), parties, self._weaklinks, unit)
 
     def _stand(
         self,

@@ -67,3 +67,9 @@ def trust(found: Record, config: ReportersConfig) -> dict[str, float]:
 def weights(graph: Graph, trusted: Mapping[str, float]) -> Floats:
     """`trust` in the order of the graph's parties; a party that has no record is trusted."""
     return np.array([trusted.get(party, 1.0) for party in graph.parties], dtype=np.float64)
+
+
+def credible(graph: Graph, trusted: Mapping[str, float], config: ReportersConfig) -> Bools:
+    """Which of the graph's parties count as independent support."""
+    found: Bools = weights(graph, trusted) >= config.trusted_min
+    return found

@@ -145,11 +145,6 @@ class LocalCluster:
                 start_new_session=True,
             )
 
-    def kill_node(self, node: int) -> None:
-        """kill -9 one node."""
-        self._processes[node].kill()
-        self._processes[node].wait()
-
     def stop(self) -> None:
         """Stop every node; after a grace period, kill it."""
         for process in self._processes.values():

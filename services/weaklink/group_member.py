@@ -1,26 +1,33 @@
-"""Membership in a consumer group that always comes to an end: a step around a defect of kafka-python 3.0.12, by private names.
+"""Membership in a consumer group that always comes to an end: a step around two defects of kafka-python 3.0.12, by private names.
 
 When metadata change (a new topic of a pattern, more partitions), the coordinator joins the group anew, within the time that `poll` was given.
 If that runs out, the join goes on in the background, and the next `poll` should wait for it. It asks `need_rejoin()`: but the join under way
 has already taken note of the new metadata, so the answer is no, nobody takes up the join's result, the old assignment is revoked, the
 heartbeat stays off, and the consumer stands still for ever. With `rejoin_needed` set, which only a completed join clears, the answer is yes.
+
+Before it joins by a pattern, the coordinator asks for all metadata, within that same time. Taking in the topics of a large cluster holds up
+its event loop: if for longer than the time of one `poll`, each `poll` gives up just as its answer is there, the next asks again, and no join
+ever begins. So a `poll` that has to join gets time to do so. It would have no records to give in any case.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from kafka import KafkaConsumer
 
 from weaklink.errors import BrokerError
 
+_JOIN_MS: Final = 5_000
+"""What a poll that has to join takes at the most, if it was given less."""
+
 
 def complete_joins(consumer: KafkaConsumer) -> None:
     """Make this consumer see every join through. Raises BrokerError when the library is not the one this was written for."""
     coordinator: Any = getattr(consumer, "_coordinator", None)
-    if not all(hasattr(coordinator, name) for name in ("need_rejoin", "request_rejoin", "rejoin_needed")):
+    if not all(hasattr(coordinator, name) for name in ("need_rejoin", "request_rejoin", "rejoin_needed", "poll")):
         raise BrokerError(
             "this kafka-python has another group coordinator than 3.0.12, which Weaklink is pinned to: install from requirements.lock"
         )
-    ask = coordinator.need_rejoin
+    ask, poll = coordinator.need_rejoin, coordinator.poll
 
     def need_rejoin() -> bool:
         needed = bool(ask())
@@ -28,4 +35,8 @@ def complete_joins(consumer: KafkaConsumer) -> None:
             coordinator.request_rejoin()
         return needed
 
-    coordinator.need_rejoin = need_rejoin
+    def poll_long_enough(timeout_ms: float | None = None) -> bool:
+        short = timeout_ms is not None and timeout_ms < _JOIN_MS
+        return bool(poll(timeout_ms=_JOIN_MS if short and need_rejoin() else timeout_ms))
+
+    coordinator.need_rejoin, coordinator.poll = need_rejoin, poll_long_enough

@@ -1,12 +1,17 @@
 """Lag asked of a real broker, and compared with what Kafka's own tool says."""
 
+import contextlib
+import fcntl
 import itertools
 import json
 import os
 import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
+import threading
 import time
 import uuid
 from dataclasses import dataclass
@@ -174,23 +179,29 @@ def test_watching_shows_one_sample_after_the_other_until_ctrl_c(world: World) ->
 
 
 def test_watching_on_a_terminal_draws_a_table(world: World) -> None:
-    """With a row for every stage and every party."""
+    """With a row for every stage, and the parties that are furthest behind; on a terminal with room for all of this broker's parties."""
     world.send(3)
     terminal, its_end = pty.openpty()
+    fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", 500, 160, 0, 0))
     process = watching(world, stdout=its_end)
-    drawn = b""
+    drawn = bytearray()
 
-    def shows_all() -> bool:
-        nonlocal drawn
-        drawn += os.read(terminal, 1 << 16)
-        return b"campaigns" in drawn and world.party.encode() in drawn
+    def read_on() -> None:
+        """Until the terminal is closed: whoever draws must never wait for a reader."""
+        with contextlib.suppress(OSError):
+            while True:
+                drawn.extend(os.read(terminal, 1 << 16))
 
+    reader = threading.Thread(target=read_on, daemon=True)
+    reader.start()
     try:
-        wait_until(shows_all)
+        wait_until(lambda: b"campaigns" in drawn and world.party.encode() in drawn)
         leave(process)
     finally:
         process.kill()
+        process.wait()
         os.close(its_end)
+        reader.join()
         os.close(terminal)
 
 

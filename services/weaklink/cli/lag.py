@@ -91,11 +91,11 @@ def _table(rows: "list[tuple[ReaderLag, Outlook]]", partitions: bool) -> "Table"
     for title in ("records", "seconds", "trend", "records/s", "caught up in", "worst partition"):
         table.add_column(title, justify="left" if title in ("trend", "worst partition") else "right")
     # A party's own choice of group is worth a mention; the usual ones say no more than the reader's name.
-    usual = {stage.group for stage in topology.STAGES} | {
-        f"{lag.reader.replace('party ', 'party.')}.actions" for lag, _ in rows
-    }
+    stages = {stage.group for stage in topology.STAGES}
+    usual = stages | {f"{lag.reader.replace('party ', 'party.')}.actions" for lag, _ in rows}
     colour = {"rising": "red", "falling": "green", "steady": ""}
-    for lag, ahead in rows:
+    # Stages in their order, then the parties, the furthest behind first: what a small terminal cuts off matters least.
+    for lag, ahead in sorted(rows, key=lambda row: (1, -row[0].seconds) if row[0].group not in stages else (0, 0.0)):
         worst = max(lag.partitions, key=lambda one: (one.records, one.seconds(lag.at_us)), default=None)
         table.add_row(
             lag.reader if lag.group in usual else f"{lag.reader} ({lag.group})",

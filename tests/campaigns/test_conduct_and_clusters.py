@@ -39,6 +39,26 @@ def test_usage_never_says_more_against_a_campaign_than_that_it_may_be_for_show(
     assert np.allclose(parts.select(pl.sum_horizontal(evidence.CONDUCT_PARTS)).to_series(), parts["b"], atol=1e-8)
 
 
+def test_where_an_account_was_opened_from_counts_a_little_and_never_for_it() -> None:
+    """Classes that no list knows, homes and offices among them, say nothing."""
+    world = World()
+    names = ["HOSTING", "VPN", "TOR", "RESIDENTIAL", "MOBILE", "UNKNOWN"]
+    world.add("a", "lab-a", len(names))
+    world.link(world.accounts[0], Kind.DEVICE, world.values(len(names)))
+    accounts = state_of(world).accounts(NOW_US).sort("account_name")
+    of = pl.Series(names, dtype=accounts.schema["address_class"])
+    mail = pl.Series(["DISPOSABLE", "FREE", "BUSINESS", "UNKNOWN", "FREE", "FREE"], dtype=accounts.schema["mail_class"])
+    parts = evidence.conduct(
+        accounts.with_columns(of.alias("address_class"), mail.alias("mail_class")),
+        TypicalConduct((0.0,) * 7, 0.0),
+        CONFIG.conduct,
+    )
+    assert parts["opened_from"].to_list() == [0.5, 0.1, 0.5, 0, 0, 0]
+    assert parts["mail"].to_list() == [0.4, 0, 0, 0, 0, 0]
+    plain = evidence.conduct(accounts, TypicalConduct((0.0,) * 7, 0.0), CONFIG.conduct)
+    assert (parts["b"] - plain["b"]).round(9).to_list() == [0.9, 0.1, 0.5, 0, 0, 0]
+
+
 def passes(world: World, b: float) -> bool:
     """Whether all accounts of the world, as one community of that conduct, pass the tests."""
     accounts = world.truth().sort("account")

@@ -51,6 +51,10 @@ class ConductConfig(_Section):
     new_account: float = 0.3
     plan: dict[str, float] = {"FREE": -0.2, "TRIAL": 0.2, "EDUCATION": 0.3, "STARTUP": 0.3, "ENTERPRISE": -0.7}
     verified: dict[str, float] = {"NONE": 0.2, "CARD": -0.1, "ORGANISATION": -0.7}
+    address_class: dict[str, float] = {"HOSTING": 0.5, "TOR": 0.5, "VPN": 0.1}
+    """Where the account was opened from, as its party's own lists have it. Far below what it is worth against today's operators, who
+    can move; for the same reason no class speaks for an account. Honest customers come by VPNs."""
+    mail_class: dict[str, float] = {"DISPOSABLE": 0.4}
     closed_distillation: float = 2.0
     closed_abuse: float = 0.8
     """Closed by its party as FRAUD or TERMS."""

@@ -20,6 +20,8 @@ CONDUCT_PARTS: Final = (
     "age",
     "plan_part",
     "verified_part",
+    "opened_from",
+    "mail",
     "closed",
     "feedback",
 )
@@ -45,7 +47,7 @@ def typical_conduct(accounts: pl.DataFrame, config: ConductConfig) -> TypicalCon
 def conduct(accounts: pl.DataFrame, typical: TypicalConduct, config: ConductConfig) -> pl.DataFrame:
     """The parts of conduct, in nats, and their sum `b`, a row per account in the same order.
 
-    `accounts`: profiles.ACCOUNTS with the unpacked `plan` and `verified`, and Boolean `disputed` and `declined`.
+    `accounts`: profiles.ACCOUNTS with the unpacked `plan`, `verified`, `address_class` and `mail_class`, and Boolean `disputed` and `declined`.
     Sums are rounded to 1e-9, so that the order in which floats were added leaves no trace.
     """
     windows = pl.col("windows").cast(pl.Float64)
@@ -77,6 +79,8 @@ def conduct(accounts: pl.DataFrame, typical: TypicalConduct, config: ConductConf
         .alias("age"),
         _looked_up("plan", config.plan).alias("plan_part"),
         _looked_up("verified", config.verified).alias("verified_part"),
+        _looked_up("address_class", config.address_class).alias("opened_from"),
+        _looked_up("mail_class", config.mail_class).alias("mail"),
         pl.when(pl.col("closed_distillation") == 1)
         .then(config.closed_distillation)
         .when(pl.col("closed_abuse") == 1)

@@ -22,6 +22,8 @@ _CODES: Final = {
     "age": "ACCOUNT_AGE",
     "plan_part": "PLAN",
     "verified_part": "VERIFICATION",
+    "opened_from": "OPENED_FROM",
+    "mail": "MAIL",
     "closed": "CLOSED_BY_PARTY",
     "feedback": "FEEDBACK",
 }

@@ -14,6 +14,9 @@ FROM python:3.12-slim
 RUN useradd --system --create-home --uid 10001 weaklink && install -d -o weaklink /var/lib/weaklink
 COPY --from=build /opt/weaklink /opt/weaklink
 ENV PATH=/opt/weaklink/bin:$PATH PYTHONUNBUFFERED=1 WEAKLINK_DATA_FOLDER=/var/lib/weaklink
+# Compiled loops are for any processor of the architecture, so that those kept in the image serve every host.
+ENV NUMBA_CPU_NAME=generic
 USER weaklink
+RUN python -m weaklink.campaigns.compiled
 ENTRYPOINT ["weaklink"]
 CMD ["--help"]

@@ -7,7 +7,7 @@ import pytest
 from tests.campaigns.worlds import CAMPAIGN_TASKS, DAY_US, START_US, World, benign_life, campaign
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.evaluate import Evaluation
-from weaklink.campaigns.graph import build_graph
+from weaklink.campaigns.graph import build_graph, paths
 from weaklink.campaigns.propagate import first_hand
 from weaklink.campaigns.state import CampaignsState
 from weaklink.records.identifiers import IdentifierKind as Kind
@@ -42,11 +42,15 @@ def test_one_bad_holder_of_a_common_value_condemns_nobody() -> None:
     graph = build_graph(accounts, world.shared().sort("identifier", "slot", "account"), 8)
     prior = np.full(20, -5.0)
     prior[3] = 4.0
-    logit, _ = first_hand(graph, prior, np.zeros(20, bool), CampaignsConfig().belief)
+    logit, _ = first_hand(graph, paths(graph), prior, np.zeros(20, bool), config=CampaignsConfig().belief)
     assert logit[3] == pytest.approx(4.0, abs=0.5)
     assert np.delete(logit, 3).max() < -3.0
     echoed, _ = first_hand(
-        graph, prior, np.zeros(20, bool), CampaignsConfig().belief.model_copy(update={"leave_one_out": False})
+        graph,
+        paths(graph),
+        prior,
+        np.zeros(20, bool),
+        config=CampaignsConfig().belief.model_copy(update={"leave_one_out": False}),
     )
     assert echoed[3] > logit[3]
 
@@ -59,7 +63,7 @@ def test_accounts_that_share_an_address_of_mail_vouch_for_each_other_as_one_pers
     world.link(people, Kind.DEVICE, np.repeat(world.values(1), 5))
     graph = build_graph(world.truth().sort("account"), world.shared().sort("identifier", "slot", "account"), 8)
     assert len(set(graph.person.tolist())) == 1
-    logit, _ = first_hand(graph, np.full(5, -1.0), np.zeros(5, bool), CampaignsConfig().belief)
+    logit, _ = first_hand(graph, paths(graph), np.full(5, -1.0), np.zeros(5, bool), config=CampaignsConfig().belief)
     assert logit.max() <= -1.0
 
 

@@ -6,21 +6,19 @@ components end after a few persons, and what is larger (an agency, a room of com
 not count here. How unusual a component's size is, is measured on the population: where honest people percolate too, it says nothing.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Final
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
+from weaklink.campaigns import component_loops
+from weaklink.campaigns.belief_loops import grouped
+from weaklink.campaigns.component_loops import components
 from weaklink.campaigns.config import ChainConfig
 from weaklink.campaigns.graph import IS_HARD, Bools, Floats, Graph, Ints, counts, distinct
 from weaklink.campaigns.population import SizeTail
 from weaklink.records.identifiers import IdentifierKind
 
-_ROWS_TOGETHER: Final = 400_000
 _PARTIES_MAX: Final = 24
 """Pairs of parties are looked at for at most so many, those with the most accounts in large components."""
 
@@ -68,7 +66,9 @@ def rare_sharing(graph: Graph, credible: Bools, person_accounts_max: int, config
 
 def joined_persons(sharing: RareSharing) -> Floats:
     """By account, the persons of its component; 1 for an account that nothing joins to anybody."""
-    return _by_account(sharing, _component_sizes(sharing, np.ones(len(sharing.party), bool)), 1.0)
+    of_person = _component_of(sharing)[: sharing.persons]
+    sizes = counts(of_person, sharing.persons + sharing.nodes)[of_person]
+    return _by_account(sharing, sizes.astype(np.float64), 1.0)
 
 
 def size_tail(persons: Floats) -> SizeTail:
@@ -83,19 +83,32 @@ def chain_evidence(sharing: RareSharing, tail: SizeTail, config: ChainConfig) ->
     s: persons of its component. What one foreign party's accounts join counts at most `foreign_party_max`, and what any two of them join
     twice that: the evidence without them, and that much more, is the bound.
     """
-    all_rows = np.ones(len(sharing.party), bool)
-    weight = _weight(_component_sizes(sharing, all_rows), tail, config)
+    label = _component_of(sharing)
+    size = counts(label[: sharing.persons], len(label))[label[: sharing.persons]]
+    by_size = _weight(np.arange(int(size.max(initial=0)) + 1, dtype=np.float64), tail, config)
+    weight = by_size[size]
     result = _by_account(sharing, weight, 0.0)
     present = counts(sharing.party[weight[sharing.person] > 0], int(sharing.party.max(initial=0)) + 1)
-    parties = np.argsort(-present, kind="stable")[: min(_PARTIES_MAX, int((present > 0).sum()))]
-    for size in (1, 2):
-        # Only evidence above what the parties may add by themselves is bounded at all.
-        open_rows = np.flatnonzero((weight > size * config.foreign_party_max)[sharing.person])
-        if not len(open_rows):
-            break
-        for out, sizes in _without(sharing, open_rows, list(combinations(parties.tolist(), size))):
-            bound = _by_account(sharing, _weight(sizes, tail, config), 0.0) + size * config.foreign_party_max
-            result = np.where(np.isin(sharing.account_party, out), result, np.minimum(result, bound))
+    left_out = np.zeros(int(sharing.account_party.max(initial=0)) + 1, bool)
+    left_out[np.argsort(-present, kind="stable")[: min(_PARTIES_MAX, int((present > 0).sum()))]] = True
+    sharers = np.flatnonzero(sharing.person_of_account >= 0)
+    account_starts, account_order = grouped(label[sharing.person_of_account[sharers]], len(label))
+    component_loops.bound_by_parties(
+        result,
+        sharing.person,
+        sharing.node,
+        sharing.party,
+        sharing.persons,
+        sharing.nodes,
+        *grouped(label[sharing.person], len(label)),
+        account_starts,
+        sharers[account_order],
+        sharing.person_of_account,
+        sharing.account_party,
+        left_out,
+        by_size,
+        config.foreign_party_max,
+    )
     rounded: Floats = np.round(result, 9)
     return rounded
 
@@ -104,35 +117,13 @@ def _across_parties(graph: Graph, accounts_max: int) -> Ints:
     mail = np.flatnonzero(graph.kind[graph.node] == IdentifierKind.EMAIL)
     mail = mail[(graph.known + graph.unseen)[graph.node[mail]] <= accounts_max]
     n = graph.n_accounts
-    label = _components(n + len(graph.kind), graph.account[mail], n + graph.node[mail])[:n]
+    label = components(n + len(graph.kind), graph.account[mail], n + graph.node[mail])[:n]
     return np.unique(label, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
-def _component_sizes(sharing: RareSharing, rows: Bools) -> Floats:
-    """By person, the persons of its component over these rows."""
-    label = _components(sharing.persons + sharing.nodes, sharing.person[rows], sharing.persons + sharing.node[rows])
-    of_person = label[: sharing.persons]
-    return counts(of_person, sharing.persons + sharing.nodes)[of_person].astype(np.float64)
-
-
-def _without(sharing: RareSharing, rows: Ints, outs: list[tuple[int, ...]]) -> Iterator[tuple[tuple[int, ...], Floats]]:
-    """(parties left out, by person the persons of its component over the rows of all others), for each of `outs`.
-
-    Many are looked at in one go, as graphs side by side: most of the time for a small graph goes into beginning with it.
-    """
-    width = sharing.persons + sharing.nodes
-    together = max(1, _ROWS_TOGETHER // max(len(rows), width))
-    for first in range(0, len(outs), together):
-        some = outs[first : first + together]
-        kept = np.array([~np.isin(sharing.party[rows], out) for out in some])
-        copy, at = np.nonzero(kept)
-        row = rows[at]
-        label = _components(
-            len(some) * width, copy * width + sharing.person[row], copy * width + sharing.persons + sharing.node[row]
-        )
-        of_person = label.reshape(len(some), width)[:, : sharing.persons]
-        sizes = counts(of_person.reshape(-1), len(some) * width)[of_person].astype(np.float64)
-        yield from zip(some, sizes, strict=True)
+def _component_of(sharing: RareSharing) -> Ints:
+    """Component of each person, and then of each node."""
+    return components(sharing.persons + sharing.nodes, sharing.person, sharing.persons + sharing.node)
 
 
 def _by_account(sharing: RareSharing, values: Floats, absent: float) -> Floats:
@@ -144,8 +135,3 @@ def _weight(persons: Floats, tail: SizeTail, config: ChainConfig) -> Floats:
     grown = np.clip((persons - config.persons_min) / (config.persons_full - config.persons_min), 0, 1)
     result: Floats = grown * np.clip(np.log(config.log_share / share), 0, config.chain_max)
     return result
-
-
-def _components(size: int, one: Ints, other: Ints) -> Ints:
-    edges = coo_matrix((np.ones(len(one)), (one, other)), shape=(size, size))
-    return connected_components(edges, directed=False)[1].astype(np.int64)

@@ -43,12 +43,22 @@ def communities(graph: Graph, links: Ints, config: ClusterConfig) -> Ints:
     # Modularity's null model is relative to the whole graph: at a fixed resolution, one campaign alone would be cut to pieces.
     resolution = config.resolution * min(1.0, len(accounts) / config.resolution_accounts)
     size = len(accounts) + len(nodes)
-    found = leiden(a.reshape(-1), len(accounts) + v.reshape(-1), weight, size, resolution=resolution, config=config)
+    found = leiden(
+        a.reshape(-1),
+        len(accounts) + v.reshape(-1),
+        weight,
+        size,
+        resolution=resolution,
+        iterations=config.iterations,
+        config=config,
+    )
     labels[accounts] = found[: len(accounts)]
     return relabel(labels)
 
 
-def leiden(one: Ints, other: Ints, weight: Floats, size: int, *, resolution: float, config: ClusterConfig) -> Ints:
+def leiden(
+    one: Ints, other: Ints, weight: Floats, size: int, *, resolution: float, iterations: int, config: ClusterConfig
+) -> Ints:
     """Community of each of `size` vertices; undirected edges, modularity, fixed seed: the same edges give the same answer."""
     matrix = coo_matrix(
         (np.concatenate((weight, weight)), (np.concatenate((one, other)), np.concatenate((other, one)))),
@@ -62,7 +72,7 @@ def leiden(one: Ints, other: Ints, weight: Floats, size: int, *, resolution: flo
         matrix.data.astype(np.float64),
         size,
         resolution=resolution,
-        iterations=config.iterations,
+        iterations=iterations,
         seed=config.seed,
     )
     label = np.empty(size, np.int64)

@@ -125,6 +125,7 @@ class ClusterConfig(_Section):
     resolution_accounts: int = 1500
     """Hot accounts from which `resolution` holds; with fewer it falls in proportion, since modularity splits small graphs too finely."""
     iterations: int = 3
+    """Rounds of Leiden."""
     seed: int = 20260401
     prompt_edge_factor: float = 0.5
     merge_accounts_share: float = 0.3
@@ -225,6 +226,8 @@ class RingsConfig(_Section):
     accounts_min: int = 8
     accounts_max: int = 150
     """Larger rings are cut where they hang together least."""
+    iterations: int = 3
+    """Rounds of Leiden on such a ring."""
     resolution_max: float = 8.0
     """A ring that Leiden leaves whole at this resolution stays whole."""
     sharing_bits_min: float = 1.0

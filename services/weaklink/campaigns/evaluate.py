@@ -18,10 +18,11 @@ from weaklink.campaigns.graph import (
     Floats,
     Graph,
     Ints,
+    Paths,
     build_graph,
     counts,
     distinct,
-    foreign_seats,
+    paths,
     sums,
 )
 from weaklink.campaigns.population import Population, Sharing, SizeTail
@@ -122,15 +123,17 @@ def evaluate(
     ring = rings.rings(graph, used, now_us, cluster=config.cluster, config=config.rings, known=known)
     typical = population.conduct if population else evidence.typical_conduct(accounts, config.conduct)
     b = evidence.conduct(accounts, typical, config.conduct)["b"].to_numpy()
-    foreign = foreign_seats(graph)
-    degrees = evidence.degrees(graph, foreign)
+    along = paths(graph)
+    degrees = evidence.degrees(graph, along)
     if population is None:
         sharing = evidence.sharing(graph, degrees)
         trust = _trust(graph, accounts, b + _structure(graph, degrees, sharing, {}, config), ring.judged, config)
         sizes = chains.size_tail(chains.joined_persons(_rare_sharing(graph, trust, config)))
         population = Population(typical, sharing, sizes, _silent(graph, used), None, trust, ring.population)
     chain = chain_evidence(graph, population.chains, population.trust, config)
-    belief, pi = believe(graph, Own(b, chain, accounts["disputed"].to_numpy()), population, config, degrees)
+    belief, pi = believe(
+        graph, Own(b, chain, accounts["disputed"].to_numpy()), population, config, along=along, degrees=degrees
+    )
     case = Case(graph, accounts, belief, replace(population, pi=pi), now_us)
     return judge(case, ring, config), case
 
@@ -145,17 +148,21 @@ class Own:
 
 
 def believe(
-    graph: Graph, own: Own, population: Population, config: CampaignsConfig, degrees: evidence.Degrees | None = None
+    graph: Graph,
+    own: Own,
+    population: Population,
+    config: CampaignsConfig,
+    *,
+    along: Paths,
+    degrees: evidence.Degrees,
 ) -> tuple[Belief, Floats]:
     """(belief of every account of a graph, pi). Where the population has no pi it is measured on this graph."""
     b, chain, disputed = own.b, own.chain, own.disputed
-    foreign = foreign_seats(graph)
-    degrees = degrees or evidence.degrees(graph, foreign)
     structure = _structure(graph, degrees, population.sharing, population.trust, config)
     prior = config.belief.prior_logit + b + np.where(disputed, 0.0, structure + chain)
-    logit_q, pi = propagate.first_hand(graph, prior, disputed, config.belief, population.pi)
+    logit_q, pi = propagate.first_hand(graph, along, prior, disputed, config=config.belief, pi=population.pi)
     trusted = reporters.weights(graph, population.trust)
-    added = propagate.across_parties(graph, foreign, logit_q, pi, config.belief, trusted=trusted)
+    added = propagate.across_parties(graph, along, logit_q, pi, config.belief, trusted=trusted)
     logit_p = np.where(disputed, logit_q, added)
     judged = rings.judged(graph, population.rings)
     evidenced = (b + structure >= config.cluster.evidenced) & ~disputed & ~judged

@@ -112,7 +112,7 @@ class Evaluator:
         nodes = self._incremental.tied(outside)
         if len(nodes) == 0:
             return None
-        holders = np.unique(live.holders(nodes)[0])
+        holders = live.beside(nodes)
         near = np.intersect1d(outside, holders)
         members = holders[columns["campaign"][holders] >= 0]
         case, region = self._case(now_us, live.with_mates(np.union1d(near, members)), nodes)

@@ -6,8 +6,9 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from weaklink.campaigns import belief_loops
 from weaklink.campaigns.config import ConductConfig, StructureConfig
-from weaklink.campaigns.graph import IS_HARD, KINDS, Floats, ForeignSeats, Graph, Ints, counts, distinct, sums
+from weaklink.campaigns.graph import IS_HARD, KINDS, Floats, Graph, Ints, Paths, counts, sums
 from weaklink.campaigns.population import Sharing, Tails, TypicalConduct
 from weaklink.campaigns.profiles import TASK_COLUMNS, TASKS, US_PER_DAY
 
@@ -126,16 +127,22 @@ class Degrees:
     foreign: Floats
 
 
-def degrees(graph: Graph, foreign: ForeignSeats) -> Degrees:
+def degrees(graph: Graph, along: Paths) -> Degrees:
     """Degrees of all accounts of the graph."""
-    key = graph.account * KINDS + graph.link_kind
-    hard_link = IS_HARD[graph.link_kind]
-    others = np.where(hard_link, graph.group_persons[graph.group] - 1, 0.0)
-    own = sums(key, others, graph.n_accounts * KINDS)
-    pairs = np.flatnonzero(hard_link[foreign.link])
-    link, group = foreign.link[pairs], foreign.group[pairs]
-    row, row_key, row_party = distinct(key[link], graph.group_party[group])
-    return Degrees(own, row_key, row_party, sums(row, graph.group_persons[group], len(row_key)))
+    return Degrees(
+        *belief_loops.sharing(
+            along.starts,
+            along.order,
+            graph.node,
+            graph.kind,
+            IS_HARD,
+            graph.group,
+            along.first,
+            graph.group_party,
+            graph.group_persons,
+            len(graph.parties),
+        )
+    )
 
 
 def sharing(graph: Graph, degree: Degrees) -> Sharing:

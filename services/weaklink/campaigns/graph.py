@@ -9,11 +9,13 @@ import polars as pl
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from weaklink.campaigns import compiled
+from weaklink.campaigns.belief_loops import grouped
 from weaklink.records.identifiers import HARD_KINDS, IdentifierKind
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
+Ints = compiled.Ints
+Floats = compiled.Floats
+Bools = compiled.Bools
 Keys = npt.NDArray[Any]
 
 KINDS: Final = 13
@@ -188,20 +190,15 @@ def persons(n: int, party: Ints, account: Ints, node: Ints, *, kind: Ints, accou
 
 
 @dataclass(frozen=True, slots=True)
-class ForeignSeats:
-    """For each link, the groups of the same node at other parties: pairs (link, group)."""
+class Paths:
+    """How a graph is walked: the links of account a are order[starts[a] : starts[a + 1]], the groups of node v first[v] to first[v + 1] - 1."""
 
-    link: Ints
-    group: Ints
+    starts: Ints
+    order: Ints
+    first: Ints
 
 
-def foreign_seats(graph: Graph) -> ForeignSeats:
-    """All pairs of a link and a group of its node at another party."""
-    first = np.searchsorted(graph.group_node, np.arange(len(graph.kind)))
-    many = counts(graph.group_node, len(graph.kind))
-    links = np.flatnonzero(many[graph.node] > 1)
-    nodes = graph.node[links]
-    link = np.repeat(links, many[nodes])
-    group = ranges(first[nodes], many[nodes])
-    other = graph.group[link] != group
-    return ForeignSeats(link[other], group[other])
+def paths(graph: Graph) -> Paths:
+    """Links by account, groups by node."""
+    starts, order = grouped(graph.account, graph.n_accounts)
+    return Paths(starts, order, grouped(graph.group_node, len(graph.kind))[0])

@@ -14,7 +14,7 @@ from scipy.special import expit
 from weaklink.campaigns import evidence
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.evaluate import Belief, Case, Own, believe, chain_evidence, named_resellers
-from weaklink.campaigns.graph import IS_HARD, UNLINKED_KINDS, Bools, Ints, Keys, counts
+from weaklink.campaigns.graph import IS_HARD, UNLINKED_KINDS, Bools, Ints, Keys, counts, paths
 from weaklink.campaigns.live import LiveGraph, NewLinks, Region
 from weaklink.campaigns.population import Population
 from weaklink.campaigns.rings import Rings, judged
@@ -72,7 +72,7 @@ class Incremental:
         live, config = self.live, self._config.incremental
         number = self._take(accounts)
         new = self._link(links)
-        linked = np.unique(new.account)
+        linked = live.distinct(new.account)
         asked = np.concatenate((new.uncounted, number, self._heard(new), self._chain(new), self._unsettled))
         asked = live.with_mates(asked)
         groups, evaluated = np.unique(new.group), [asked]
@@ -86,7 +86,7 @@ class Incremental:
                 evaluated.append(asked)
             groups = groups[:0]
         self._unsettled = asked
-        done = np.unique(np.concatenate(evaluated))
+        done = live.distinct(np.concatenate(evaluated))
         self._note(done, linked, was)
         return np.union1d(done, linked)
 
@@ -179,7 +179,9 @@ class Incremental:
         region = live.region(accounts)
         at = region.accounts
         own = Own(*(live.account[name][at] for name in ("b", "chain", "disputed")))
-        belief, _ = believe(region.graph, own, self.population, self._config)
+        along = paths(region.graph)
+        degrees = evidence.degrees(region.graph, along)
+        belief, _ = believe(region.graph, own, self.population, self._config, along=along, degrees=degrees)
         live.account["structure"][at] = belief.structure
         live.account["evidenced"][at] = belief.evidenced
         live.account["b_reckoned"][at] = own.b
@@ -206,17 +208,19 @@ class Incremental:
         columns, fast = live.account, self._config.fast
         hot = columns["p"] > self._config.cluster.hot
         core = np.flatnonzero(hot | (columns["campaign"] >= 0) | (columns["ring"] >= 0) | columns["reseller"])
-        node, held = np.unique(live.held(core)[0], return_counts=True)
+        many = counts(live.held(core)[0], len(live.node["kind"]))
+        node = np.flatnonzero(many)
+        held = many[node]
         largest = np.maximum(live.node["holders"][node], live.node["known"][node])
         hard = IS_HARD[live.node["kind"][node]]
         mostly = held >= fast.flagged_share_min * (largest - 1)
         near = node[(held < largest) & ((mostly & (hard | (held > 1))) | (hard & (held > 1)))]
-        return live.with_mates(np.union1d(core, live.holders(near)[0]))
+        return live.with_mates(np.concatenate((core, live.holders(near)[0])))
 
     def tied(self, accounts: Ints) -> Ints:
         """Nodes of these accounts that members hold so much of that a newcomer may be taken in by them (see `fast.ties`)."""
         live, config = self.live, self._config.fast
-        node = np.unique(live.held(accounts)[0])
+        node = live.nodes_of(accounts)
         members = live.node["members"][node]
         largest = np.maximum(live.node["holders"][node], live.node["known"][node])
         known = (members >= config.flagged_holders_min) & (members >= config.flagged_share_min * (largest - 1))

@@ -9,22 +9,20 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 from scipy.special import expit
 
+from weaklink.campaigns import live_loops
+from weaklink.campaigns.component_loops import components
 from weaklink.campaigns.graph import (
     IS_HARD,
+    KINDS,
     Bools,
     Floats,
     Graph,
     Ints,
     Keys,
     counts,
-    distinct,
     persons,
-    stable_order,
-    sums,
 )
 from weaklink.campaigns.keys import Columns, KeyIndex, SortedKeys
 from weaklink.records.identifiers import IdentifierKind
@@ -32,9 +30,11 @@ from weaklink.records.identifiers import IdentifierKind
 _UNIT: Final = float(1 << 40)
 _SLOT_BITS: Final = 16
 _PARTY_BITS: Final = 12
-_ACCOUNT_BITS: Final = 32
+_ACCOUNT_BITS: Final = live_loops.ENDS_BITS
 _ACCOUNT_MASK: Final = (1 << _ACCOUNT_BITS) - 1
 
+_JOINS: Final[Bools] = IS_HARD | (np.arange(KINDS) == IdentifierKind.EMAIL)
+"""Kinds by which accounts hang together in chains."""
 _HEARD: Final = (-0.3, 2.5)
 """Nats: about the bounds within which belief adds up what the identifiers of a kind tell."""
 _GROWN: Final = 0.25
@@ -203,7 +203,7 @@ class LiveGraph:
 
     def with_mates(self, accounts: Ints) -> Ints:
         """These accounts and all others of the same persons, ascending."""
-        found = front = np.unique(accounts)
+        found = front = self.distinct(accounts)
         while len(front := front[self.account["mates"][front]]):
             node, _ = self.held(front)
             mail = np.unique(node[self.node["kind"][node] == IdentifierKind.EMAIL])
@@ -215,43 +215,50 @@ class LiveGraph:
 
     def holders_at(self, groups: Ints) -> Ints:
         """All accounts on the nodes of these groups, at whatever party."""
-        return np.unique(self.holders(np.unique(self.group["node"][groups]))[0])
+        return self.beside(self.group["node"][groups])
+
+    def beside(self, nodes: Ints) -> Ints:
+        """All accounts that hold any of these nodes, ascending."""
+        return self.distinct(self.holders(live_loops.unique(nodes, len(self._nodes)))[0])
+
+    def nodes_of(self, accounts: Ints) -> Ints:
+        """All nodes that any of these accounts holds, ascending."""
+        return live_loops.unique(self.held(accounts)[0], len(self._nodes))
 
     def held(self, accounts: Ints) -> tuple[Ints, Ints]:
         """(nodes that each account holds, one account after the other; how many each holds)."""
-        at, many = self._by_account.between(accounts << _ACCOUNT_BITS, (accounts + 1) << _ACCOUNT_BITS)
-        return self._by_account.keys[at] & _ACCOUNT_MASK, many
+        return live_loops.ends(self._by_account.keys, accounts)
 
     def holders(self, nodes: Ints) -> tuple[Ints, Ints]:
         """(accounts that hold each node, one node after the other; how many hold each)."""
-        at, many = self._by_node.between(nodes << _ACCOUNT_BITS, (nodes + 1) << _ACCOUNT_BITS)
-        return self._by_node.keys[at] & _ACCOUNT_MASK, many
+        return live_loops.ends(self._by_node.keys, nodes)
+
+    def distinct(self, accounts: Ints) -> Ints:
+        """These accounts, each once, ascending."""
+        return live_loops.unique(accounts, len(self.accounts))
 
     def components(self, accounts: Ints, holders_max: int, rounds: int) -> tuple[Ints, Ints, Bools]:
         """(accounts that hard identifiers and addresses of mail of few holders join to these, component of each, whether each is whole).
 
         Followed for so many rounds: a component that has not ended by then is cut off.
         """
-        found = front = self.with_mates(accounts)
-        one, other = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        for _ in range(rounds):
-            if len(front) == 0:
-                break
-            node, many = self.held(front)
-            kind, size = self.node["kind"][node], np.maximum(self.node["holders"][node], self.node["known"][node])
-            joins = (IS_HARD[kind] | (kind == IdentifierKind.EMAIL)) & (size <= holders_max)
-            one.append(np.repeat(front, many)[joins])
-            other.append(node[joins])
-            near = np.unique(self.holders(np.unique(node[joins]))[0])
-            front = np.setdiff1d(near, found)
-            found = np.union1d(found, front)
-        account, node = np.concatenate(one), np.unique(np.concatenate(other), return_inverse=True)[1].reshape(-1)
+        found, followed, one, other = live_loops.reach(
+            self.with_mates(accounts),
+            self._by_account.keys,
+            self._by_node.keys,
+            self.node["kind"],
+            self.node["holders"],
+            self.node["known"],
+            _JOINS,
+            holders_max,
+            rounds,
+            len(self.accounts),
+        )
         n = len(found)
-        total = n + int(node.max(initial=-1)) + 1
-        edges = coo_matrix((np.ones(len(node)), (np.searchsorted(found, account), n + node)), shape=(total, total))
-        label = connected_components(edges, directed=False)[1][:n].astype(np.int64)
-        cut = np.isin(label, label[np.isin(found, front)])
-        return found, label, ~cut
+        label = components(n + int(other.max(initial=-1)) + 1, one, n + other)[:n]
+        order = np.argsort(found)
+        # An account that was met last, and not followed, stands for itself here.
+        return found[order], label[order], order < followed
 
     def region(self, accounts: Ints, nodes: Ints | None = None) -> Region:
         """The graph of these accounts (ascending by key; whole persons), or only their links to `nodes`."""
@@ -261,18 +268,16 @@ class LiveGraph:
         if nodes is not None:
             kept = np.isin(held, nodes)
             held, owner = held[kept], owner[kept]
-        order, held = stable_order(held)
-        owner = owner[order]
-        numbers, node = np.unique(held, return_inverse=True)
-        group_at, group_many = self._groups.between(numbers << _PARTY_BITS, (numbers + 1) << _PARTY_BITS)
-        groups, group_key = self._groups.numbers[group_at], self._groups.keys[group_at]
-        group_node = np.repeat(np.arange(len(numbers)), group_many)
-        group_party = group_key & ((1 << _PARTY_BITS) - 1)
+        numbers, node, owner = live_loops.by_node(held, owner, len(self._nodes))
+        groups, group_node, group_party = live_loops.groups_of(
+            self._groups.keys, self._groups.numbers, numbers, _PARTY_BITS
+        )
         party = self.account["party"][accounts]
-        width = len(self.parties) + 1
-        group = np.searchsorted(group_node * width + group_party, node * width + party[owner])
-        person = np.unique(self.account["person"][accounts], return_inverse=True)[1].reshape(-1)
-        seat, seat_group, _ = distinct(group, person[owner])
+        persons, person = np.unique(self.account["person"][accounts], return_inverse=True)
+        person = person.reshape(-1)
+        group, seat, seat_group, seat_accounts = live_loops.seats(
+            node, party[owner], person[owner], group_node, group_party, len(persons), len(numbers)
+        )
         graph = Graph(
             accounts=self.account["key"][accounts],
             parties=self.parties,
@@ -291,7 +296,7 @@ class LiveGraph:
             group_persons=np.zeros(len(groups)),
             seat=seat,
             seat_group=seat_group,
-            seat_accounts=counts(seat, len(seat_group)).astype(np.float64),
+            seat_accounts=seat_accounts,
             identifier=self.node["identifier"][numbers],
             slot=self.node["slot"][numbers],
             outside_q=np.zeros(len(groups)),
@@ -356,17 +361,24 @@ class LiveGraph:
 
     def _inside(self, region: Region, which: Bools) -> Inside:
         """What the accounts marked in `which` (whole persons) add."""
-        graph, n_groups = region.graph, len(region.groups)
-        links = np.flatnonzero(which[graph.account])
-        p = self.account["p"][region.accounts]
-        q = expit(self.account["logit_q"][region.accounts])
-        seat_q = sums(graph.seat, q[graph.account], len(graph.seat_group)) / graph.seat_accounts
-        seats = np.flatnonzero(counts(graph.seat[links], len(graph.seat_group)))
-        q_sum, p_sum = np.zeros(n_groups, np.int64), np.zeros(len(region.nodes), np.int64)
-        np.add.at(q_sum, graph.seat_group[seats], np.rint(seat_q[seats] * _UNIT).astype(np.int64))
-        np.add.at(p_sum, graph.node[links], np.rint(p * _UNIT).astype(np.int64)[graph.account[links]])
-        benign = links[(p <= self._hot)[graph.account[links]]]
-        return Inside(counts(graph.seat_group[seats], n_groups), q_sum, counts(graph.group[benign], n_groups), p_sum)
+        graph = region.graph
+        return Inside(
+            *live_loops.inside(
+                graph.account,
+                graph.node,
+                graph.group,
+                graph.seat,
+                graph.seat_group,
+                graph.seat_accounts,
+                which,
+                expit(self.account["logit_q"][region.accounts]),
+                self.account["p"][region.accounts],
+                self._hot,
+                len(region.groups),
+                len(region.nodes),
+                _UNIT,
+            )
+        )
 
     def _join_persons(self, affected: Ints) -> None:
         """Persons of these accounts (whole persons before and after) anew, from all holders of their addresses of mail."""

@@ -3,19 +3,20 @@
 import numpy as np
 from scipy.special import expit
 
+from weaklink.campaigns import belief_loops
 from weaklink.campaigns.config import BeliefConfig
-from weaklink.campaigns.graph import IS_HARD, KINDS, Bools, Floats, ForeignSeats, Graph, counts, distinct, sums
+from weaklink.campaigns.graph import IS_HARD, KINDS, Bools, Floats, Graph, Paths
 
 
-def kind_means(graph: Graph, q: Floats, config: BeliefConfig) -> Floats:
+def kind_means(graph: Graph, along: Paths, q: Floats, config: BeliefConfig) -> Floats:
     """pi_k: mean belief of the kind's holders, at least `pi_floor`."""
-    _, account, kind = distinct(graph.account, graph.link_kind)
-    held = np.maximum(counts(kind, KINDS), 1)
-    return np.maximum(config.pi_floor, sums(kind, q[account], KINDS) / held)
+    means: Floats = belief_loops.means_by_kind(along.starts, along.order, graph.node, graph.kind, q, KINDS)
+    floored: Floats = np.maximum(config.pi_floor, means)
+    return floored
 
 
 def first_hand(
-    graph: Graph, prior: Floats, cleared: Bools, config: BeliefConfig, pi: Floats | None = None
+    graph: Graph, along: Paths, prior: Floats, cleared: Bools, *, config: BeliefConfig, pi: Floats | None = None
 ) -> tuple[Floats, Floats]:
     """(logit q of each account, pi), from `prior` (= -5 + b + structure) and the other own-party holders of its identifiers.
 
@@ -26,54 +27,73 @@ def first_hand(
     their own party vouches, stay at their prior whatever they share: they neither take nor pass on suspicion.
     """
     caps = np.array([config.kind_caps.get(kind, 0.0) for kind in range(KINDS)])
-    shared = np.flatnonzero((graph.group_persons[graph.group] > 1) & (caps[graph.link_kind] > 0))
-    account, group, seat = graph.account[shared], graph.group[shared], graph.seat[shared]
-    kind = graph.link_kind[shared]
-    row, row_account, row_kind = distinct(account, kind)
-    known = graph.known[graph.node[shared]]
-    # Holders of a hub that are only counted stand in their party's proportion, as average holders of their kind.
-    unseen = graph.unseen[graph.node[shared]] * graph.group_persons[group] / np.maximum(known, 1)
-    holders = graph.group_persons[group] + unseen
+    unseen = _unseen(graph)
     logit = prior.copy()
     for _ in range(config.rounds):
         q = expit(logit)
-        means = kind_means(graph, q, config) if pi is None else pi
-        seat_q = sums(graph.seat, q[graph.account], len(graph.seat_group)) / graph.seat_accounts
-        group_q = sums(graph.seat_group, seat_q, len(graph.group_node)) + graph.outside_q
-        others = np.maximum(group_q[group] - (seat_q[seat] if config.leave_one_out else 0.0), 0.0)
-        term = np.log((others + means[kind] * (1 + unseen)) / holders / means[kind])
-        by_kind = np.clip(sums(row, term, len(row_account)), config.kind_floor, caps[row_kind])
-        logit = (1 - config.damping) * logit + config.damping * (
-            prior + np.where(cleared, 0.0, sums(row_account, by_kind, graph.n_accounts))
+        means = kind_means(graph, along, q, config) if pi is None else pi
+        seat_q, group_q = _beliefs(graph, q)
+        heard = belief_loops.heard_at_home(
+            along.starts,
+            along.order,
+            graph.node,
+            graph.kind,
+            graph.group,
+            graph.seat,
+            cleared,
+            seat_q,
+            group_q,
+            graph.group_persons,
+            unseen,
+            means,
+            caps,
+            config.kind_floor,
+            config.leave_one_out,
         )
+        logit = (1 - config.damping) * logit + config.damping * (prior + heard)
     rounded: Floats = np.round(logit, 9)
-    return rounded, kind_means(graph, expit(rounded), config) if pi is None else pi
+    return rounded, kind_means(graph, along, expit(rounded), config) if pi is None else pi
 
 
 def across_parties(
-    graph: Graph, foreign: ForeignSeats, logit_q: Floats, pi: Floats, config: BeliefConfig, *, trusted: Floats
+    graph: Graph, along: Paths, logit_q: Floats, pi: Floats, config: BeliefConfig, *, trusted: Floats
 ) -> Floats:
     """logit p: what other parties' holders add to q, once and never fed back. `pi` as `first_hand` gave it.
 
     Per foreign party clip(sum of ln(r / pi), -.15, 1), times what it is `trusted` (0 to 1, by party of the graph); soft kinds over
     all parties together at most 1.5.
     """
-    if len(foreign.link) == 0:
-        return logit_q.copy()
-    q = expit(logit_q)
-    seat_q = sums(graph.seat, q[graph.account], len(graph.seat_group)) / graph.seat_accounts
-    group_q = sums(graph.seat_group, seat_q, len(graph.group_node)) + graph.outside_q
-    kind = graph.link_kind[foreign.link]
-    unseen = graph.unseen[graph.group_node[foreign.group]] * graph.group_persons[foreign.group]
-    unseen = unseen / np.maximum(graph.known[graph.group_node[foreign.group]], 1)
-    r = (group_q[foreign.group] + pi[kind] * (1 + unseen)) / (graph.group_persons[foreign.group] + unseen + 1)
-    term = np.log(r / pi[kind])
-    row, row_account, row_party = distinct(graph.account[foreign.link], graph.group_party[foreign.group])
-    soft = sums(row, np.where(IS_HARD[kind], 0.0, term), len(row_account))
+    _, group_q = _beliefs(graph, expit(logit_q))
+    unseen, typical = _unseen(graph), pi[graph.kind[graph.group_node]]
+    term: Floats = np.log((group_q + typical * (1 + unseen)) / (graph.group_persons + unseen + 1) / typical)
     low, high = config.foreign_clip
-    soft_part = np.clip(soft, low, high)
-    hard_part = (np.clip(sums(row, term, len(row_account)), low, high) - soft_part) * trusted[row_party]
-    soft_part *= trusted[row_party]
-    soft_total = np.minimum(sums(row_account, soft_part, graph.n_accounts), config.foreign_soft_max)
-    result: Floats = np.round(logit_q + soft_total + sums(row_account, hard_part, graph.n_accounts), 9)
+    added: Floats = belief_loops.heard_abroad(
+        along.starts,
+        along.order,
+        graph.node,
+        graph.kind,
+        IS_HARD,
+        graph.group,
+        along.first,
+        graph.group_party,
+        term,
+        trusted,
+        low,
+        high,
+        config.foreign_soft_max,
+    )
+    result: Floats = np.round(logit_q + added, 9)
     return result
+
+
+def _beliefs(graph: Graph, q: Floats) -> tuple[Floats, Floats]:
+    return belief_loops.group_beliefs(
+        q, graph.account, graph.seat, graph.seat_group, graph.seat_accounts, graph.outside_q
+    )
+
+
+def _unseen(graph: Graph) -> Floats:
+    """Of each group: holders of a hub that are only counted stand in their party's proportion, as average holders of their kind."""
+    node = graph.group_node
+    share: Floats = graph.unseen[node] * graph.group_persons / np.maximum(graph.known[node], 1)
+    return share

@@ -139,7 +139,15 @@ def _cut(labels: Ints, low: Ints, high: Ints, weight: Floats, *, cluster: Cluste
         inside = (labels[low] == label) & (labels[high] == label)
         vertices, index = np.unique(np.concatenate((low[inside], high[inside])), return_inverse=True)
         one, other = np.split(index.reshape(-1).astype(np.int64), 2)
-        piece = leiden(one, other, weight[inside], len(vertices), resolution=resolution, config=cluster)
+        piece = leiden(
+            one,
+            other,
+            weight[inside],
+            len(vertices),
+            resolution=resolution,
+            iterations=config.iterations,
+            config=cluster,
+        )
         piece = distinct(_absorb(piece, one, other, weight[inside], config.accounts_min))[0]
         if piece.max() == 0:
             if resolution < config.resolution_max:

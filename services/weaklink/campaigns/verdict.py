@@ -7,6 +7,7 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from weaklink.campaigns import verdict_loops
 from weaklink.campaigns.cluster import NONE, merge_fragments, split_by_firm_ties
 from weaklink.campaigns.config import ClusterConfig
 from weaklink.campaigns.graph import IS_HARD, Bools, Floats, Graph, Ints, counts, distinct, sums
@@ -54,34 +55,21 @@ class _Inside:
 
 
 def _inside(graph: Graph, labels: Ints) -> _Inside:
-    links = np.flatnonzero(labels[graph.account] != NONE)
-    account = graph.account[links]
-    part, part_node, part_label = distinct(graph.node[links], labels[account])
-    _, part_of_person, _ = distinct(part, graph.person[account])
-    shared = counts(part_of_person, len(part_node))[part] > 1
-    return _Inside(links[shared], part[shared], part_label, graph.kind[part_node])
+    links, part, node, label = verdict_loops.parts(
+        graph.account, graph.node, labels, graph.person, int(labels.max(initial=NONE)) + 1
+    )
+    return _Inside(links, part, label, graph.kind[node])
 
 
 def support(graph: Graph, labels: Ints, evidenced: Bools, credible: Bools) -> Support:
     """What ties each account to the others of its community, its own evidence left out. `credible`: parties that count for others."""
-    n, parties = graph.n_accounts, max(len(graph.parties), 1)
     inside = _inside(graph, labels)
-    account, kind = graph.account[inside.links], inside.part_kind[inside.part]
-    _, kind_account, _ = distinct(account, kind)
-    proven = evidenced[account]
-    table = np.zeros((len(inside.part_label), parties), np.int64)
-    np.add.at(table, (inside.part[proven], graph.party[account[proven]]), 1)
-    seen = np.zeros((n, parties), bool)
-    rows = table[inside.part]
-    rows[np.flatnonzero(proven), graph.party[account[proven]]] -= 1
-    which, at = np.nonzero(rows > 0)
-    foreign = graph.party[account[which]] != at
-    counted = credible[at] | ~foreign
-    seen[account[which[counted]], at[counted]] = True
-    hard = np.zeros(n, bool)
-    hard[account[IS_HARD[kind]]] = True
-    own = seen[np.arange(n), graph.party] if graph.parties else np.zeros(n, bool)
-    return Support(counts(kind_account, n), counts(account, n), hard, own, seen.sum(axis=1))
+    account, parties = graph.account[inside.links], len(graph.parties)
+    return Support(
+        *verdict_loops.support(
+            account, inside.part, inside.part_kind, graph.party, parties, IS_HARD, evidenced, credible
+        )
+    )
 
 
 def member_test(graph: Graph, labels: Ints, standing: Standing, config: ClusterConfig) -> Ints:

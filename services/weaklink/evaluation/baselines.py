@@ -23,6 +23,8 @@ from weaklink.settings import Settings
 NAMES: Final = ("components", "degree_cap", "two_shared", "communities", "conduct_same_budget", "conduct_one_in_256")
 _ACCOUNTS_MIN: Final = 12
 """Fewer accounts than this are no campaign, for the rules as for the method's clusters."""
+_ITERATIONS: Final = 3
+"""Rounds of Leiden."""
 _CAP: Final = 20
 _HUB_HOLDERS_MAX: Final = 1000
 _ONE_IN: Final = 256
@@ -99,6 +101,7 @@ def communities(matrix: csr_array, holders: Ints) -> Ints:
         weight,
         n + m,
         resolution=config.resolution,
+        iterations=_ITERATIONS,
         config=config,
     )
     return label[:n]

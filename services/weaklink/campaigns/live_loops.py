@@ -1,0 +1,217 @@
+"""The loops of the live graph (`live`): who holds what, and the sums over groups and nodes. Marks in arrays take the place of sorting.
+
+Links are sorted keys, the number of one end above its lower `ENDS_BITS` bits and that of the other end in them.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from weaklink.campaigns.belief_loops import grouped
+from weaklink.campaigns.compiled import BOOLS, FLOAT, FLOATS, INT, INTS, Bools, Floats, Ints, compiled
+
+ENDS_BITS: Final = 32
+_MASK: Final = (1 << ENDS_BITS) - 1
+_SPARSE: Final = 64
+
+
+@compiled(INTS, INT)
+def unique(values: Ints, size: int) -> Ints:
+    """The distinct values, ascending; all are below `size`, and none negative."""
+    seen = np.zeros(size, np.bool_)
+    found, many = np.empty(min(len(values), size), np.int64), 0
+    for value in values:
+        if not seen[value]:
+            seen[value] = True
+            found[many] = value
+            many += 1
+    if many * _SPARSE < size:
+        return np.sort(found[:many])
+    many = 0
+    for value in range(size):
+        if seen[value]:
+            found[many] = value
+            many += 1
+    return found[:many].copy()
+
+
+@compiled(INTS, INT)
+def _lower_bound(keys: Ints, key: int) -> int:
+    low, high = 0, len(keys)
+    while low < high:
+        middle = (low + high) // 2
+        if keys[middle] < key:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@compiled(INTS, INTS)
+def ends(keys: Ints, numbers: Ints) -> tuple[Ints, Ints]:
+    """(the other ends of the links of each of these numbers, one number after the other; how many each has)."""
+    first, many, total = np.empty(len(numbers), np.int64), np.empty(len(numbers), np.int64), 0
+    for i in range(len(numbers)):
+        at = _lower_bound(keys, numbers[i] << ENDS_BITS)
+        first[i] = at
+        while at < len(keys) and keys[at] >> ENDS_BITS == numbers[i]:
+            at += 1
+        many[i] = at - first[i]
+        total += many[i]
+    found, row = np.empty(total, np.int64), 0
+    for i in range(len(numbers)):
+        for at in range(first[i], first[i] + many[i]):
+            found[row] = keys[at] & _MASK
+            row += 1
+    return found, many
+
+
+@compiled(INTS, INTS, INT)
+def by_node(held: Ints, owner: Ints, nodes: int) -> tuple[Ints, Ints, Ints]:
+    """(numbers of the nodes held, ascending; then of each link, sorted by node: place of its node among them, owner)."""
+    numbers = unique(held, nodes)
+    place = np.empty(nodes, np.int64)
+    for i in range(len(numbers)):
+        place[numbers[i]] = i
+    node = np.empty(len(held), np.int64)
+    for link in range(len(held)):
+        node[link] = place[held[link]]
+    _, order = grouped(node, len(numbers))
+    return numbers, node[order], owner[order]
+
+
+@compiled(INTS, INTS, INTS, INT)
+def groups_of(keys: Ints, group: Ints, numbers: Ints, party_bits: int) -> tuple[Ints, Ints, Ints]:
+    """The groups of these nodes (ascending): number of each group, place of its node in `numbers`, party. `keys`: node and party, sorted."""
+    found, node = np.empty(0, np.int64), np.empty(0, np.int64)
+    many, first, at = 0, np.empty(len(numbers), np.int64), 0
+    for i in range(len(numbers)):
+        # The next node is mostly near the last one.
+        low, step = at, 1
+        while low + step < len(keys) and keys[low + step] >> party_bits < numbers[i]:
+            low += step
+            step *= 2
+        at = low + _lower_bound(keys[low : low + step + 1], numbers[i] << party_bits)
+        first[i] = at
+        while at < len(keys) and keys[at] >> party_bits == numbers[i]:
+            at += 1
+        many += at - first[i]
+    found, node, party, row = np.empty(many, np.int64), np.empty(many, np.int64), np.empty(many, np.int64), 0
+    for i in range(len(numbers)):
+        at = first[i]
+        while at < len(keys) and keys[at] >> party_bits == numbers[i]:
+            found[row], node[row], party[row] = group[at], i, keys[at] & ((1 << party_bits) - 1)
+            row += 1
+            at += 1
+    return found, node, party
+
+
+@compiled(INTS, INTS, INTS, INTS, INTS, INT, INT)
+def seats(
+    node: Ints, party: Ints, person: Ints, group_node: Ints, group_party: Ints, persons: int, nodes: int
+) -> tuple[Ints, Ints, Ints, Floats]:
+    """Of each link (sorted by node; `party` and `person` are its owner's): group, seat. Of each seat: group, number of its accounts."""
+    first = grouped(group_node, nodes)[0]
+    group, seat = np.empty(len(node), np.int64), np.empty(len(node), np.int64)
+    seat_group, many = np.empty(len(node), np.int64), 0
+    accounts = np.zeros(len(node))
+    latest = np.full(persons, -1, np.int64)
+    for link in range(len(node)):
+        g = first[node[link]]
+        while group_party[g] != party[link]:
+            g += 1
+        group[link] = g
+        at = latest[person[link]]
+        if at < 0 or seat_group[at] != g:
+            at = many
+            latest[person[link]], seat_group[at] = at, g
+            many += 1
+        seat[link] = at
+        accounts[at] += 1
+    return group, seat, seat_group[:many].copy(), accounts[:many].copy()
+
+
+@compiled(INTS, INTS, INTS, INTS, INTS, FLOATS, BOOLS, FLOATS, FLOATS, FLOAT, INT, INT, FLOAT)
+def inside(
+    account: Ints,
+    node: Ints,
+    group: Ints,
+    seat: Ints,
+    seat_group: Ints,
+    seat_accounts: Floats,
+    which: Bools,
+    q: Floats,
+    p: Floats,
+    hot: float,
+    groups: int,
+    nodes: int,
+    unit: float,
+) -> tuple[Ints, Ints, Ints, Ints]:
+    """What the accounts marked in `which` (whole persons) add: by group persons, their q, accounts that are not hot; by node their p."""
+    persons, q_sum, benign = np.zeros(groups, np.int64), np.zeros(groups, np.int64), np.zeros(groups, np.int64)
+    p_sum = np.zeros(nodes, np.int64)
+    seat_q, counted = np.zeros(len(seat_group)), np.zeros(len(seat_group), np.bool_)
+    for link in range(len(account)):
+        a = account[link]
+        seat_q[seat[link]] += q[a]
+        if which[a]:
+            counted[seat[link]] = True
+            p_sum[node[link]] += np.int64(np.rint(p[a] * unit))
+            benign[group[link]] += p[a] <= hot
+    for s in range(len(seat_group)):
+        if counted[s]:
+            persons[seat_group[s]] += 1
+            q_sum[seat_group[s]] += np.int64(np.rint(seat_q[s] / seat_accounts[s] * unit))
+    return persons, q_sum, benign, p_sum
+
+
+@compiled(INTS, INTS, INTS, INTS, INTS, INTS, BOOLS, INT, INT, INT)
+def reach(
+    start: Ints,
+    by_account: Ints,
+    by_node_: Ints,
+    kind: Ints,
+    holders: Ints,
+    known: Ints,
+    joins: Bools,
+    holders_max: int,
+    rounds: int,
+    accounts: int,
+) -> tuple[Ints, int, Ints, Ints]:
+    """Accounts that nodes of the kinds that join and of few holders tie to those of `start` (distinct), directly or in so many rounds.
+
+    Returns (the accounts, in the order in which they were met; how many of them were followed; and of each link that was: place of its
+    account in that order, place of its node in the order in which nodes were met).
+    """
+    found, many, followed = np.empty(accounts, np.int64), len(start), 0
+    found[:many] = start
+    seen, place = np.zeros(accounts, np.bool_), np.full(len(kind), -1, np.int64)
+    for account in start:
+        seen[account] = True
+    one, other, links, nodes = np.empty(256, np.int64), np.empty(256, np.int64), 0, 0
+    for _ in range(rounds):
+        front = many
+        for row in range(followed, front):
+            at = _lower_bound(by_account, found[row] << ENDS_BITS)
+            while at < len(by_account) and by_account[at] >> ENDS_BITS == found[row]:
+                node = by_account[at] & _MASK
+                at += 1
+                if not joins[kind[node]] or max(holders[node], known[node]) > holders_max:
+                    continue
+                if place[node] < 0:
+                    place[node] = nodes
+                    nodes += 1
+                    near = _lower_bound(by_node_, node << ENDS_BITS)
+                    while near < len(by_node_) and by_node_[near] >> ENDS_BITS == node:
+                        account = by_node_[near] & _MASK
+                        near += 1
+                        if not seen[account]:
+                            seen[account] = True
+                            found[many] = account
+                            many += 1
+                if links == len(one):
+                    one, other = np.concatenate((one, one)), np.concatenate((other, other))
+                one[links], other[links] = row, place[node]
+                links += 1
+        followed = front
+    return found[:many].copy(), followed, one[:links].copy(), other[:links].copy()

@@ -5,8 +5,10 @@ from typing import Final
 import graspologic_native
 import numpy as np
 from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
+from weaklink.campaigns import cluster_loops
+from weaklink.campaigns.belief_loops import grouped
+from weaklink.campaigns.component_loops import components
 from weaklink.campaigns.config import ClusterConfig
 from weaklink.campaigns.graph import IS_HARD, KINDS, Bools, Floats, Graph, Ints, counts, distinct, ranges, sums
 from weaklink.records.identifiers import IdentifierKind
@@ -99,7 +101,7 @@ def merge_fragments(graph: Graph, labels: Ints, evidenced: Bools, config: Cluste
         one, other = np.concatenate((one, bridged_one)), np.concatenate((other, bridged_other))
         if len(one) == 0:
             break
-        _, component = connected_components(coo_matrix((np.ones(len(one)), (one, other)), shape=(n, n)), directed=False)
+        component = components(n, one, other)
         labels = relabel(np.where(labels == NONE, NONE, component[labels]))
     return labels
 
@@ -131,34 +133,32 @@ def _bridged(graph: Graph, labels: Ints, n: int, config: ClusterConfig) -> tuple
 
 def _joined(graph: Graph, labels: Ints, n: int, evidenced: Bools, config: ClusterConfig) -> tuple[Ints, Ints]:
     """Pairs of fragments (X, Y) of which X's accounts are linked into Y."""
-    links = np.flatnonzero(labels[graph.account] != NONE)
-    if n < 2 or len(links) == 0:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    account, node = graph.account[links], graph.node[links]
-    # Parts: the members of one fragment on one node, with the parties at which they have evidence of their own.
-    part, part_node, part_label = distinct(node, labels[account])
-    part_size = counts(part, len(part_node))
-    parties = len(graph.parties)
-    proven = np.zeros((len(part_node), parties), bool)
-    proven[part[evidenced[account]], graph.party[account[evidenced[account]]]] = True
-    first = np.searchsorted(part_node, node)
-    reach = counts(part_node, len(graph.kind))[node]
-    link, into = np.repeat(np.arange(len(links)), reach), ranges(first, reach)
-    keep = labels[account[link]] != part_label[into]
-    link, into = link[keep], into[keep]
-    holders = np.bincount(part_node, weights=part_size, minlength=len(graph.kind))
-    outside = part_size[into] / holders[part_node[into]]
-    own = proven[into, graph.party[account[link]]]
-    supported = own | (proven.sum(axis=1)[into] >= config.independent_parties)
-    keep = (outside >= config.merge_outside_share) & supported
-    link, into = link[keep], into[keep]
-    kinds = graph.kind[part_node[into]]
-    row, row_account, row_label, row_kind = distinct(account[link], part_label[into], kinds)
-    many = counts(row, len(row_account)).astype(np.float64)
-    weight = link_weight(row_kind, many, config)
-    pair, pair_account, pair_label = distinct(row_account, row_label)
-    linked = sums(pair, weight, len(pair_account)) >= config.merge_weight
-    into_row, from_label, into_label = distinct(labels[pair_account[linked]], pair_label[linked])
+    starts, order = grouped(graph.account, graph.n_accounts)
+    many = np.arange(int(np.diff(starts).max(initial=0)) + 1)
+    kind, many = np.repeat(np.arange(KINDS), len(many)), np.tile(many, KINDS)
+    weights = np.where(many > 0, link_weight(kind, many.astype(np.float64), config), 0.0)
+    first, part_label, part_accounts, proven = cluster_loops.node_parts(
+        graph.account, graph.node, labels, np.ones(len(graph.kind), bool), graph.party, evidenced, n, len(graph.parties)
+    )
+    one, other = cluster_loops.linked_into(
+        starts,
+        order,
+        graph.node,
+        graph.kind,
+        labels,
+        graph.party,
+        first,
+        part_label,
+        part_accounts,
+        proven,
+        weights,
+        KINDS,
+        n,
+        config.independent_parties,
+        config.merge_outside_share,
+        config.merge_weight,
+    )
+    into_row, from_label, into_label = distinct(one, other)
     share = counts(into_row, len(from_label)) / np.maximum(counts(labels[labels != NONE], n)[from_label], 1)
     joined = share >= config.merge_accounts_share
     return from_label[joined], into_label[joined]
@@ -178,10 +178,7 @@ def split_by_firm_ties(graph: Graph, labels: Ints) -> Ints:
     held = counts(part, len(part_node))
     firm = (held > 1) & (2 * held > (graph.known + graph.unseen)[part_node])
     rows = firm[part]
-    edges = coo_matrix(
-        (np.ones(int(rows.sum())), (graph.account[links[rows]], n + part[rows])), shape=(n + len(part_node),) * 2
-    )
-    _, component = connected_components(edges, directed=False)
+    component = components(n + len(part_node), graph.account[links[rows]], n + part[rows])
     return relabel(np.where(labels == NONE, NONE, component[:n]))
 
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from weaklink.campaigns import cluster_loops
+from weaklink.campaigns.belief_loops import grouped
 from weaklink.campaigns.cluster import NONE
 from weaklink.campaigns.config import FastConfig
-from weaklink.campaigns.graph import IS_HARD, Bools, Floats, Graph, Ints, counts, distinct, sums
+from weaklink.campaigns.graph import IS_HARD, KINDS, Bools, Floats, Graph, Ints, counts
 from weaklink.records.identifiers import IdentifierKind
 
 
@@ -45,39 +47,30 @@ def ties(
     held = counts(graph.node[member], n_nodes)
     enough = np.where(IS_HARD[graph.kind], hard_holders_min, config.flagged_holders_min)
     flagged = (held >= enough) & (held >= share_min * (graph.known + graph.unseen - 1))
-    mine = np.flatnonzero(candidates[graph.account] & ~member & flagged[graph.node])
-    theirs = np.flatnonzero(member & flagged[graph.node])
-    part, part_node, part_label = distinct(graph.node[theirs], labels[graph.account[theirs]])
-    vouching = np.zeros((len(part_node), max(len(graph.parties), 1)), bool)
-    proven = evidenced[graph.account[theirs]]
-    vouching[part[proven], graph.party[graph.account[theirs[proven]]]] = True
-    many = counts(part_node, n_nodes)
-    first = np.searchsorted(part_node, np.arange(n_nodes))
-    reps = many[graph.node[mine]]
-    link = np.repeat(mine, reps)
-    within = np.arange(len(link)) - np.repeat(np.cumsum(reps) - reps, reps)
-    into = first[graph.node[link]] + within
-    row, account, label, kind = distinct(graph.account[link], part_label[into], graph.kind[part_node[into]])
-    values = counts(row, len(account))
-    weight = _weight(kind, values, config)
-    strong = IS_HARD[kind] | ((kind == IdentifierKind.PROMPT) & (values >= config.prompt_bands))
-    pair, pair_account, pair_label = distinct(account, label)
-    n = len(pair_account)
-    pair_of_link = pair[row]
-    seen = np.zeros((n, vouching.shape[1]), bool)
-    np.logical_or.at(seen, pair_of_link, vouching[into])
-    own = seen[np.arange(n), graph.party[pair_account]] if graph.parties else np.zeros(n, bool)
-    total = sums(pair, weight, n)
-    best = np.lexsort((pair_label, -total, pair_account))
-    best = best[np.unique(pair_account[best], return_index=True)[1]] if n else best
+    starts, order = grouped(graph.account, graph.n_accounts)
+    many = np.arange(int(np.diff(starts).max(initial=0)) + 1)
+    kind, many = np.repeat(np.arange(KINDS), len(many)), np.tile(many, KINDS)
+    bands = (kind == IdentifierKind.PROMPT) & (many >= config.prompt_bands)
+    size = int(labels.max(initial=NONE)) + 1
+    first, part_label, _, vouching = cluster_loops.node_parts(
+        graph.account, graph.node, labels, flagged, graph.party, evidenced, size, len(graph.parties)
+    )
     return Ties(
-        pair_account[best],
-        pair_label[best],
-        total[best],
-        (counts(pair[strong], n) > 0)[best],
-        counts(pair[IS_HARD[kind]], n)[best],
-        own[best],
-        seen.sum(axis=1)[best],
+        *cluster_loops.tied_most(
+            starts,
+            order,
+            graph.node,
+            graph.kind,
+            np.flatnonzero(candidates & (labels == NONE)),
+            graph.party,
+            first,
+            part_label,
+            vouching,
+            (many > 0) & (IS_HARD[kind] | bands),
+            np.where(many > 0, _weight(kind, many, config), 0.0),
+            IS_HARD,
+            size,
+        )
     )
 
 

@@ -6,11 +6,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from weaklink.campaigns import compiled
 from weaklink.campaigns.belief_loops import grouped
+from weaklink.campaigns.component_loops import components
 from weaklink.records.identifiers import HARD_KINDS, IdentifierKind
 
 Ints = compiled.Ints
@@ -182,10 +181,7 @@ def persons(n: int, party: Ints, account: Ints, node: Ints, *, kind: Ints, accou
         return np.arange(n, dtype=np.int64)
     group, group_node, _ = distinct(node[mail], party[account[mail]])
     small = counts(group, len(group_node))[group] <= accounts_max
-    edges = coo_matrix(
-        (np.ones(int(small.sum())), (account[mail][small], n + group[small])), shape=(n + len(group_node),) * 2
-    )
-    _, label = connected_components(edges, directed=False)
+    label = components(n + len(group_node), account[mail][small], n + group[small])
     return np.unique(label[:n], return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 

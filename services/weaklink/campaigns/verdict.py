@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from weaklink.campaigns import verdict_loops
 from weaklink.campaigns.cluster import NONE, merge_fragments, split_by_firm_ties
+from weaklink.campaigns.component_loops import components
 from weaklink.campaigns.config import ClusterConfig
-from weaklink.campaigns.graph import IS_HARD, Bools, Floats, Graph, Ints, counts, distinct, sums
+from weaklink.campaigns.graph import IS_HARD, KINDS, Bools, Floats, Graph, Ints, counts, distinct, sums
 from weaklink.records.identifiers import IdentifierKind
 
 SHARING_KINDS: Final = (
@@ -19,6 +18,7 @@ SHARING_KINDS: Final = (
     IdentifierKind.CARD,
     IdentifierKind.BANK_ACCOUNT,
 )
+_IS_SHARING: Final[Bools] = np.isin(np.arange(KINDS), SHARING_KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +101,9 @@ def _covered(graph: Graph, cluster: Ints, size: int, persons_min: int) -> Ints:
     links = np.flatnonzero((cluster[graph.account] != NONE) & IS_HARD[graph.link_kind])
     account = graph.account[links]
     part, part_node, _ = distinct(graph.node[links], cluster[account])
-    edges = coo_matrix(
-        (np.ones(len(links)), (account, graph.n_accounts + part)), shape=(graph.n_accounts + len(part_node),) * 2
-    )
-    _, joined = connected_components(edges, directed=False)
+    joined = components(graph.n_accounts + len(part_node), account, graph.n_accounts + part)
     of = np.flatnonzero(cluster != NONE)
-    _, of_person, _ = distinct(joined[of].astype(np.int64), graph.person[of])
+    _, of_person, _ = distinct(joined[of], graph.person[of])
     persons = counts(of_person, len(joined) + graph.n_accounts)
     return counts(cluster[of[persons[joined[of]] >= persons_min]], size)
 
@@ -122,16 +119,18 @@ def cluster_scores(
     inside = _inside(graph, labels)
     account = graph.account[inside.links]
     members = np.maximum(counts(cluster[cluster != NONE], size), 1)
-    sharing = np.zeros(size)
     covered_share = _covered(graph, cluster, size, config.covered_persons_min) / members
-    for kind in SHARING_KINDS:
-        rows = np.flatnonzero((inside.part_kind[inside.part] == kind) & (cluster[account] != NONE))
-        _, covered, _ = distinct(cluster[account[rows]], account[rows])
-        row, row_cluster, _ = distinct(cluster[account[rows]], inside.part[rows])
-        held = counts(row, len(row_cluster)).astype(np.float64)
-        share = held / sums(row_cluster, held, size)[row_cluster]
-        entropy_bits = sums(row_cluster, -share * np.log2(share), size)
-        sharing += np.minimum(counts(covered, size) / members * entropy_bits, config.sharing_kind_max)
+    kind = inside.part_kind[inside.part]
+    rows = np.flatnonzero(_IS_SHARING[kind] & (cluster[account] != NONE))
+    # A cell is a cluster and a kind.
+    cell = cluster[account[rows]] * KINDS + kind[rows]
+    _, covered_cell, _ = distinct(cell, account[rows])
+    row, row_cell, _ = distinct(cell, inside.part[rows])
+    held = counts(row, len(row_cell)).astype(np.float64)
+    share = held / sums(row_cell, held, size * KINDS)[row_cell]
+    entropy_bits = sums(row_cell, -share * np.log2(share), size * KINDS).reshape(-1, KINDS)
+    covered = counts(covered_cell, size * KINDS).reshape(-1, KINDS) / members[:, None]
+    sharing = np.minimum(covered * entropy_bits, config.sharing_kind_max).sum(axis=1)
     of = np.flatnonzero(cluster != NONE)
     used = of[standing.used[of]]
     used_many = counts(cluster[used], size)

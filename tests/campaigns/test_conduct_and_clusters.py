@@ -7,12 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.campaigns.test_method import NOW_US, state_of
-from tests.campaigns.worlds import World
+from tests.campaigns.worlds import World, benign_life, campaign
 from weaklink.campaigns import evidence, verdict
 from weaklink.campaigns.cluster import merge_fragments
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.graph import build_graph
 from weaklink.campaigns.population import TypicalConduct
+from weaklink.campaigns.state import CampaignsState
 from weaklink.records.identifiers import IdentifierKind as Kind
 
 CONFIG = CampaignsConfig()
@@ -88,6 +89,45 @@ def test_the_same_accounts_are_one_when_hard_identifiers_join_them() -> None:
     world = pairs_on_one_address(40)
     world.link(world.accounts[0], Kind.PHONE, np.roll(np.repeat(world.values(20), 2), 1))
     assert passes(world, b=4.0)
+
+
+def test_accounts_are_joined_by_hard_identifiers_to_whoever_they_reach_within_their_cluster() -> None:
+    """A pair that an address alone hangs on a chain of ten is joined to itself; a stranger on the chain's phone joins nobody."""
+    world = World()
+    chain, pair = world.add("chain", "lab-a", 10), world.add("pair", "lab-a", 2)
+    stranger, bank_account = world.add("stranger", "lab-a", 1), world.values(1)
+    world.link(pl.concat([chain, pair]), Kind.IP, np.repeat(world.values(1), 12))
+    world.link(chain, Kind.DEVICE, np.repeat(world.values(5), 2))
+    world.link(chain, Kind.PHONE, np.roll(np.repeat(world.values(5), 2), 1))
+    world.link(pair, Kind.CARD, np.repeat(world.values(1), 2))
+    for one in (stranger, chain[:1]):
+        world.link(one, Kind.BANK_ACCOUNT, bank_account)
+    accounts = world.truth().sort("account")
+    graph = build_graph(accounts, world.shared().sort("identifier", "slot", "account"), 8)
+    groups = accounts["group"].to_numpy()
+    labels = np.where(groups == "stranger", -1, 0).astype(np.int64)
+    joined = verdict.joined_persons(graph, labels)
+    assert {name: set(joined[groups == name].tolist()) for name in ("chain", "pair", "stranger")} == {
+        "chain": {10},
+        "pair": {2},
+        "stranger": {0},
+    }
+
+
+@pytest.mark.parametrize(("persons", "tied"), [(12, True), (1000, False)])
+def test_the_tie_that_a_suspension_needs_leads_to_so_many_persons_of_the_campaign(persons: int, tied: bool) -> None:
+    """Whether or not it is there, the same accounts are flagged."""
+    world = World(1)
+    benign_life(world, 2000)
+    campaign(world, "c", 40)
+    state = CampaignsState(
+        CONFIG.model_copy(update={"cluster": CONFIG.cluster.model_copy(update={"suspend_persons_min": persons})})
+    )
+    state.fold_activity(world.activity())
+    state.fold_shared(world.shared())
+    flagged = state.evaluate(NOW_US).accounts.filter("flagged")
+    assert flagged.height > 36
+    assert (flagged["hard_identifier"] == tied).all()
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,10 @@ class ClusterConfig(_Section):
     covered_persons_min: int = 3
     """Share of a cluster's accounts that hard identifiers must join, inside it, to at least so many persons. Addresses and templates alone
     tie strangers too, and couples who share a device."""
+    suspend_persons_min: int = 12
+    """Persons of its cluster that hard identifiers must join an account to, directly or by others, before they count as the tie that a
+    suspension needs: as many as a cluster needs at all (`accounts_min`). A household or a team that a template or an address hangs
+    on a campaign is tied to itself."""
     sharing_kind_max: float = 2.5
     """Bits of sharing that one kind can bring: a university's computers, however many, are one kind; an operator's means are several."""
     sharing_weight: float = 0.6

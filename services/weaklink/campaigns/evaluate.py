@@ -39,7 +39,7 @@ ACCOUNTS: Final = pl.Schema(
         "structure": pl.Float64,  # nats
         "supporting_parties": pl.Int32,
         "own_finding": pl.Boolean,
-        "hard_identifier": pl.Boolean,
+        "hard_identifier": pl.Boolean,  # such identifiers join it to `suspend_persons_min` persons of its community
         "opened_at_us": pl.Int64,  # first seen, where its opening was not
         "organisation_verified": pl.Boolean,
         "reseller": pl.Boolean,
@@ -244,6 +244,7 @@ def _frame(case: Case, labels: Ints, reseller: Bools, config: CampaignsConfig) -
     accounts, belief = case.accounts, case.belief
     credible = reporters.credible(case.graph, case.population.trust, config.reporters)
     tie = verdict.support(case.graph, labels, belief.evidenced, credible)
+    firm = config.cluster.suspend_persons_min
     own_finding = _own_findings(case.graph, labels, (accounts["closed_distillation"] == 1).to_numpy())
     return accounts.select(
         "account",
@@ -256,7 +257,7 @@ def _frame(case: Case, labels: Ints, reseller: Bools, config: CampaignsConfig) -
         pl.Series("structure", np.round(belief.structure, 9)),
         pl.Series("supporting_parties", (tie.parties + (belief.evidenced & ~tie.own_party)).astype(np.int32)),
         pl.Series("own_finding", own_finding),
-        pl.Series("hard_identifier", tie.hard),
+        pl.Series("hard_identifier", tie.hard & (verdict.joined_persons(case.graph, labels) >= firm)),
         pl.col("opened_at_us").fill_null(pl.col("first_seen_us")),
         pl.Series("organisation_verified", organisations(accounts)),
         pl.Series("reseller", reseller),

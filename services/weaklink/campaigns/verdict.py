@@ -96,8 +96,8 @@ class Scores:
     score: Floats
 
 
-def _covered(graph: Graph, cluster: Ints, size: int, persons_min: int) -> Ints:
-    """Accounts of each cluster that hard identifiers join, directly or by others of the cluster, to so many persons of it."""
+def joined_persons(graph: Graph, cluster: Ints) -> Ints:
+    """(accounts,): persons of its cluster, itself among them, that hard identifiers join each account to, directly or by others of it."""
     links = np.flatnonzero((cluster[graph.account] != NONE) & IS_HARD[graph.link_kind])
     account = graph.account[links]
     part, part_node, _ = distinct(graph.node[links], cluster[account])
@@ -105,7 +105,14 @@ def _covered(graph: Graph, cluster: Ints, size: int, persons_min: int) -> Ints:
     of = np.flatnonzero(cluster != NONE)
     _, of_person, _ = distinct(joined[of], graph.person[of])
     persons = counts(of_person, len(joined) + graph.n_accounts)
-    return counts(cluster[of[persons[joined[of]] >= persons_min]], size)
+    found = np.zeros(graph.n_accounts, np.int64)
+    found[of] = persons[joined[of]]
+    return found
+
+
+def _covered(graph: Graph, cluster: Ints, size: int, persons_min: int) -> Ints:
+    """Accounts of each cluster that hard identifiers join to so many persons of it."""
+    return counts(cluster[joined_persons(graph, cluster) >= persons_min], size)
 
 
 def cluster_scores(

@@ -195,11 +195,15 @@ def test_measures_reach_accounts_while_they_stand_and_cards_reach_who_shows_them
             "accounts": [20, 20, 60],
             "cut_share": [0.5, 0.9, 0.7],
             "accounts_only_cut_share": [0.1, 0.2, 0.3],
+            "reached_share": [0.6, 0.9, 0.8],
+            "accounts_only_reached_share": [0.2, 0.3, 0.4],
         }
     )
     found = cutting(verdicts(), cases.EVENTS, curves)
     assert found["plan_cut_small_budget"] == pytest.approx((20 * 0.5 + 60 * 0.7) / 80)
-    assert found["plan_accounts_only_small_budget"] == pytest.approx((20 * 0.1 + 60 * 0.3) / 80)
+    assert found["plan_accounts_only_cut_small_budget"] == pytest.approx((20 * 0.1 + 60 * 0.3) / 80)
+    assert found["plan_reach_small_budget"] == pytest.approx((20 * 0.6 + 60 * 0.8) / 80)
+    assert found["plan_accounts_only_reach_small_budget"] == pytest.approx((20 * 0.2 + 60 * 0.4) / 80)
     assert found["cut_after_measure"] == 80 / 160
     assert found["collateral_volume"] == 6 / 26
     assert found["plan_cut"] == pytest.approx((0.8 * 3 + 0.4) / 4)

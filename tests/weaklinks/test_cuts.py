@@ -227,6 +227,20 @@ def test_a_lessee_outside_the_campaign_whose_every_address_feeds_it_loses_its_le
     assert revoke["confidence"] > 0.9
 
 
+def test_a_lessee_in_the_campaign_is_judged_by_whom_it_feeds_as_one_outside_is() -> None:
+    """Its own belief would only have it challenged."""
+    campaign = feeding(5, honest=0).member("cloud-a", "lessee", score=0.6, hard_identifier=False, supporting_parties=0)
+    (revoke,) = by_measure(plan_of(campaign), "REVOKE_LEASE")
+    assert (revoke["party"], revoke["target_account"]) == ("cloud-a", "lessee")
+    assert revoke["confidence"] > 0.9
+    assert revoke["supporting_parties"] == 2
+    for spared in (
+        feeding(5, honest=40).member("cloud-a", "lessee", score=0.6, hard_identifier=False),
+        feeding(5, honest=0).member("cloud-a", "lessee", score=0.6, hard_identifier=False, established=True),
+    ):
+        assert all(one["target_account"] is None for one in by_measure(plan_of(spared), "REVOKE_LEASE"))
+
+
 def test_a_lessee_with_honest_users_a_verified_one_or_one_of_a_single_address_is_never_asked_about_as_a_whole() -> None:
     verified = feeding(5, honest=0)
     verified.verified.add(("cloud-a", "lessee"))

@@ -90,6 +90,7 @@ BARS: Final[tuple[Bar, ...]] = (
     Bar("base", "loop_cut_after_measure", "at least", 0.90),
     Bar("base", "loop_honest_lost", "at most", 0.001),
     Bar("base", "collateral_volume", "at most", 0.001),
+    Bar("base", "plan_reach_small_budget", "at least", 0.60),
     Bar("base", "plan_cut_small_budget", "at least", 0.60),
     Bar("month", "backtest_seconds", "at most", 30),
     Bar("rings", "error_against_degree_cap", "at most", 0.5),

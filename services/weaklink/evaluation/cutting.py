@@ -36,8 +36,7 @@ def cutting(verdicts: Verdicts, events: pl.DataFrame, curves: pl.DataFrame) -> F
     cut_after_measure: of each campaign's requests after its first measure, the share that a measure reaches, averaged.
     collateral_volume: share of benign requests that a measure reaches. cut_at_small_budget: share of all campaign requests
     reached by the best choice (greedy) of one issued measure per 20 campaign accounts; suspend_at_small_budget: by suspensions alone.
-    plan_cut, plan_gap: what the plans say of themselves (mean weighted by accounts; worst). plan_cut_small_budget and
-    plan_accounts_only_small_budget: by the plans' own curves, with one measure per 20 accounts (mean weighted by accounts).
+    plan_cut, plan_gap: what the plans say of themselves (mean weighted by accounts; worst). plan_*_small_budget: `small_budget`.
     """
     blunt = verdicts.actions.filter(pl.col("measure").cast(pl.String).is_in(_BLUNT)).with_row_index("measure_number")
     pairs = reach(blunt, verdicts, events)
@@ -65,16 +64,20 @@ def cutting(verdicts: Verdicts, events: pl.DataFrame, curves: pl.DataFrame) -> F
 
 
 def small_budget(curves: pl.DataFrame) -> Figures:
-    """The plans' own curves at one measure per 20 accounts. curves: [campaign_id, measures, accounts, cut_share, accounts_only_cut_share]."""
-    found = [
-        (part["accounts"][0], *at_measures_per_account(part.sort("measures"), 1 / _BUDGET_ACCOUNTS))
-        for _, part in curves.group_by("campaign_id")
-    ]
-    table = pl.DataFrame(found, schema={"accounts": pl.Int64, "plan": pl.Float64, "alone": pl.Float64}, orient="row")
-    return {
-        "plan_cut_small_budget": weighted(table["plan"], table["accounts"]),
-        "plan_accounts_only_small_budget": weighted(table["alone"], table["accounts"]),
-    }
+    """The plans' own curves at one measure per 20 accounts, mean weighted by accounts. curves: `findings.CURVES`.
+
+    plan_reach_small_budget: what flows through the targets of the measures; plan_cut_small_budget: what stays cut of it when the
+    operator has replaced what it lost. plan_accounts_only_*: the same by measures on accounts alone.
+    """
+    parts = [part.sort("measures") for _, part in curves.group_by("campaign_id")]
+    accounts = pl.Series([part["accounts"][0] for part in parts], dtype=pl.Int64)
+    figures: Figures = {}
+    for name, share_name in (("cut", "cut_share"), ("reach", "reached_share")):
+        found = [at_measures_per_account(part, 1 / _BUDGET_ACCOUNTS, share_name) for part in parts]
+        for place, prefix in enumerate(("plan_", "plan_accounts_only_")):
+            shares = pl.Series([one[place] for one in found], dtype=pl.Float64)
+            figures[f"{prefix}{name}_small_budget"] = weighted(shares, accounts)
+    return figures
 
 
 def reach(measures: pl.DataFrame, verdicts: Verdicts, events: pl.DataFrame) -> pl.DataFrame:

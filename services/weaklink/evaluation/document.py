@@ -139,7 +139,7 @@ BLOCKS: Final[dict[str, Callable[[dict[str, Any], Summary], str]]] = {
     "cutting": _worlds(
         "measures_per_account", "cut_after_measure", "collateral_volume", "cut_at_small_budget", "suspend_at_small_budget",
         "plan_cut", "plan_gap", "plan_cut_small_budget",
-        "plan_accounts_only_small_budget",
+        "plan_accounts_only_cut_small_budget", "plan_reach_small_budget", "plan_accounts_only_reach_small_budget",
     ),
     "loop": _loop,
     "cost": _worlds("accounts", "events", "ticks", "backtest_cpu_seconds", "run_cpu_seconds", "memory_mib"),

@@ -35,6 +35,7 @@ def account_measures(
         pl.col("score").clip(0.0, 1.0).alias("serves"),
         pl.col("requests_per_day").alias("campaign_requests_per_day"),
         pl.lit(value=False).alias("outside"),
+        pl.lit(value=False).alias("feeds_surely"),
     )
     sized, unit = member_volume(known, config, unit_requests_per_day)
     own = sized.with_columns(m.own_measure(config).alias("own"))

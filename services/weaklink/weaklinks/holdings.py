@@ -23,10 +23,10 @@ class Holdings:
     """Frames that the plan works on.
 
     members: the campaign's accounts, and after them the lessees outside it whose leases feed it (`outside` Boolean), with `row`
-    (UInt32), `party_kind` (String), `serves` (f64, probability that the campaign comes by it: the belief, and for a reseller
-    that of those it shares tokens with), `volume` (f64, account-equivalents times `serves`; 0 outside),
-    `campaign_requests_per_day` (f64; of a reseller only its slices), `address_days` (UInt32, days on which addresses that it
-    shares were seen).
+    (UInt32), `feeds_surely` (Boolean: a lessee by whose addresses hardly anybody else comes), `party_kind` (String), `serves`
+    (f64, probability that the campaign comes by it: the belief, and for a reseller that of those it shares tokens with), `volume`
+    (f64, account-equivalents times `serves`; 0 outside), `campaign_requests_per_day` (f64; of a reseller only its slices),
+    `address_days` (UInt32, days on which addresses that it shares were seen).
     tokens: [token UInt32, identifier, tail, kind, epoch, holders, members UInt32, benign UInt32, parties UInt32].
     held: [token, account, row UInt32 (null: not a member), party, party_kind, score, requests_per_day, requests]; the score of a
     payer or lessee is at least the belief in those whom it feeds.
@@ -124,23 +124,22 @@ def _with_lessees(
     """(members and the lessees outside the campaign that surely feed it, `held` with their rows).
 
     Surely: all but few of those who come by their addresses are the campaign's, over several addresses and parties. A VPN's
-    exits do not pass, as long as `links` have all of its shared addresses.
+    exits do not pass, as long as `links` have all of its shared addresses. Of a member that surely feeds it that is known too:
+    `feeds_surely`, with the belief and the parties that it rests on.
     """
     kinds = held.select("account", "party_kind", "row", "organisation_verified").unique("account")
-    found = (
-        fed.join(kinds.filter(pl.col("row").is_null()), on="account")
-        .filter(
-            (pl.col("party_kind") == str(PartyKind.CLOUD))
-            & ~pl.col("organisation_verified")
-            & (pl.col("feeds") > config.suspend_score_min)
-            & (pl.col("tokens") >= config.lessee_addresses_min)
-            & (pl.col("parties") >= config.suspend_parties_min)
-        )
-        .with_columns(
-            pl.int_range(members.height, members.height + pl.len(), dtype=pl.UInt32).alias("row"),
-            pl.col("feeds").alias("score"),
-            pl.col("parties").cast(pl.Int32).alias("supporting_parties"),
-        )
+    sure = fed.join(kinds, on="account").filter(
+        (pl.col("party_kind") == str(PartyKind.CLOUD))
+        & ~pl.col("organisation_verified")
+        & (pl.col("feeds") > config.suspend_score_min)
+        & (pl.col("tokens") >= config.lessee_addresses_min)
+        & (pl.col("parties") >= config.suspend_parties_min)
+    )
+    members = _feeding_surely(members, sure)
+    found = sure.filter(pl.col("row").is_null()).with_columns(
+        pl.int_range(members.height, members.height + pl.len(), dtype=pl.UInt32).alias("row"),
+        pl.col("feeds").alias("score"),
+        pl.col("parties").cast(pl.Int32).alias("supporting_parties"),
     )
     blank = pl.concat([members.with_columns(pl.lit(value=False).alias("outside")), found], how="diagonal")
     blank = blank.select(*members.columns, "outside").with_columns(
@@ -153,6 +152,17 @@ def _with_lessees(
         found.select("account", pl.col("row").alias("outside_row")), on="account", how="left", maintain_order="left"
     )
     return blank, rows.with_columns(pl.coalesce("row", "outside_row").alias("row")).drop("outside_row")
+
+
+def _feeding_surely(members: pl.DataFrame, sure: pl.DataFrame) -> pl.DataFrame:
+    """Members with `feeds_surely`, and of those that do the score and the supporting parties no lower than what they feed tells."""
+    told = sure.select("account", "feeds", pl.col("parties").cast(members.schema["supporting_parties"]).alias("fed_at"))
+    joined = members.join(told, on="account", how="left", maintain_order="left")
+    return joined.with_columns(
+        pl.max_horizontal("score", "feeds").alias("score"),
+        pl.max_horizontal("supporting_parties", "fed_at").alias("supporting_parties"),
+        pl.col("feeds").is_not_null().alias("feeds_surely"),
+    ).drop("feeds", "fed_at")
 
 
 def _with_serving(members: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:

@@ -30,7 +30,7 @@ SERVING: Final = (str(PartyKind.LAB), str(PartyKind.ROUTER))
 def own_measure(config: WeakLinksConfig) -> pl.Expr:
     """The one measure (`MEASURE`) that may be asked of an account's own party.
 
-    Reads outside, party_kind, serves, reseller, established, organisation_verified, hard_identifier, own_finding, supporting_parties.
+    Reads outside, feeds_surely, party_kind, serves, reseller, established, organisation_verified, hard_identifier, own_finding, supporting_parties.
     Of a lessee that is not in the campaign (`outside`, `holdings`) nothing but its leases may be asked.
     A reseller is never suspended, challenged or throttled as a whole: its other customers would pay for one of them.
     """
@@ -44,7 +44,7 @@ def own_measure(config: WeakLinksConfig) -> pl.Expr:
         .then(pl.lit(OBSERVE))
         .when(pl.col("reseller"))
         .then(pl.when(serving).then(pl.lit(REQUIRE_END_USER_IDS)).otherwise(pl.lit(OBSERVE)))
-        .when((pl.col("party_kind") == str(PartyKind.CLOUD)) & (suspend | outside))
+        .when((pl.col("party_kind") == str(PartyKind.CLOUD)) & (suspend | outside | (pl.col("feeds_surely") & ~known)))
         .then(pl.lit(REVOKE_LEASE))
         .when(suspend)
         .then(pl.lit(SUSPEND))

@@ -63,7 +63,8 @@ class Replay:
         self._engine = Engine(settings.campaigns, settings.weaklinks)
         self._engine.state.fold_benign(benign)
         self._campaigns: dict[str, _Seen] = {}
-        self._flagged = pl.DataFrame(schema={"account": pl.UInt64, "flagged_at_us": pl.Int64})
+        self._flagged: dict[int, int] = {}  # account to when it was flagged first
+        self._members: pl.DataFrame | None = None
         self._now_us = 0
         self._last: Evaluation | None = None
         self.ledger = MemoryLedger(settings.enforce)
@@ -77,12 +78,14 @@ class Replay:
         state.fold_activity(tick.activity)
         self._now_us = tick.end_us
         self._decide()
-        flagged = self._engine.tracker.members.filter("flagged").select("account")
-        new = flagged.join(self._flagged, on="account", how="anti")
-        if new.height:
-            self._flagged = pl.concat(
-                [self._flagged, new.with_columns(pl.lit(tick.end_us, pl.Int64).alias("flagged_at_us"))]
-            )
+        self._note_flagged()
+
+    def _note_flagged(self) -> None:
+        members = self._engine.tracker.members
+        if members is not self._members:
+            self._members = members
+            for account in members.filter("flagged")["account"].to_list():
+                self._flagged.setdefault(account, self._now_us)
 
     def finish(self) -> None:
         """Plan what still waits for its turn, as of the last tick."""
@@ -136,10 +139,14 @@ class Replay:
         members = self._engine.tracker.members.filter("flagged").select(
             "account", "campaign_id", pl.col("score").alias("member_score")
         )
+        flagged = pl.DataFrame(
+            {"account": list(self._flagged), "flagged_at_us": list(self._flagged.values())},
+            schema={"account": pl.UInt64, "flagged_at_us": pl.Int64},
+        )
         found = (
             every.join(evaluated, on="account", how="left")
             .join(members, on="account", how="left")
-            .join(self._flagged, on="account", how="left")
+            .join(flagged, on="account", how="left")
             .with_columns(pl.coalesce("score", "member_score", pl.lit(0.0)).alias("score"))
         )
         return (

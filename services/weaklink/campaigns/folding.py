@@ -14,6 +14,22 @@ _PENDING_ROWS_MAX: Final = 20_000
 _PENDING_SHARE_MAX: Final = 0.125
 
 
+def checked(
+    schema: Mapping[str, pl.DataType | type[pl.DataType]], keys: Sequence[str], folds: Mapping[str, Fold]
+) -> pl.Schema:
+    """The schema. Raises WeaklinkError when a column is neither a key nor folded."""
+    if set(schema) != {*keys, *folds}:
+        raise WeaklinkError(f"columns {sorted(set(schema) ^ {*keys, *folds})} are neither a key nor folded")
+    return pl.Schema(schema)
+
+
+def unlike(found: pl.Schema, expected: pl.Schema) -> WeaklinkError:
+    """The error about a snapshot with other columns."""
+    return WeaklinkError(
+        f"a snapshot has columns {dict(found)}, expected {dict(expected)}: was it written by another version?"
+    )
+
+
 class FoldedTable:
     """Rows unique by `keys`, sorted by them. `add` is cheap: what comes in is folded when it is looked at.
 
@@ -25,9 +41,7 @@ class FoldedTable:
     def __init__(
         self, schema: Mapping[str, pl.DataType | type[pl.DataType]], keys: Sequence[str], folds: Mapping[str, Fold]
     ) -> None:
-        if set(schema) != {*keys, *folds}:
-            raise WeaklinkError(f"columns {sorted(set(schema) ^ {*keys, *folds})} are neither a key nor folded")
-        self.schema: Final = pl.Schema(schema)
+        self.schema: Final = checked(schema, keys, folds)
         self._keys: Final = list(keys)
         self._aggregations: Final = [getattr(pl.col(name), fold)() for name, fold in folds.items()]
         self._rows = pl.DataFrame(schema=self.schema)
@@ -45,6 +59,8 @@ class FoldedTable:
 
     def of(self, values: pl.Series) -> pl.DataFrame:
         """The rows whose first key, a UInt64, is among `values`; sorted by key."""
+        if not self._pending and self._rows.is_empty():
+            return self._rows
         wanted = np.unique(values.to_numpy())
         keys = self._rows[self._keys[0]].to_numpy()
         first = np.searchsorted(keys, wanted, side="left")
@@ -78,9 +94,7 @@ class FoldedTable:
     def replace(self, rows: pl.DataFrame) -> None:
         """Become exactly these rows. Raises WeaklinkError when their columns are others."""
         if rows.schema != self.schema:
-            raise WeaklinkError(
-                f"a snapshot has columns {dict(rows.schema)}, expected {dict(self.schema)}: was it written by another version?"
-            )
+            raise unlike(rows.schema, self.schema)
         self._rows = rows.sort(self._keys)
         self._pending.clear()
         self._pending_rows = 0

@@ -107,12 +107,13 @@ def reseller_slices(
     resellers = members.filter("reseller").select("account", "requests_per_day")
     if resellers.is_empty():
         return pl.DataFrame(schema=SLICES)
-    windows = profiles.accounts.rows().select("account", "windows", "end_user_windows")
+    windows = profiles.accounts.of(resellers["account"]).select("account", "windows", "end_user_windows")
     share = pl.col("end_user_windows") >= config.reseller_end_user_share_min * pl.col("windows")
     names = resellers.join(windows.filter(share & (pl.col("end_user_windows") > 0)), on="account", how="semi")
-    by_customer = end_user_slices(names, profiles.end_users.rows(), evaluation.population.conduct, config)
+    by_customer = end_user_slices(names, profiles.end_users.of(names["account"]), evaluation.population.conduct, config)
     silent = resellers.join(names, on="account", how="anti")
-    return pl.concat([by_customer, _model_slices(members, silent, profiles.models.rows())])
+    used = profiles.models.of(pl.concat([members["account"], silent["account"]]))
+    return pl.concat([by_customer, _model_slices(members, silent, used)])
 
 
 def _model_slices(members: pl.DataFrame, resellers: pl.DataFrame, models: pl.DataFrame) -> pl.DataFrame:

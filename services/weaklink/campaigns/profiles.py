@@ -5,6 +5,7 @@ from typing import Final
 import polars as pl
 
 from weaklink import frames
+from weaklink.campaigns.columns import FoldedColumns
 from weaklink.campaigns.folding import Fold, FoldedTable
 
 TASKS: Final = tuple(frames.TASK.categories.to_list())
@@ -126,8 +127,8 @@ class Profiles:
         folds.update(dict.fromkeys(_ACCOUNT_MINS, "min"))
         folds.update(dict.fromkeys(_ACCOUNT_MAXES, "max"))
         folds.update(dict.fromkeys((*_ACCOUNT_SUMS, *_ACCOUNT_FLOAT_SUMS), "sum"))
-        self.accounts: Final = FoldedTable(ACCOUNTS, ["account"], folds)
-        self.daily: Final = FoldedTable(DAILY, ["account", "day"], {"requests": "sum", "output_tokens": "sum"})
+        self.accounts: Final = FoldedColumns(ACCOUNTS, ["account"], folds)
+        self.daily: Final = FoldedColumns(DAILY, ["account", "day"], {"requests": "sum", "output_tokens": "sum"})
         self.models: Final = FoldedTable(
             MODELS, ["account", "model"], {"first_seen_us": "min", "last_seen_us": "max", "requests": "sum"}
         )
@@ -136,7 +137,7 @@ class Profiles:
         self.end_users: Final = FoldedTable(END_USERS, ["account", "end_user"], of_end_users)
         self.releases: Final = FoldedTable(RELEASES, ["party", "model"], {"released_at_us": "min"})
 
-    def tables(self) -> dict[str, FoldedTable]:
+    def tables(self) -> dict[str, FoldedTable | FoldedColumns]:
         """The tables by the names that they have in a snapshot."""
         return {
             "accounts": self.accounts,
@@ -157,7 +158,15 @@ class Profiles:
                 "account", "model", "first_seen_us", "last_seen_us", "requests"
             )
         )
-        named = usage.filter(pl.col("end_user").is_not_null())
+        if activity["end_user"].null_count() < activity.height:
+            self._fold_end_users(usage.filter(pl.col("end_user").is_not_null()))
+        self.releases.add(
+            activity.filter(_is("ModelReleased") & pl.col("model").is_not_null()).select(
+                "party", "model", "released_at_us"
+            )
+        )
+
+    def _fold_end_users(self, named: pl.DataFrame) -> None:
         self.end_users.add(
             named.select(
                 "account",
@@ -168,11 +177,6 @@ class Profiles:
                 *_ACCOUNT_FLOAT_SUMS,
             )
         )  # fmt: skip
-        self.releases.add(
-            activity.filter(_is("ModelReleased") & pl.col("model").is_not_null()).select(
-                "party", "model", "released_at_us"
-            )
-        )
 
     def expire(self, now_us: int, profile_days: float, usage_days: int, keep: pl.Series) -> None:
         """Drop accounts idle for `profile_days` (those in `keep` excepted) and daily usage older than `usage_days`."""

@@ -2,10 +2,12 @@
 
 import bisect
 from collections.abc import Collection, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 Measure = Mapping[str, Any]
 Key = tuple[str, str, str | None, bytes | None, str | None, bytes | None]
+Place = tuple[str, str | bytes | None]
 
 ISSUE: Final = "ISSUE"
 WITHDRAW: Final = "WITHDRAW"
@@ -16,16 +18,13 @@ _SEVERITY: Final = {"OBSERVE": 0, "CHALLENGE": 1, "THROTTLE": 1} | dict.fromkeys
 )
 
 
+_key: Final = itemgetter("party", "measure", "target_account", "target_token", "slice_model", "slice_end_user")
+
+
 def key(measure: Measure) -> Key:
     """What makes a measure the same one: party, measure, target and slice."""
-    return (
-        measure["party"],
-        measure["measure"],
-        measure["target_account"],
-        measure["target_token"],
-        measure["slice_model"],
-        measure["slice_end_user"],
-    )
+    found: Key = _key(measure)
+    return found
 
 
 def grounds(measure: Measure) -> tuple[bool, ...]:
@@ -61,49 +60,60 @@ def changes(
     `identifiers`: those that members hold. `refused`: (party, measure, target) that are not asked for again, and no longer stand.
     What stands is as it was last issued (`issued_at_us`); it is issued again after `reissue_us`, so that its action does not expire.
     """
-    wanted = {key(m): m for m in planned if (m["party"], m["measure"], _target(m)) not in refused}
+    wanted = {key(m): m for m in planned if not (refused and _refusal(m) in refused)}
+    severest: dict[Place, int] = {}
+    for k in wanted:
+        severest[_place(k)] = max(severest.get(_place(k), 0), _SEVERITY[k[1]])
     before = {key(m): m for m in standing}
-    kept = {
+    # Of a measure that stands and one newly wanted on the same target the more severe is kept, the new one if they are equals.
+    stand = {
         k: m
         for k, m in before.items()
         if k not in wanted
-        and (m["party"], m["measure"], _target(m)) not in refused
+        and not (refused and _refusal(m) in refused)
+        and _SEVERITY[k[1]] > severest.get(_place(k), -1)
         and _grounded(m, members, spared, identifiers)
     }
-    severest: dict[tuple[str, bytes], int] = {}
-    for measure in wanted.values():
-        place = (measure["party"], _target(measure))
-        severest[place] = max(severest.get(place, 0), _SEVERITY[measure["measure"]])
-    # Of a measure that stands and one newly wanted on the same target the more severe is kept, the new one if they are equals.
-    kept = {k: m for k, m in kept.items() if _SEVERITY[m["measure"]] > severest.get((m["party"], _target(m)), -1)}
-    overruled = {(m["party"], _target(m)) for m in kept.values()}
-    wanted = {k: m for k, m in wanted.items() if (m["party"], _target(m)) not in overruled or k in before}
-    stand = kept | {k: _stronger(before[k], m) if k in before else m for k, m in wanted.items()}
-    issued = {k: m for k, m in stand.items() if _issues(before.get(k), m, now_us, reissue_us)}
-    stand = {k: m | {"issued_at_us": now_us} if k in issued else before[k] for k, m in stand.items()}
-    withdrawn = [{**m, "op": WITHDRAW} for k, m in sorted_items(before) if k not in stand]
-    return [m for _, m in sorted_items(stand)], withdrawn + [{**stand[k], "op": ISSUE} for k, _ in sorted_items(issued)]
+    overruled = {_place(k) for k in stand if _place(k) in severest}
+    issued = {k for k, m in stand.items() if now_us - m["issued_at_us"] >= reissue_us}
+    for k, m in wanted.items():
+        if k in before:
+            now = _stronger(before[k], m)
+            issues = _issues(before[k], now, now_us, reissue_us)
+            stand[k] = now if issues else before[k]
+        elif _place(k) in overruled:
+            continue
+        else:
+            issues, stand[k] = True, dict(m)
+        if issues:
+            issued.add(k)
+    for k in issued:
+        stand[k] = stand[k] | {"issued_at_us": now_us}
+    ordered = sorted_items(stand)
+    withdrawn = [{**before[k], "op": WITHDRAW} for k in sorted(before.keys() - stand.keys(), key=_rank)]
+    return [m for _, m in ordered], withdrawn + [{**m, "op": ISSUE} for k, m in ordered if k in issued]
 
 
-def _issues(before: Measure | None, now: Measure, now_us: int, reissue_us: int) -> bool:
-    """New, on stronger grounds, or last issued so long ago that its action would expire."""
-    if before is None or grounds(before) != grounds(now):
+def _issues(before: Measure, now: Measure, now_us: int, reissue_us: int) -> bool:
+    """On stronger grounds, or last issued so long ago that its action would expire."""
+    if grounds(before) != grounds(now):
         return True
     issued_us: int = before["issued_at_us"]
     return now_us - issued_us >= reissue_us
 
 
 def added(
-    standing: Sequence[Measure], asked: Sequence[Measure], refused: Collection[tuple[str, str, bytes]], now_us: int
+    standing: Sequence[dict[str, Any]],
+    asked: Sequence[Measure],
+    refused: Collection[tuple[str, str, bytes]],
+    now_us: int,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """`changes` when there are only new members: (measures that stand from now on, ISSUE of those on targets where none stands)."""
-    places = {(m["party"], _target(m)) for m in standing}
-    new = [
-        {**m, "issued_at_us": now_us}
-        for m in asked
-        if (m["party"], _target(m)) not in places and (m["party"], m["measure"], _target(m)) not in refused
-    ]
-    stand = [dict(m) for m in standing]
+    asked = [m for m in asked if _refusal(m) not in refused]
+    wanted = {_place(key(m)) for m in asked}
+    places = {place for m in standing if (place := _place(key(m))) in wanted} if wanted else set()
+    new = [{**m, "issued_at_us": now_us} for m in asked if _place(key(m)) not in places]
+    stand = list(standing)
     for measure in new:
         bisect.insort(stand, measure, key=lambda m: _rank(key(m)))
     return stand, [{**m, "op": ISSUE} for m in new]
@@ -130,9 +140,15 @@ def _rank(of: Key) -> tuple[str, str, str, bytes, str, bytes]:
     return of[0], of[1], of[2] or "", of[3] or b"", of[4] or "", of[5] or b""
 
 
-def _target(measure: Measure) -> bytes:
+def _refusal(measure: Measure) -> tuple[str, str, bytes]:
     token: bytes | None = measure["target_token"]
-    return token if token is not None else (measure["target_account"] or "").encode()
+    target = token if token is not None else (measure["target_account"] or "").encode()
+    return measure["party"], measure["measure"], target
+
+
+def _place(of: Key) -> Place:
+    """Party and target."""
+    return of[0], of[3] if of[3] is not None else of[2]
 
 
 def _grounded(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+import numpy as np
 import polars as pl
 
 from weaklink import frames
@@ -12,9 +13,11 @@ from weaklink.benign import BenignRecord
 from weaklink.campaigns.benign import BenignList
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.evaluate import Case, Evaluation, evaluate
+from weaklink.campaigns.columns import FoldedColumns
 from weaklink.campaigns.folding import FoldedTable
+from weaklink.campaigns.graph import Floats
 from weaklink.campaigns.population import Population
-from weaklink.campaigns.profiles import DAILY, US_PER_DAY, Profiles, opened_attributes
+from weaklink.campaigns.profiles import US_PER_DAY, Profiles, opened_attributes
 from weaklink.errors import CheckpointError
 
 _VOLUME_DAYS_MIN: Final = 0.25
@@ -67,7 +70,7 @@ class CampaignsState:
     def __init__(self, config: CampaignsConfig) -> None:
         self.config: Final = config
         self.profiles: Final = Profiles()
-        self.links: Final = FoldedTable(
+        self.links: Final = FoldedColumns(
             frames.SHARED,
             LINK_KEYS,
             {
@@ -154,13 +157,9 @@ class CampaignsState:
         Without `volume`, which belief has no need of, `requests_per_day` is 0.
         """
 
-        def rows(table: FoldedTable) -> pl.DataFrame:
-            return table.rows() if keys is None else table.of(keys)
-
-        profiles = rows(self.profiles.accounts)
-        recent = rows(self.profiles.daily) if volume else frames.empty(DAILY)
+        profiles = self.profiles.accounts.rows() if keys is None else self.profiles.accounts.of(keys)
+        per_day = self._requests_per_day(now_us, profiles) if volume else np.zeros(profiles.height)
         listed = self.benign.accounts(now_us)
-        end_users = rows(self.profiles.end_users).lazy().group_by("account").agg(pl.len().alias("end_users"))
         said = pl.col("disputed_at_us").is_not_null() & (
             pl.col("disputed_at_us") >= pl.col("obeyed_at_us").fill_null(0)
         )
@@ -169,32 +168,37 @@ class CampaignsState:
         said &= ~(abuse & (pl.col("closed_at_us") >= pl.col("disputed_at_us"))).fill_null(value=False)
         # A closed or suspended account has no volume, until usage after that shows that it lives.
         gone = (pl.max_horizontal("closed_at_us", "suspended_at_us") >= pl.col("last_usage_us")).fill_null(value=False)
-        return (
-            profiles.lazy()
-            .with_columns(opened_attributes())
-            .join(rows(self.feedback).lazy(), on="account", how="left", maintain_order="left")
-            .join(end_users, on="account", how="left", maintain_order="left")
-            .join(self._requests_per_day(now_us, profiles, recent), on="account", how="left", maintain_order="left")
-            .with_columns(
-                (said.fill_null(value=False) | pl.col("account").is_in(listed.implode())).alias("disputed"),
-                pl.col("declined_at_us").is_not_null().alias("declined"),
-                pl.col("end_users").fill_null(0),
-                pl.when(gone).then(0.0).otherwise(pl.col("requests_per_day").fill_null(0.0)).alias("requests_per_day"),
-            )
-            .collect()
+        return self._with_feedback(profiles, keys).with_columns(
+            self._end_users(profiles["account"], keys),
+            pl.when(gone).then(0.0).otherwise(pl.Series("requests_per_day", per_day)).alias("requests_per_day"),
+            (said.fill_null(value=False) | pl.col("account").is_in(listed.implode())).alias("disputed"),
+            pl.col("declined_at_us").is_not_null().alias("declined"),
         )
 
-    def _requests_per_day(self, now_us: int, profiles: pl.DataFrame, daily: pl.DataFrame) -> pl.LazyFrame:
+    def _with_feedback(self, profiles: pl.DataFrame, keys: pl.Series | None) -> pl.DataFrame:
+        """Profiles with what `opened_code` says and the columns of FEEDBACK."""
+        found = self.feedback.rows() if keys is None else self.feedback.of(keys)
+        if found.is_empty():
+            unsaid = [pl.lit(None, dtype).alias(name) for name, dtype in FEEDBACK.items() if name != "account"]
+            return profiles.with_columns(*opened_attributes(), *unsaid)
+        return profiles.with_columns(opened_attributes()).join(found, on="account", how="left", maintain_order="left")
+
+    def _end_users(self, accounts: pl.Series, keys: pl.Series | None) -> pl.Series:
+        """How many customers each of these accounts (sorted) names."""
+        found = (self.profiles.end_users.rows() if keys is None else self.profiles.end_users.of(keys))["account"]
+        low, high = (np.searchsorted(found.to_numpy(), accounts.to_numpy(), side) for side in ("left", "right"))  # type: ignore[arg-type]
+        return pl.Series("end_users", (high - low).astype(np.uint32))
+
+    def _requests_per_day(self, now_us: int, profiles: pl.DataFrame) -> Floats:
         """Mean daily requests over the last `volume_days`, or the account's life when that is shorter (6 hours at least)."""
-        days = self.config.volume_days
-        recent = daily.lazy().filter(pl.col("day") > now_us // US_PER_DAY - days)
-        lived = (pl.lit(now_us) - pl.col("first_usage_us")) / US_PER_DAY
-        return (
-            recent.group_by("account")
-            .agg(pl.col("requests").sum().alias("recent"))
-            .join(profiles.lazy().select("account", "first_usage_us"), on="account")
-            .select("account", (pl.col("recent") / lived.clip(_VOLUME_DAYS_MIN, days)).alias("requests_per_day"))
-        )
+        days, accounts = self.config.volume_days, profiles["account"].to_numpy()
+        owner, day, requests = self.profiles.daily.columns_of(accounts, "account", "day", "requests")
+        late = day > now_us // US_PER_DAY - days
+        recent = np.zeros(len(accounts), np.int64)
+        np.add.at(recent, np.searchsorted(accounts, owner[late]), requests[late])
+        lived = (now_us - profiles["first_usage_us"].cast(pl.Float64).fill_null(np.nan).to_numpy()) / US_PER_DAY
+        mean: Floats = np.nan_to_num(recent / np.clip(lived, _VOLUME_DAYS_MIN, days))
+        return mean
 
     def evaluate(self, now_us: int, population: Population | None = None) -> Evaluation:
         """Score every account and find the communities, as of now, against this population or one measured now."""
@@ -244,7 +248,7 @@ class CampaignsState:
         )
         self.links.keep(pl.col("last_seen_us") >= now_us - lifetime * US_PER_DAY)
 
-    def _tables(self) -> dict[str, FoldedTable]:
+    def _tables(self) -> dict[str, FoldedTable | FoldedColumns]:
         return {
             **self.profiles.tables(),
             "links": self.links,

@@ -55,9 +55,9 @@ class Traits:
 
 def traits(members: pl.DataFrame, profiles: Profiles, now_us: int, suspended: pl.DataFrame | None = None) -> Traits:
     """Of one campaign. `members`: its accounts (account, requests_per_day). `suspended`: [account, suspended_at_us], as parties reported."""
-    accounts = profiles.accounts.rows().join(members.select("account"), on="account", how="semi")
+    accounts = profiles.accounts.of(members["account"])
     accounts = accounts.with_columns(opened_attributes())
-    used = profiles.models.rows().join(members.select("account"), on="account", how="semi")
+    used = profiles.models.of(members["account"])
     models = used.group_by("model").agg(pl.col("requests").sum()).sort("requests", "model", descending=[True, False])
     found = [
         *_stages(accounts),

@@ -1,0 +1,218 @@
+"""A `FoldedTable` for keys that are integers and values that are numbers: every row has its place in growing arrays, so that folding
+rows in, looking at some and forgetting some cost what these are many, not what the table holds.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from weaklink.campaigns.folding import Fold, checked, unlike
+from weaklink.campaigns.graph import Bools, Ints, Keys
+from weaklink.campaigns.keys import Columns, KeyIndex
+from weaklink.errors import WeaklinkError
+
+_LOW_BITS: Final = 32
+_UNKNOWN: Final[dict[Fold, int]] = {"min": np.iinfo(np.int64).max, "max": np.iinfo(np.int64).min}
+"""What stands for null in an Int64 column: whatever is folded in wins against it."""
+_FOLDS: Final[dict[Fold, np.ufunc]] = {"sum": np.add, "min": np.minimum, "max": np.maximum}
+_NUMPY: Final[dict[Any, Any]] = {
+    pl.UInt64: np.uint64,
+    pl.UInt32: np.uint32,
+    pl.UInt16: np.uint16,
+    pl.UInt8: np.uint8,
+    pl.Int64: np.int64,
+    pl.Int32: np.int32,
+    pl.Float64: np.float64,
+}
+_THERE: Final = ""  # the column that says whether a row is still there
+_CHUNKS_MAX: Final = 32
+_GARBAGE_ROWS_MIN: Final = 4096
+
+
+class _Numbers(KeyIndex):
+    """A KeyIndex from which keys may go; their numbers are not given again."""
+
+    def __init__(self, dtype: Any = np.int64) -> None:
+        super().__init__(dtype)
+        self.given = 0
+
+    def add(self, keys: Keys) -> Ints:
+        new = np.unique(keys[~self.has(keys)])
+        if len(new):
+            at = np.searchsorted(self.keys, new)
+            self.numbers = np.insert(self.numbers, at, np.arange(self.given, self.given + len(new)))
+            self.keys = np.insert(self.keys, at, new)
+            self.given += len(new)
+        return self.find(keys)
+
+    def forget(self, gone: Bools) -> None:
+        kept = ~gone[self.numbers]
+        self.keys, self.numbers = self.keys[kept], self.numbers[kept]
+
+
+class _Keys:
+    """Numbers for keys of several integer columns. Each prefix of a key has a number too, by which all rows of a first key are found."""
+
+    def __init__(self, dtypes: Sequence[Any]) -> None:
+        self._wide: Final = [_Numbers(dtype) if np.dtype(dtype).itemsize > 4 else None for dtype in dtypes]
+        self._levels: Final = [_Numbers() for _ in dtypes[1:]]
+        last = self._levels[-1] if self._levels else self._wide[0]
+        assert last is not None
+        self.rows: Final = last
+
+    def add(self, keys: Sequence[Keys]) -> Ints:
+        """Number of each key, after those that are not there have been added."""
+        number = self._code(0, keys[0])
+        for place, level in enumerate(self._levels, 1):
+            number = level.add(number << _LOW_BITS | self._code(place, keys[place]))
+        return number
+
+    def _code(self, place: int, keys: Keys) -> Ints:
+        index = self._wide[place]
+        return keys.astype(np.int64) & (1 << _LOW_BITS) - 1 if index is None else index.add(keys)
+
+    def of(self, first: Keys) -> Ints:
+        """Numbers of all keys that begin with one of these, which are distinct."""
+        index = self._wide[0]
+        assert index is not None
+        number = index.find(first)
+        number = number[number >= 0]
+        for level in self._levels:
+            low = number << _LOW_BITS
+            number = level.numbers[level.between(low, low + (1 << _LOW_BITS))[0]]
+        return number
+
+
+class FoldedColumns:
+    """See the module. Rows unique by `keys` (the first one UInt64, others unsigned or Int32), sorted by them when they are given.
+
+    `schema`: keys first. `folds`: how each other column combines. Int64 may be null as a minimum or maximum: nothing known. A sum takes
+    null for 0. A String column (fold max) is a name, which hardly ever changes once it is known.
+    """
+
+    def __init__(
+        self, schema: Mapping[str, pl.DataType | type[pl.DataType]], keys: Sequence[str], folds: Mapping[str, Fold]
+    ) -> None:
+        self.schema: Final = checked(schema, keys, folds)
+        self._keys: Final = list(keys)
+        self._names: Final = [name for name in folds if self.schema[name] == pl.String]
+        self._folds: Final = {name: fold for name, fold in folds.items() if name not in self._names}
+        self._nullable: Final = {
+            name: _UNKNOWN[fold]
+            for name, fold in self._folds.items()
+            if fold != "sum" and self.schema[name] == pl.Int64
+        }
+        if wrong := [name for name, fold in self._folds.items() if fold == "min" and name not in self._nullable]:
+            raise WeaklinkError(f"columns {wrong}: only Int64 has minima here; use FoldedTable")
+        self._taken: Final = [
+            pl.col(name) if name in (*keys, *self._names) else pl.col(name).fill_null(self._nullable.get(name, 0))
+            for name in self.schema
+        ]
+        self._clear()
+
+    def _clear(self) -> None:
+        dtypes = {name: _NUMPY[dtype] for name, dtype in self.schema.items() if name not in self._names}
+        self._index = _Keys([dtypes[name] for name in self._keys])
+        defaults = {name: dtype(self._nullable.get(name, 0)) for name, dtype in dtypes.items()}
+        self._columns = Columns({_THERE: False} | defaults)
+        self._texts = {name: pl.Series(name, [], pl.String) for name in self._names}
+        self._height = 0
+        self._all: pl.DataFrame | None = None
+
+    def __len__(self) -> int:
+        return self._height
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """Take rows of `schema` (keys may repeat)."""
+        if rows.height == 0:
+            return
+        self._all = None
+        rows = rows.select(
+            expression.cast(self.schema[name]) for name, expression in zip(self.schema, self._taken, strict=True)
+        )
+        keys = [rows[name].to_numpy() for name in self._keys]
+        before = self._index.rows.given
+        at = self._index.add(keys)
+        after = self._index.rows.given
+        self._columns.grow(after)
+        self._columns[_THERE][before:after] = True
+        self._height += after - before
+        for name, values in zip(self._keys, keys, strict=True):
+            self._columns[name][at] = values
+        for name, fold in self._folds.items():
+            _FOLDS[fold].at(self._columns[name], at, rows[name].to_numpy())
+        for name in self._names:
+            self._texts[name] = _with_texts(self._texts[name], at, rows[name], before, after)
+
+    def of(self, values: pl.Series) -> pl.DataFrame:
+        """The rows whose first key is among `values`; sorted by key."""
+        return self._frame(self._sorted(self._index.of(np.unique(values.to_numpy()))))
+
+    def columns_of(self, values: Keys, *names: str) -> list[Keys]:
+        """These columns of the rows whose first key is among `values` (distinct), in any order; numbers only, nulls as they are stored."""
+        at = self._index.of(values)
+        return [self._columns[name][at] for name in names]
+
+    def rows(self) -> pl.DataFrame:
+        """All rows, one per key, sorted by key."""
+        if self._all is None:
+            self._all = self._frame(self._sorted(self._index.rows.numbers))
+        return self._all
+
+    def replace(self, rows: pl.DataFrame) -> None:
+        """Become exactly these rows. Raises WeaklinkError when their columns are others."""
+        if rows.schema != self.schema:
+            raise unlike(rows.schema, self.schema)
+        self._clear()
+        self.add(rows)
+
+    def keep(self, predicate: pl.Expr) -> None:
+        """Drop the rows for which the predicate is not true."""
+        numbers = self._index.rows.numbers
+        asked = self._frame(numbers, [name for name in self.schema if name in predicate.meta.root_names()])
+        kept = (
+            asked.select(predicate.fill_null(value=False)).to_series().to_numpy() if asked.width else np.zeros(0, bool)
+        )
+        if kept.all():
+            return
+        self._all = None
+        there = self._columns[_THERE]
+        there[numbers[~kept]] = False
+        self._index.rows.forget(~there)
+        self._height = len(self._index.rows.numbers)
+        if len(there) > 2 * self._height + _GARBAGE_ROWS_MIN:
+            self.replace(self.rows())
+
+    def _sorted(self, numbers: Ints) -> Ints:
+        if len(self._keys) == 1:
+            return numbers  # the index is in order
+        return numbers[np.lexsort([self._columns[name][numbers] for name in reversed(self._keys)])]
+
+    def _frame(self, at: Ints, names: Sequence[str] | None = None) -> pl.DataFrame:
+        """These rows, of these columns."""
+        names = self.schema.names() if names is None else names
+        frame = pl.DataFrame(
+            [
+                self._texts[name].gather(at) if name in self._names else pl.Series(name, self._columns[name][at])
+                for name in names
+            ]
+        )
+        unknown = [pl.when(pl.col(name) != self._nullable[name]).then(name) for name in names if name in self._nullable]
+        return frame.with_columns(unknown) if unknown else frame
+
+
+def _with_texts(texts: pl.Series, at: Ints, values: pl.Series, before: int, after: int) -> pl.Series:
+    """`texts` by number with those of rows before..after, which are new, and the greatest where one was known by another text."""
+    if after > before:
+        number, first = np.unique(at, return_index=True)
+        texts = texts.append(values.gather(first[number >= before]))
+        texts = texts.rechunk() if texts.n_chunks() > _CHUNKS_MAX else texts
+    other = values.ne_missing(texts.gather(at))
+    if other.any():
+        found = pl.DataFrame({"at": at, "text": values}).filter(other).group_by("at").agg(pl.col("text").max())
+        known = texts.gather(found["at"])
+        greatest = pl.DataFrame({"a": known, "b": found["text"]}).select(pl.max_horizontal("a", "b")).to_series()
+        texts = texts.scatter(found["at"], greatest)
+    return texts

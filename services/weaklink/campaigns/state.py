@@ -11,9 +11,9 @@ import polars as pl
 from weaklink import frames
 from weaklink.benign import BenignRecord
 from weaklink.campaigns.benign import BenignList
+from weaklink.campaigns.columns import FoldedColumns
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.evaluate import Case, Evaluation, evaluate
-from weaklink.campaigns.columns import FoldedColumns
 from weaklink.campaigns.folding import FoldedTable
 from weaklink.campaigns.graph import Floats
 from weaklink.campaigns.population import Population
@@ -186,7 +186,7 @@ class CampaignsState:
     def _end_users(self, accounts: pl.Series, keys: pl.Series | None) -> pl.Series:
         """How many customers each of these accounts (sorted) names."""
         found = (self.profiles.end_users.rows() if keys is None else self.profiles.end_users.of(keys))["account"]
-        low, high = (np.searchsorted(found.to_numpy(), accounts.to_numpy(), side) for side in ("left", "right"))  # type: ignore[arg-type]
+        low, high = (np.searchsorted(found.to_numpy(), accounts.to_numpy(), side) for side in ("left", "right"))
         return pl.Series("end_users", (high - low).astype(np.uint32))
 
     def _requests_per_day(self, now_us: int, profiles: pl.DataFrame) -> Floats:

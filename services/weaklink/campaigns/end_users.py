@@ -26,8 +26,7 @@ def end_user_slices(
     blank = own.with_columns(
         pl.lit(None, pl.Int64).alias("opened_at_us"),
         pl.col("last_seen_us").alias("first_seen_us"),
-        pl.lit(None, pl.String).alias("plan"),
-        pl.lit(None, pl.String).alias("verified"),
+        *(pl.lit(None, pl.String).alias(name) for name in ("plan", "verified", "address_class", "mail_class")),
         *(pl.lit(0).alias(name) for name in ("closed_distillation", "closed_abuse")),
         *(pl.lit(value=False).alias(name) for name in ("disputed", "declined")),
     )

@@ -117,6 +117,25 @@ class BeliefConfig(_Section):
     foreign_soft_max: float = 1.5
 
 
+class TemplatesConfig(_Section):
+    """Pieces that templates of their own join (see `templates`)."""
+
+    sharing_min: float = 1.0
+    """Bits of sharing E that a piece must have by itself."""
+    holders_min: int = 6
+    """Accounts in such pieces that must hold a template."""
+    holders_share: float = 0.5
+    """Share of a template's holders that must be in pieces of any kind: a published one has others."""
+    sharing_share: float = 0.3
+    """And the share of these that must be in pieces that share by themselves."""
+    accounts_share: float = 0.3
+    """Share of a piece's accounts that must hold such templates."""
+    pieces_min: int = 3
+    """Pieces that must hang on a template: two may be two operators'."""
+    bands: int = 2
+    """Bands of PROMPT from which an account is said to hold a template."""
+
+
 class ClusterConfig(_Section):
     """Communities, and the tests of members and of clusters."""
 
@@ -153,6 +172,7 @@ class ClusterConfig(_Section):
     member_hard_conduct: float = 0.8
     """Conduct from which one hard identifier in common is tie enough and nobody else need vouch: what its own party sees of it."""
     member_rounds: int = 3
+    templates: TemplatesConfig = TemplatesConfig()
     accounts_min: int = 12
     sharing_min: float = 2.4
     covered_min: float = 0.5

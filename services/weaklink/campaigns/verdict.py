@@ -10,6 +10,7 @@ from weaklink.campaigns.cluster import NONE, merge_fragments, split_by_firm_ties
 from weaklink.campaigns.component_loops import components
 from weaklink.campaigns.config import ClusterConfig
 from weaklink.campaigns.graph import IS_HARD, KINDS, Bools, Floats, Graph, Ints, counts, distinct, sums
+from weaklink.campaigns.templates import reunited
 from weaklink.records.identifiers import IdentifierKind
 
 SHARING_KINDS: Final = (
@@ -164,15 +165,23 @@ def party_test(graph: Graph, labels: Ints, at_least: float, standing: Standing, 
     return kept
 
 
+def _reunited(graph: Graph, labels: Ints, standing: Standing, config: ClusterConfig) -> Ints:
+    """Labels with those joined that have templates of their own in common: the search for communities cuts a chain anywhere."""
+    size = int(labels.max(initial=NONE)) + 1
+    pieces = cluster_scores(graph, labels, labels, size=size, standing=standing, config=config)
+    return reunited(graph, labels, pieces.sharing, config.templates)
+
+
 def confirmed(graph: Graph, fragments: Ints, standing: Standing, config: ClusterConfig) -> tuple[Ints, Scores]:
     """Fragments to confirmed communities (other accounts NONE), with the scores by label."""
     labels = party_test(graph, fragments, config.fragment_party_min, standing, config)
     labels = merge_fragments(graph, labels, standing.evidenced, config)
+    labels = _reunited(graph, labels, standing, config)
     labels = member_test(graph, labels, standing, config)
-    labels = split_by_firm_ties(graph, labels)
+    labels = _reunited(graph, split_by_firm_ties(graph, labels), standing, config)
     labels = party_test(graph, labels, config.party_min, standing, config)
     labels = member_test(graph, labels, standing, config)
-    labels = split_by_firm_ties(graph, labels)
+    labels = _reunited(graph, split_by_firm_ties(graph, labels), standing, config)
     size = int(labels.max(initial=NONE)) + 1
     scores = cluster_scores(graph, labels, labels, size=size, standing=standing, config=config)
     passed = (

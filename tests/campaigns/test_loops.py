@@ -280,6 +280,8 @@ def test_distinct_values_and_the_ends_of_links_are_those_of_numpy(seed: int, siz
     rng = np.random.default_rng(seed)
     values = rng.integers(0, size, many)
     assert np.array_equal(live_loops.unique(values, size), np.unique(values))
+    at = np.sort(rng.integers(0, many + 1, 7))
+    assert np.array_equal(live_loops.inserted(values, at, at + 100), np.insert(values, at, at + 100))
     other = rng.integers(0, 50, many)
     keys = np.unique(values << live_loops.ENDS_BITS | other)
     asked = rng.integers(0, size, 10)

@@ -75,20 +75,22 @@ class Incremental:
         linked = live.distinct(new.account)
         asked = np.concatenate((new.uncounted, number, self._heard(new), self._chain(new), self._unsettled))
         asked = live.with_mates(asked)
-        groups, evaluated = np.unique(new.group), [asked]
+        groups, evaluated = live.all_groups(new.group), [asked]
         was = live.account["p"] > self._config.cluster.hot
         for sweep in range(config.sweeps_max):
             if len(asked):
-                groups = np.union1d(groups, self._evaluate(asked).groups)
+                groups = live.all_groups(groups, self._evaluate(asked).groups)
             groups = live.news(groups, self._pi, config.news_min)
-            asked = live.with_mates(np.setdiff1d(live.holders_at(groups), asked))
+            near, known = live.holders_at(groups), np.zeros(len(live.accounts), bool)
+            known[asked] = True
+            asked = live.with_mates(near[~known[near]])
             if sweep + 1 < config.sweeps_max:
                 evaluated.append(asked)
             groups = groups[:0]
         self._unsettled = asked
         done = live.distinct(np.concatenate(evaluated))
         self._note(done, linked, was)
-        return np.union1d(done, linked)
+        return live.distinct(np.concatenate((done, linked)))
 
     def _note(self, done: Ints, linked: Ints, was_hot: Bools) -> None:
         """Remember who may change the communities."""

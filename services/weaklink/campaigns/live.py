@@ -225,6 +225,10 @@ class LiveGraph:
         """All nodes that any of these accounts holds, ascending."""
         return live_loops.unique(self.held(accounts)[0], len(self._nodes))
 
+    def all_groups(self, *groups: Ints) -> Ints:
+        """These groups, each once, ascending."""
+        return live_loops.unique(np.concatenate(groups), len(self._groups))
+
     def held(self, accounts: Ints) -> tuple[Ints, Ints]:
         """(nodes that each account holds, one account after the other; how many each holds)."""
         return live_loops.ends(self._by_account.keys, accounts)
@@ -334,8 +338,8 @@ class LiveGraph:
         A group tells each holder ln((others' q + pi) / n / pi), where others' q lies between its sum less one and its sum; below and above
         `_HEARD` it makes no difference. Of hard identifiers the number of persons speaks by itself (structure).
         """
-        node = self.group["node"][groups]
-        kind = self.node["kind"][node]
+        groups = groups[self.node["known"][self.group["node"][groups]] > 1]
+        kind = self.node["kind"][self.group["node"][groups]]
         size, told_size = (
             np.maximum(self.group[name][groups], 1).astype(np.float64) for name in ("persons", "told_persons")
         )
@@ -347,7 +351,6 @@ class LiveGraph:
                 for of, n in ((q, size), (told_q, told_size))
             )
             changed |= np.abs(now - before) > at_least
-        changed &= self.node["known"][node] > 1
         found: Ints = groups[changed]
         self.group["told_persons"][found] = self.group["persons"][found]
         self.group["told_q"][found] = self.group["q"][found]

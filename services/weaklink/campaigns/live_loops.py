@@ -35,6 +35,18 @@ def unique(values: Ints, size: int) -> Ints:
     return found[:many].copy()
 
 
+@compiled(INTS, INTS, INTS)
+def inserted(values: Ints, at: Ints, new: Ints) -> Ints:
+    """`values` with new[i] before values[at[i]]; `at` ascends."""
+    result, begin = np.empty(len(values) + len(new), np.int64), 0
+    for i in range(len(new)):
+        result[begin + i : at[i] + i] = values[begin : at[i]]
+        result[at[i] + i] = new[i]
+        begin = at[i]
+    result[begin + len(new) :] = values[begin:]
+    return result
+
+
 @compiled(INTS, INT)
 def _lower_bound(keys: Ints, key: int) -> int:
     low, high = 0, len(keys)

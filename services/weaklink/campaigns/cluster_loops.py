@@ -4,11 +4,13 @@ A *part* is the members of one community on one node. `starts`, `order`: the lin
 `weights` [kind * width + many]: what `many` common identifiers of a kind weigh; `width` is more than any account has links.
 """
 
+from typing import Final
+
 import numpy as np
 
 from weaklink.campaigns.compiled import BOOLS, FLOAT, FLOATS, INT, INTS, Bools, Floats, Ints, compiled
 
-_NONE = -1
+_NONE: Final = -1
 
 
 @compiled(INTS, INTS, INTS, BOOLS, INTS, BOOLS, INT, INT)

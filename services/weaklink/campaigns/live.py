@@ -338,7 +338,12 @@ class LiveGraph:
         A group tells each holder ln((others' q + pi) / n / pi), where others' q lies between its sum less one and its sum; below and above
         `_HEARD` it makes no difference. Of hard identifiers the number of persons speaks by itself (structure).
         """
-        groups = groups[self.node["known"][self.group["node"][groups]] > 1]
+        columns = self.group
+        moved = (columns["persons"][groups] != columns["told_persons"][groups]) | (
+            columns["q"][groups] != columns["told_q"][groups]
+        )
+        groups = groups[moved]
+        groups = groups[self.node["known"][columns["node"][groups]] > 1]
         kind = self.node["kind"][self.group["node"][groups]]
         size, told_size = (
             np.maximum(self.group[name][groups], 1).astype(np.float64) for name in ("persons", "told_persons")
@@ -358,8 +363,10 @@ class LiveGraph:
 
     def _add(self, region: Region, sign: int, which: Bools) -> None:
         inside = self._inside(region, which)
+        some = np.flatnonzero(inside.persons)
+        groups = region.groups[some]
         for name, values in (("persons", inside.persons), ("q", inside.q), ("benign", inside.benign)):
-            self.group[name][region.groups] += sign * values
+            self.group[name][groups] += sign * values[some]
         self.node["p"][region.nodes] += sign * inside.p
 
     def _inside(self, region: Region, which: Bools) -> Inside:

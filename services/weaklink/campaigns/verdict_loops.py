@@ -3,11 +3,14 @@
 Links come sorted by node, so a *part*, the members of one community on one node, is met within one run of links.
 """
 
+from typing import Final
+
 import numpy as np
 
 from weaklink.campaigns.compiled import BOOLS, INT, INTS, Bools, Ints, compiled
 
-_NONE = -1
+_NONE: Final = -1
+_WORD: Final = 62
 
 
 @compiled(INTS, INTS, INTS, INTS, INT)
@@ -42,6 +45,15 @@ def parts(account: Ints, node: Ints, labels: Ints, person: Ints, size: int) -> t
     return links[:kept], part[:kept], part_node[:many].copy(), part_label[:many].copy()
 
 
+@compiled(INT)
+def _bits(word: int) -> int:
+    many = 0
+    while word:
+        word &= word - 1
+        many += 1
+    return many
+
+
 @compiled(INTS, INTS, INTS, INTS, INT, BOOLS, BOOLS, BOOLS)
 def support(
     account: Ints,
@@ -56,33 +68,35 @@ def support(
     """By account (`party` has a row for each): kinds, identifiers, whether any is hard, own party, number of parties; see `verdict.Support`.
 
     `account`, `part`: of each link. A party speaks on an account where another evidenced account of it is of the same part.
+    Sets of parties are bits, `_WORD` to a number.
     """
-    n = len(party)
-    evidence = np.zeros((len(part_kind), parties), np.int64)
+    n, words = len(party), parties // _WORD + 1
+    speak, several = np.zeros(len(part_kind) * words, np.int64), np.zeros(len(part_kind) * words, np.int64)
     for link in range(len(part)):
+        home = party[account[link]]
         if evidenced[account[link]]:
-            evidence[part[link], party[account[link]]] += 1
+            at, bit = part[link] * words + home // _WORD, 1 << home % _WORD
+            several[at] |= speak[at] & bit
+            speak[at] |= bit
+    trusted = np.zeros(words, np.int64)
+    for p in range(parties):
+        trusted[p // _WORD] |= np.int64(credible[p]) << p % _WORD
     kinds, identifiers, speaking = np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n, np.int64)
     hard, own = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
-    seen = np.zeros((n, parties), np.bool_)
+    seen = np.zeros(n * words, np.int64)
     for link in range(len(part)):
-        a, at = account[link], part[link]
-        kind = part_kind[at]
+        a, kind = account[link], part_kind[part[link]]
         identifiers[a] += 1
         kinds[a] |= 1 << kind
         hard[a] |= is_hard[kind]
-        for p in range(parties):
-            home = p == party[a]
-            many = evidence[at, p] - (1 if home and evidenced[a] else 0)
-            if many > 0 and (home or credible[p]):
-                seen[a, p] = True
+        for w in range(words):
+            at = part[link] * words + w
+            mine = 1 << party[a] % _WORD if w == party[a] // _WORD else 0
+            others = several[at] if evidenced[a] else speak[at]
+            seen[a * words + w] |= (speak[at] & trusted[w] & ~mine) | (others & mine)
     for a in range(n):
-        bits, many = kinds[a], 0
-        while bits:
-            bits &= bits - 1
-            many += 1
-        kinds[a] = many
-        for p in range(parties):
-            speaking[a] += seen[a, p]
-        own[a] = seen[a, party[a]]
+        kinds[a] = _bits(kinds[a])
+        for w in range(words):
+            speaking[a] += _bits(seen[a * words + w])
+        own[a] = (seen[a * words + party[a] // _WORD] >> party[a] % _WORD) & 1 == 1
     return kinds, identifiers, hard, own, speaking

@@ -18,10 +18,25 @@ TRUTH = pl.DataFrame(
 )
 
 
-def action(account: str, issued_at: datetime, measure: str = "SUSPEND") -> Action:
+def action(account: str, issued_at: datetime, measure: str = "SUSPEND", campaign: str = "c-1") -> Action:
     us = int(issued_at.timestamp() * 1e6)
     return Action(
-        "a", "c-1", measure, Target("lab-a", account=account), State.ACTIVE, 1, 1, us, us, us, us, us, 0.9, (), 1.0, 0
+        "a",
+        campaign,
+        measure,
+        Target("lab-a", account=account),
+        State.ACTIVE,
+        1,
+        1,
+        us,
+        us,
+        us,
+        us,
+        us,
+        0.9,
+        (),
+        1.0,
+        0,
     )
 
 
@@ -30,10 +45,15 @@ def requests(*rows: tuple[float, int]) -> pl.DataFrame:
     return pl.DataFrame(made, schema=["operator", "occurred_at", "requests"], orient="row")
 
 
-def test_the_first_measure_is_the_earliest_on_the_operators_own_accounts_and_watching_is_none() -> None:
-    """A later one, one on a customer and one that only observes do not count."""
-    issued = [action("bad-1", at(9)), action("bad-0", at(5)), action("good", at(1)), action("bad-0", at(2), "OBSERVE")]
-    assert first_issue(issued, TRUTH) == {"heron": at(5)}
+def test_the_first_plan_is_the_earliest_of_the_operators_own_campaigns_and_watching_is_none() -> None:
+    """What another's campaign asks about one of its accounts, and what only observes, does not count."""
+    truth = pl.concat([TRUTH, TRUTH.with_columns(account="more-" + pl.col("account"), campaign=pl.lit("osprey"))])
+    issued = [action("bad-1", at(9)), action("bad-0", at(5)), action("bad-0", at(2), "OBSERVE")]
+    others = [action(f"more-bad-{i}", at(4), campaign="c-2") for i in range(2)] + [
+        action("bad-1", at(1), campaign="c-2")
+    ]
+    assert first_issue(issued, truth) == {"heron": at(5)}
+    assert first_issue([*issued, *others], truth) == {"heron": at(5), "osprey": at(1)}
 
 
 def test_what_is_cut_is_counted_from_the_first_measure_on_and_replacements_count_against_it() -> None:

@@ -5,6 +5,7 @@ whose accounts are taken replaces them, and the volume that matters is what it m
 """
 
 import math
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -128,7 +129,7 @@ def looped(spec: RunSpec, free: pl.DataFrame, settings: Settings) -> tuple[Figur
     """Run the world of `spec` under enforcement. free: USAGE of the same world without (`Verdicts.usage`).
 
     loop_prevented: of all campaign requests, replacements included, the share that was not made. loop_cut_after_measure: the same
-    from the first measure on each campaign on, averaged. loop_honest_lost: share of honest requests that enforcement cost.
+    from the first plan against each operator on (`first_issue`), averaged. loop_honest_lost: share of honest requests that enforcement cost.
     loop_honest_suspended: honest accounts that a party took away. loop_measures_per_account: actions by campaign accounts.
     The curve has requests of campaigns by day, `without` and `with` enforcement.
     """
@@ -148,7 +149,7 @@ def looped(spec: RunSpec, free: pl.DataFrame, settings: Settings) -> tuple[Figur
 
 
 def loop_figures(outcome: LoopOutcome, first: dict[str, datetime], free: pl.DataFrame, made: pl.DataFrame) -> Figures:
-    """Figures of a loop. first: operator -> when the first measure on it was issued. free, made: [operator, occurred_at, requests]."""
+    """Figures of a loop. first: operator -> when the first plan against it was issued. free, made: [operator, occurred_at, requests]."""
     cuts = []
     for operator, at in first.items():
         later = [
@@ -165,14 +166,27 @@ def loop_figures(outcome: LoopOutcome, first: dict[str, datetime], free: pl.Data
 
 
 def first_issue(issued: Iterable[Action], truth: pl.DataFrame) -> dict[str, datetime]:
-    """Operator -> when the first measure on one of its accounts was issued. truth: [party, account, campaign]."""
+    """Operator -> when its first plan was issued. truth: [party, account, campaign].
+
+    A campaign is the operator's whose accounts most of its measures are on: one account that got into another's campaign, or that
+    another's measure met, is no plan against its operator. OBSERVE is no measure.
+    """
     of = {(party, name): operator for party, name, operator in truth.select(*ACCOUNT, "campaign").iter_rows()}
-    first: dict[str, datetime] = {}
+    asked: dict[str, Counter[str]] = defaultdict(Counter)
+    began: dict[str, int] = {}
     for action in issued:
+        if action.measure == Measure.OBSERVE.value:
+            continue
+        campaign = action.campaign_id
+        began[campaign] = min(action.opened_at_us, began.get(campaign, action.opened_at_us))
         operator = of.get((action.target.party, action.target.account or ""))
-        if operator is not None and action.measure != Measure.OBSERVE.value:
-            at = _EPOCH + timedelta(microseconds=action.opened_at_us)
-            first[operator] = min(at, first.get(operator, at))
+        if operator is not None:
+            asked[campaign][operator] += 1
+    first: dict[str, datetime] = {}
+    for campaign, counts in asked.items():
+        operator = max(counts, key=lambda one: (counts[one], one))
+        at = _EPOCH + timedelta(microseconds=began[campaign])
+        first[operator] = min(at, first.get(operator, at))
     return first
 
 

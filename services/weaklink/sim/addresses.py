@@ -12,7 +12,7 @@ from weaklink.sim.market import parties_of, pick_parties
 from weaklink.sim.pools import SharedPool
 from weaklink.sim.restrictions import Restrictions
 from weaklink.sim.scene import Scene
-from weaklink.sim.spec import DAY_US
+from weaklink.sim.spec import DAY_US, HOUR_US
 from weaklink.sim.vocabulary import Ids
 
 _POSITIONS_PER_LESSEE = 8
@@ -29,9 +29,9 @@ class AddressBook:
         self._operator, self._world, self._own = operator, spec, own
         self._vocabulary, self._accounts, self._cards, self._random = vocabulary, scene.accounts, cards, random
         self._scene, self._places = scene, life.places
-        self._residential = self._at_home = np.zeros(0, dtype=np.bool_)
+        self._residential = self._at_home = self._lost = np.zeros(0, dtype=np.bool_)
         self._current = np.zeros(0, dtype=np.int32)
-        self._until_us = self._lessee = self._cloud = np.zeros(0, dtype=np.int64)
+        self._until_us = self._back_us = self._lessee = self._cloud = np.zeros(0, dtype=np.int64)
         self._next = 0
         self._grow(max(2, -(-2 * own.accounts // own.accounts_per_address)))
 
@@ -56,6 +56,8 @@ class AddressBook:
         self._at_home = np.concatenate([self._at_home, at_home])
         self._current = np.concatenate([self._current, np.zeros(count, dtype=np.int32)])
         self._until_us = np.concatenate([self._until_us, np.zeros(count, dtype=np.int64)])
+        self._back_us = np.concatenate([self._back_us, np.zeros(count, dtype=np.int64)])
+        self._lost = np.concatenate([self._lost, np.zeros(count, dtype=np.bool_)])
         self._lessee = np.concatenate([self._lessee, np.full(count, -1)])
         self._cloud = np.concatenate([self._cloud, np.zeros(count, dtype=np.int64)])
 
@@ -64,16 +66,15 @@ class AddressBook:
         return self._current[position], np.where(self._residential[position], RESIDENTIAL, HOSTING)
 
     def renew(self, in_use: Ints, start_us: int, end_us: int, taken: Restrictions) -> list[pl.DataFrame]:
-        """Addresses for positions in use that have none, whose lease ends, or whose address was taken back; open cloud accounts where the old ones are gone."""
-        stale = (
-            (self._until_us <= start_us)
-            | np.isin(self._current, list(taken.addresses))
-            | np.isin(self._lessee, list(taken.dead))
-        )
-        due = in_use[stale[in_use]]
+        """Addresses for positions in use that have none, whose lease ends, or that lost theirs a while ago.
+
+        Opens cloud accounts where the old ones are gone.
+        """
+        self._lose(in_use, start_us, taken)
+        due = in_use[(np.maximum(self._until_us, self._back_us) <= start_us)[in_use]]
         if not due.size:
             return []
-        self._current[due] = self._new_addresses(due, start_us)
+        self._current[due], self._lost[due] = self._new_addresses(due, start_us), False
         spread = self._random.uniform(0.7, 1.3, len(due)) * self._own.lease_days * DAY_US
         self._until_us[due] = start_us + spread.astype(np.int64)
         leased = due[~self._residential[due]]
@@ -87,6 +88,25 @@ class AddressBook:
             released_at_us=self._until_us[leased],
         )
         return [opened, lease]
+
+    def _lose(self, in_use: Ints, now_us: int, taken: Restrictions) -> None:
+        """Addresses that were taken back are gone, and another machine is found and paid for no sooner than another account."""
+        gone = np.isin(self._current, list(taken.addresses)) | np.isin(self._lessee, list(taken.dead))
+        lost = in_use[(gone & ~self._lost)[in_use]]
+        if lost.size:
+            delays = self._random.exponential(self._own.replacement_hours * HOUR_US, len(lost))
+            self._current[lost], self._until_us[lost], self._lost[lost] = 0, 0, True
+            self._back_us[lost] = now_us + delays.astype(np.int64)
+
+    def working(self, positions: Ints, preferred: Ints) -> Ints:
+        """Of each row's two positions the preferred one (0 or 1), or the other one where that one was taken back."""
+        rows = np.arange(len(positions))
+        first, second = positions[rows, preferred], positions[rows, 1 - preferred]
+        return np.where(self._lost[first] & ~self._lost[second], second, first)
+
+    def stranded(self, positions: Ints) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+        """Rows both of whose positions were taken back."""
+        return np.asarray(self._lost[positions].all(axis=1), dtype=np.bool_)
 
     def _new_addresses(self, due: Ints, now_us: int) -> Ids:
         """Fresh ones; for proxies in homes a home's present address, for some leases one that honest tenants had."""

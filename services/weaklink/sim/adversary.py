@@ -64,6 +64,7 @@ class Operator:
         self._extraction = Extraction(index, scene, life, resellers, self._book, self._plain)
         self._waiting: list[int] = []
         self._cards_budget = float(own.accounts / own.accounts_per_card)
+        self._to_build_up, self._has_lost = own.accounts, False
         self._openings_budget = float(own.accounts)
         self._step = 0
 
@@ -97,6 +98,7 @@ class Operator:
         self._cards.block(taken.cards)
         lost = self.fleet["alive"] & np.isin(self.fleet["account"], list(taken.dead))
         self.fleet["alive"][lost] = False
+        self._has_lost = self._has_lost or bool(lost.any())
         delays = self._random.exponential(self.spec.replacement_hours * HOUR_US, int(lost.sum()))
         self._waiting += (now_us + delays).astype(np.int64).tolist()
 
@@ -108,12 +110,13 @@ class Operator:
         """New accounts in place of those missing, and when each was opened: bought ones long ago."""
         own, random = self.spec, self._random
         self._cards_budget += own.fresh_cards_per_day * (end_us - start_us) / DAY_US
-        self._openings_budget += own.openings_per_day_share * own.accounts * (end_us - start_us) / DAY_US
+        self._openings_budget = self._openings(start_us, end_us)
         self._waiting = [due for due in self._waiting if due > end_us]
         missing = self._target(end_us) - int(self.fleet["alive"].sum()) - len(self._waiting)
         plans, cards = self._afford(max(0, min(missing, int(self._openings_budget))))
         count = len(cards)
         self._openings_budget -= count
+        self._to_build_up = max(0, self._to_build_up - count)
         opened = np.sort(random.integers(start_us, end_us, count))
         aged = random.random(count) < own.aged_share
         openings = np.where(
@@ -125,6 +128,12 @@ class Operator:
         fresh = self._enlist(plans, cards, opened, openings)
         self.fleet = np.concatenate([self.fleet, fresh])
         return fresh, openings
+
+    def _openings(self, start_us: int, end_us: int) -> float:
+        """Accounts that it can open until `end_us`. From its first loss on hands are not saved up beyond a day's worth: it needs them at once."""
+        a_day = self.spec.openings_per_day_share * self.spec.accounts
+        grown = self._openings_budget + a_day * (end_us - start_us) / DAY_US
+        return min(grown, max(a_day, float(self._to_build_up))) if self._has_lost else grown
 
     def _afford(self, wanted: int) -> tuple[Ints, Ids]:
         """Plans of up to `wanted` new accounts and their cards, 0 where the plan needs none; fewer when cards run out."""
@@ -182,7 +191,7 @@ class Operator:
         carded = fresh["card"] > 0
         nothing = np.zeros(count, dtype=np.int32)
         organisation = self._organisations.take(count) if own.accounts_per_organisation else nothing
-        address, address_class = self._book.at(fresh["addresses"][:, 0])
+        address, address_class = self._book.at(self._book.working(fresh["addresses"], np.zeros(count, dtype=np.int64)))
         matrix = np.stack(
             [
                 tables.some(address, shown.address_share, random),

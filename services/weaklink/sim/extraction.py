@@ -30,6 +30,8 @@ class Extraction:
     def use(self, fleet: Fleet, until: int, taken: Restrictions, random: np.random.Generator) -> pl.DataFrame:
         """Usage of the fleet's own accounts before `until`; moves their next windows on."""
         own, shown, rounds = self._own, self._world.shown, []
+        waits = self._book.stranded(fleet["addresses"])
+        fleet["next_us"][waits] = np.maximum(fleet["next_us"][waits], until)  # until it has somewhere to come from
         while (due := np.flatnonzero(fleet["alive"] & (fleet["next_us"] < np.minimum(until, fleet["leaves_us"])))).size:
             rounds.append(np.stack([due, fleet["next_us"][due]]))
             fleet["next_us"][due] += (
@@ -52,7 +54,7 @@ class Extraction:
         left = np.array([taken.throttled.get(account, 1.0) for account in members["account"].tolist()])
         requests = np.floor(amount.requests * left + random.random(count)).astype(np.int64)
         passed = requests > 0
-        address, address_class = self._book.at(members["addresses"][np.arange(count), random.integers(0, 2, count)])
+        address, address_class = self._book.at(self._book.working(members["addresses"], random.integers(0, 2, count)))
         common = np.where(
             random.random(count) < self._world.benign.template_share,
             random.choice(self._life.places.templates, count),

@@ -22,7 +22,9 @@ def labels_after(world: World, members: str, *, b: float = 0.0, silent: str = "-
     labels: Ints = np.where(known, 0, NONE).astype(np.int64)
     quiet = (accounts["party"] == silent).to_numpy()
     candidates = Candidates(np.ones(n, bool), np.full(n, hot), quiet, known, np.full(n, b))
-    after = adherents(graph, labels, candidates, config=CONFIG.adherents, tie_config=CONFIG.fast)
+    after = adherents(
+        graph, labels, candidates, config=CONFIG.adherents, tie_config=CONFIG.fast, templates=CONFIG.cluster.templates
+    )
     return dict(zip(accounts["account_name"], after.tolist(), strict=True))
 
 

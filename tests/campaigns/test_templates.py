@@ -9,7 +9,7 @@ from tests.campaigns.worlds import World
 from weaklink.campaigns.cluster import NONE
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.graph import Graph, Ints, build_graph
-from weaklink.campaigns.templates import reunited
+from weaklink.campaigns.templates import hangers_on, reunited
 from weaklink.records.identifiers import IdentifierKind as Kind
 
 CONFIG = CampaignsConfig().cluster.templates
@@ -81,3 +81,20 @@ def test_pieces_are_only_ever_joined_whole(n: int, outside: int, sharing: list[f
     found = reunited(graph, labels, np.array(sharing[:n]), CONFIG)
     assert np.array_equal(found == NONE, labels == NONE)
     assert all(len(set(found[labels == piece].tolist())) == 1 for piece in range(n))
+
+
+@pytest.mark.parametrize(
+    ("hot", "outside", "joins"),
+    [(True, 4, True), (False, 4, False), (True, 100, False)],
+    ids=["hot", "cold", "published"],
+)
+def test_hot_accounts_join_a_community_by_its_own_template(hot: bool, outside: int, joins: bool) -> None:
+    """Where nobody else has it; what is not believed of an account no template makes true."""
+    graph, labels = pieces(World(), 2, outside=outside)
+    outsiders = np.flatnonzero(labels == NONE)
+    members = np.where(labels == NONE, NONE, 7)
+    believed = np.zeros(len(labels), bool)
+    believed[outsiders[:4]] = hot
+    account, label = hangers_on(graph, members, believed, CONFIG)
+    assert account.tolist() == (outsiders[:4].tolist() if joins else [])
+    assert label.tolist() == [7] * len(account)

@@ -6,8 +6,9 @@ import numpy as np
 
 from weaklink.campaigns import fast
 from weaklink.campaigns.cluster import NONE
-from weaklink.campaigns.config import AdherentsConfig, FastConfig
+from weaklink.campaigns.config import AdherentsConfig, FastConfig, TemplatesConfig
 from weaklink.campaigns.graph import IS_HARD, Bools, Floats, Graph, Ints, counts, sums
+from weaklink.campaigns.templates import hangers_on
 from weaklink.records.identifiers import IdentifierKind
 
 
@@ -23,7 +24,13 @@ class Candidates:
 
 
 def adherents(
-    graph: Graph, labels: Ints, candidates: Candidates, *, config: AdherentsConfig, tie_config: FastConfig
+    graph: Graph,
+    labels: Ints,
+    candidates: Candidates,
+    *,
+    config: AdherentsConfig,
+    tie_config: FastConfig,
+    templates: TemplatesConfig,
 ) -> Ints:
     """`labels` with the candidates that join, round by round, since those who join tie others.
 
@@ -31,7 +38,7 @@ def adherents(
     - it is tied by weight (as `fast.newcomers`), or all that its hard identifiers join it to are members, two or more; and evidenced members
       of its own party, or of two others, or two hard kinds vouch for that. Without the own party's word, only if the account's
       conduct does not speak against it: else members that lie could frame it;
-    - it is hot, and tied by half that weight;
+    - it is hot, and tied by half that weight, or by a template of the community's own (`templates.hangers_on`);
     - it is silent, and all that its hard identifiers join it to are members (whose card serves members only pays for them), or it
       has no such identifier and hardly anybody but members is on its addresses (who rents them for members).
     """
@@ -54,8 +61,10 @@ def adherents(
         believed = candidates.hot[at] & (found.weight >= config.believed_weight_min)
         joined = found.strong & ((tied & vouched) | believed | (candidates.silent[at] & (only > 0)))
         joined |= candidates.silent[at] & (found.hard_kinds == 0) & _addresses_only(graph, labels, config)[at]
-        if not joined.any():
+        by_template, community = hangers_on(graph, labels, candidates.hot & candidates.free, templates)
+        if not joined.any() and not len(by_template):
             break
+        labels[by_template] = community
         labels[at[joined]] = found.label[joined]
     return labels
 

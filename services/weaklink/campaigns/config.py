@@ -134,6 +134,10 @@ class TemplatesConfig(_Section):
     """Pieces that must hang on a template: two may be two operators'."""
     bands: int = 2
     """Bands of PROMPT from which an account is said to hold a template."""
+    members_share: float = 0.3
+    """Share of a template's holders that must be confirmed members of one community for hot accounts to join it by the template."""
+    suspects_share: float = 0.6
+    """And the share that must be such members or hot."""
 
 
 class ClusterConfig(_Section):

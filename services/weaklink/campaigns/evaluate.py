@@ -221,7 +221,9 @@ def judge(case: Case, ring: rings.Rings, config: CampaignsConfig) -> Evaluation:
     heard = belief.evidenced & credible[graph.party]
     silent = rings.at_parties(graph, case.population.silent)
     candidates = Candidates(free, hot, silent, heard, belief.b)
-    labels = adherents(graph, labels, candidates, config=config.adherents, tie_config=config.fast)
+    labels = adherents(
+        graph, labels, candidates, config=config.adherents, tie_config=config.fast, templates=config.cluster.templates
+    )
     labels, score, ring_of = _with_rings(labels, belief.p, np.where(disputed, NONE, ring.labels), ring.score)
     frame = _frame(case, labels, reseller, config).with_columns(
         pl.Series("score", np.round(score, 6)),

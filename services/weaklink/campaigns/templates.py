@@ -51,3 +51,31 @@ def _on_own_templates(graph: Graph, labels: Ints, takes_part: Bools, config: Tem
     _, piece, node = distinct(labels[graph.account[links]], graph.node[links])
     many = counts(node, len(graph.kind))[node] >= config.pieces_min
     return piece[many], node[many]
+
+
+def hangers_on(graph: Graph, labels: Ints, hot: Bools, config: TemplatesConfig) -> tuple[Ints, Ints]:
+    """(accounts, label that each joins): hot accounts outside that have at least `bands` bands of a confirmed community's own template.
+
+    It is the community's own when `holders_min` members and `members_share` of all its holders are of it, and `suspects_share` of its holders
+    are members or hot: hardly anybody has it of whom nothing is believed.
+    """
+    prompts = np.flatnonzero(graph.link_kind == IdentifierKind.PROMPT)
+    account, node = graph.account[prompts], graph.node[prompts]
+    member = labels[account] != NONE
+    suspects = counts(node[member | hot[account]], len(graph.kind))
+    part, part_node, part_label = distinct(node[member], labels[account[member]])
+    held, holders = counts(part, len(part_node)), (graph.known + graph.unseen)[part_node]
+    own = (held >= config.holders_min) & (held >= config.members_share * holders)
+    own &= suspects[part_node] >= config.suspects_share * holders
+    # More than one community may hold enough of a template: who has most of it is asked.
+    best = np.lexsort((part_label, -held, part_node))
+    best = best[own[best]]
+    node_label = np.full(len(graph.kind), NONE, np.int64)
+    node_label[part_node[best[::-1]]] = part_label[best[::-1]]
+    asked = ~member & hot[account] & (node_label[node] != NONE)
+    pair, pair_account, pair_label = distinct(account[asked], node_label[node[asked]])
+    bands = counts(pair, len(pair_account))
+    order = np.lexsort((pair_label, -bands, pair_account))
+    first = order[np.unique(pair_account[order], return_index=True)[1]]
+    first = first[bands[first] >= config.bands]
+    return pair_account[first], pair_label[first]

@@ -10,6 +10,7 @@ from weaklink.campaigns.cluster import NONE
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.graph import Graph, Ints, build_graph
 from weaklink.campaigns.templates import hangers_on, reunited
+from weaklink.campaigns.verdict import support
 from weaklink.records.identifiers import IdentifierKind as Kind
 
 CONFIG = CampaignsConfig().cluster.templates
@@ -98,3 +99,15 @@ def test_hot_accounts_join_a_community_by_its_own_template(hot: bool, outside: i
     account, label = hangers_on(graph, members, believed, CONFIG)
     assert account.tolist() == (outsiders[:4].tolist() if joins else [])
     assert label.tolist() == [7] * len(account)
+
+
+@pytest.mark.parametrize(
+    ("outside", "ties"), [(4 * 2 * SIZE - 1, BANDS), (4 * 2 * SIZE + 1, 0)], ids=["own", "published"]
+)
+def test_a_published_template_ties_no_member_to_its_community(outside: int, ties: int) -> None:
+    """At a share of a fifth it counts, below it does not; an address or a card beside it must do without it."""
+    graph, labels = pieces(World(), 2, outside=outside)
+    members = np.where(labels == NONE, NONE, 0)
+    nobody, all_parties = np.zeros(len(labels), bool), np.ones(len(graph.parties), bool)
+    found = support(graph, members, nobody, all_parties, template_members_min=0.2)
+    assert set(found.identifiers[members == 0].tolist()) == {ties}

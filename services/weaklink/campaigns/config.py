@@ -175,6 +175,8 @@ class ClusterConfig(_Section):
     member_conduct: float = 2.5
     member_hard_conduct: float = 0.8
     """Conduct from which one hard identifier in common is tie enough and nobody else need vouch: what its own party sees of it."""
+    member_template_share: float = 0.2
+    """Share of a template's holders that must be in a community for it to tie an account to it: a published one ties nobody."""
     member_rounds: int = 3
     templates: TemplatesConfig = TemplatesConfig()
     accounts_min: int = 12

@@ -62,13 +62,23 @@ def _inside(graph: Graph, labels: Ints) -> _Inside:
     return _Inside(links, part, label, graph.kind[node])
 
 
-def support(graph: Graph, labels: Ints, evidenced: Bools, credible: Bools) -> Support:
-    """What ties each account to the others of its community, its own evidence left out. `credible`: parties that count for others."""
+def support(
+    graph: Graph, labels: Ints, evidenced: Bools, credible: Bools, *, template_members_min: float = 0.0
+) -> Support:
+    """What ties each account to the others of its community, its own evidence left out. `credible`: parties that count for others.
+
+    A template of whose holders fewer than the share `template_members_min` are in the community ties nobody to it.
+    """
     inside = _inside(graph, labels)
-    account, parties = graph.account[inside.links], len(graph.parties)
+    held = counts(inside.part, len(inside.part_kind))[inside.part]
+    node = graph.node[inside.links]
+    published = (graph.kind[node] == IdentifierKind.PROMPT) & (
+        held < template_members_min * (graph.known + graph.unseen)[node]
+    )
+    account, parties = graph.account[inside.links[~published]], len(graph.parties)
     return Support(
         *verdict_loops.support(
-            account, inside.part, inside.part_kind, graph.party, parties, IS_HARD, evidenced, credible
+            account, inside.part[~published], inside.part_kind, graph.party, parties, IS_HARD, evidenced, credible
         )
     )
 
@@ -76,7 +86,13 @@ def support(graph: Graph, labels: Ints, evidenced: Bools, credible: Bools) -> Su
 def member_test(graph: Graph, labels: Ints, standing: Standing, config: ClusterConfig) -> Ints:
     """Labels without the accounts that hang on too little: fewer than two kinds and three identifiers shared, or nobody's evidence."""
     for _ in range(config.member_rounds):
-        tie = support(graph, labels, standing.evidenced, standing.credible)
+        tie = support(
+            graph,
+            labels,
+            standing.evidenced,
+            standing.credible,
+            template_members_min=config.member_template_share,
+        )
         enough = (tie.kinds >= config.member_kinds) | (tie.identifiers >= config.member_identifiers)
         vouched = tie.own_party | (tie.parties >= config.independent_parties) | (standing.b >= config.member_conduct)
         itself = tie.hard & (standing.b >= config.member_hard_conduct)

@@ -14,7 +14,7 @@ from weaklink.campaigns.keys import Columns, KeyIndex
 from weaklink.errors import WeaklinkError
 
 _LOW_BITS: Final = 32
-_UNKNOWN: Final[dict[Fold, int]] = {"min": np.iinfo(np.int64).max, "max": np.iinfo(np.int64).min}
+UNKNOWN: Final[dict[Fold, int]] = {"min": np.iinfo(np.int64).max, "max": np.iinfo(np.int64).min}
 """What stands for null in an Int64 column: whatever is folded in wins against it."""
 _FOLDS: Final[dict[Fold, np.ufunc]] = {"sum": np.add, "min": np.minimum, "max": np.maximum}
 _NUMPY: Final[dict[Any, Any]] = {
@@ -28,6 +28,7 @@ _NUMPY: Final[dict[Any, Any]] = {
 }
 _THERE: Final = ""  # the column that says whether a row is still there
 _CHUNKS_MAX: Final = 32
+_PENDING_ROWS_MAX: Final = 20_000
 _GARBAGE_ROWS_MIN: Final = 4096
 
 
@@ -89,7 +90,7 @@ class FoldedColumns:
     """See the module. Rows unique by `keys` (the first one UInt64, others unsigned or Int32), sorted by them when they are given.
 
     `schema`: keys first. `folds`: how each other column combines. Int64 may be null as a minimum or maximum: nothing known. A sum takes
-    null for 0. A String column (fold max) is a name, which hardly ever changes once it is known.
+    null for 0. A String column (fold max) is a name that the key determines, or null.
     """
 
     def __init__(
@@ -100,9 +101,7 @@ class FoldedColumns:
         self._names: Final = [name for name in folds if self.schema[name] == pl.String]
         self._folds: Final = {name: fold for name, fold in folds.items() if name not in self._names}
         self._nullable: Final = {
-            name: _UNKNOWN[fold]
-            for name, fold in self._folds.items()
-            if fold != "sum" and self.schema[name] == pl.Int64
+            name: UNKNOWN[fold] for name, fold in self._folds.items() if fold != "sum" and self.schema[name] == pl.Int64
         }
         if wrong := [name for name, fold in self._folds.items() if fold == "min" and name not in self._nullable]:
             raise WeaklinkError(f"columns {wrong}: only Int64 has minima here; use FoldedTable")
@@ -120,19 +119,44 @@ class FoldedColumns:
         self._texts = {name: pl.Series(name, [], pl.String) for name in self._names}
         self._height = 0
         self._all: pl.DataFrame | None = None
+        self._pending: list[tuple[Mapping[str, Keys], Mapping[str, pl.Series]]] = []
+        self._pending_rows = 0
 
     def __len__(self) -> int:
+        self._settle()
         return self._height
 
     def add(self, rows: pl.DataFrame) -> None:
         """Take rows of `schema` (keys may repeat)."""
-        if rows.height == 0:
+        if rows.height:
+            rows = rows.select(
+                expression.cast(self.schema[name]) for name, expression in zip(self.schema, self._taken, strict=True)
+            )
+            self.add_columns(
+                {name: rows[name].to_numpy() for name in self.schema if name not in self._names},
+                {name: rows[name] for name in self._names},
+            )
+
+    def add_columns(self, columns: Mapping[str, Keys], names: Mapping[str, pl.Series]) -> None:
+        """`add` of rows that are columns already: those of String in `names`, all others in `columns`, with `UNKNOWN` where null is meant."""
+        many = len(columns[self._keys[0]])
+        if many:
+            self._all = None
+            self._pending.append((columns, names))
+            self._pending_rows += many
+            if self._pending_rows > _PENDING_ROWS_MAX:
+                self._settle()
+
+    def _settle(self) -> None:
+        """Fold in what waits: a key takes its place among all others in one pass over them, however many come together."""
+        if not self._pending:
             return
-        self._all = None
-        rows = rows.select(
-            expression.cast(self.schema[name]) for name, expression in zip(self.schema, self._taken, strict=True)
-        )
-        keys = [rows[name].to_numpy() for name in self._keys]
+        pending, self._pending, self._pending_rows = self._pending, [], 0
+        columns = {
+            name: np.concatenate([one[name] for one, _ in pending]).astype(self._columns[name].dtype, copy=False)
+            for name in (*self._keys, *self._folds)
+        }
+        keys = [columns[name] for name in self._keys]
         before = self._index.rows.given
         at = self._index.add(keys)
         after = self._index.rows.given
@@ -142,21 +166,25 @@ class FoldedColumns:
         for name, values in zip(self._keys, keys, strict=True):
             self._columns[name][at] = values
         for name, fold in self._folds.items():
-            _FOLDS[fold].at(self._columns[name], at, rows[name].to_numpy())
+            _FOLDS[fold].at(self._columns[name], at, columns[name])
         for name in self._names:
-            self._texts[name] = _with_texts(self._texts[name], at, rows[name], before, after)
+            texts = pl.concat([some[name] for _, some in pending])
+            self._texts[name] = _with_texts(self._texts[name], at, texts, before, after)
 
     def of(self, values: pl.Series) -> pl.DataFrame:
         """The rows whose first key is among `values`; sorted by key."""
+        self._settle()
         return self._frame(self._sorted(self._index.of(np.unique(values.to_numpy()))))
 
     def columns_of(self, values: Keys, *names: str) -> list[Keys]:
         """These columns of the rows whose first key is among `values` (distinct), in any order; numbers only, nulls as they are stored."""
+        self._settle()
         at = self._index.of(values)
         return [self._columns[name][at] for name in names]
 
     def rows(self) -> pl.DataFrame:
         """All rows, one per key, sorted by key."""
+        self._settle()
         if self._all is None:
             self._all = self._frame(self._sorted(self._index.rows.numbers))
         return self._all
@@ -170,6 +198,7 @@ class FoldedColumns:
 
     def keep(self, predicate: pl.Expr) -> None:
         """Drop the rows for which the predicate is not true."""
+        self._settle()
         numbers = self._index.rows.numbers
         asked = self._frame(numbers, [name for name in self.schema if name in predicate.meta.root_names()])
         kept = (
@@ -204,15 +233,13 @@ class FoldedColumns:
 
 
 def _with_texts(texts: pl.Series, at: Ints, values: pl.Series, before: int, after: int) -> pl.Series:
-    """`texts` by number with those of rows before..after, which are new, and the greatest where one was known by another text."""
+    """`texts` by number with those of rows before..after, which are new, and those that were not known before."""
     if after > before:
         number, first = np.unique(at, return_index=True)
         texts = texts.append(values.gather(first[number >= before]))
         texts = texts.rechunk() if texts.n_chunks() > _CHUNKS_MAX else texts
-    other = values.ne_missing(texts.gather(at))
-    if other.any():
-        found = pl.DataFrame({"at": at, "text": values}).filter(other).group_by("at").agg(pl.col("text").max())
-        known = texts.gather(found["at"])
-        greatest = pl.DataFrame({"a": known, "b": found["text"]}).select(pl.max_horizontal("a", "b")).to_series()
-        texts = texts.scatter(found["at"], greatest)
-    return texts
+    if not texts.null_count():
+        return texts
+    told = pl.DataFrame({"at": at, "text": values}).drop_nulls().group_by("at").agg(pl.col("text").max())
+    missing = told.filter(texts.gather(told["at"]).is_null())
+    return texts.scatter(missing["at"], missing["text"]) if missing.height else texts

@@ -1,16 +1,20 @@
 """Account profiles: the fold of ACTIVITY. Every aggregate is commutative, so the order of chunks does not matter."""
 
+from functools import cache
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from weaklink import frames
-from weaklink.campaigns.columns import FoldedColumns
+from weaklink.campaigns.columns import UNKNOWN, FoldedColumns
 from weaklink.campaigns.folding import Fold, FoldedTable
+from weaklink.campaigns.graph import Floats, Keys
 
 TASKS: Final = tuple(frames.TASK.categories.to_list())
 TASK_COLUMNS: Final = tuple(f"windows_{task.lower()}" for task in TASKS)
 PREPAID_INSTRUMENTS: Final = ("PREPAID", "VIRTUAL", "CRYPTO")
+_RECORDS: Final = ("ApiUsage", "AccountOpened", "AccountClosed", "PaymentAttempt")
 _OUTCOMES: Final = ("APPROVED", "DECLINED", "CHARGEBACK", "REFUNDED")
 HIDDEN_ADDRESSES: Final = ("HOSTING", "VPN", "TOR")
 US_PER_DAY: Final = 86_400_000_000
@@ -80,34 +84,61 @@ def _count(condition: pl.Expr, column: str) -> pl.Expr:
     return pl.when(condition.fill_null(value=False)).then(pl.col(column)).otherwise(0).cast(pl.Int64)
 
 
-def _account_rows(activity: pl.DataFrame) -> pl.DataFrame:
-    usage, opened, closed, paid = _is("ApiUsage"), _is("AccountOpened"), _is("AccountClosed"), _is("PaymentAttempt")
-    code = pl.sum_horizontal(
-        pl.col(name).fill_null(absent).to_physical().cast(pl.Int64) * place for name, _, absent, place in _OPENED
+def _account_columns(activity: pl.DataFrame) -> dict[str, Keys]:
+    """What each row of ACTIVITY adds to its account: `FoldedColumns.add_columns` takes them. In numpy, since a tick has few rows and many columns."""
+    codes = _codes(activity)
+    record, task, outcome, reason = (codes[name] for name in ("record", "task", "outcome", "reason"))
+    usage, opened, closed, paid = (record == symbol(frames.RECORD, name) for name in _RECORDS)
+    first, last, events = (activity[name].to_numpy() for name in ("first_seen_us", "last_seen_us", "events"))
+    code = sum(
+        np.where(np.isnan(codes[name]), symbol(enum, absent), codes[name]).astype(np.int64) * place
+        for name, enum, absent, place in _OPENED
     )
-    return activity.filter(pl.col("account") != 0).select(
-        "account",
-        "party",
-        "account_name",
-        "first_seen_us",
-        pl.when(opened).then("first_seen_us").alias("opened_at_us"),
-        pl.when(usage).then("first_seen_us").alias("first_usage_us"),
-        "last_seen_us",
-        "appended_at_us",
-        pl.when(opened).then(pl.col("last_seen_us") // 1_000_000 * _OPENED_CODES + code).alias("opened_code"),
-        pl.when(closed).then("last_seen_us").alias("closed_at_us"),
-        (closed & (pl.col("reason") == "DISTILLATION")).fill_null(value=False).cast(pl.Int64).alias("closed_distillation"),
-        (closed & pl.col("reason").cast(pl.String).is_in(["FRAUD", "TERMS"])).fill_null(value=False).cast(pl.Int64).alias("closed_abuse"),
-        pl.when(usage).then("last_seen_us").alias("last_usage_us"),
-        pl.col("events").cast(pl.Int64),
-        *(_count(usage, name).alias(name) for name in ("windows", "requests", "input_tokens", "output_tokens")),
-        _count(usage & pl.col("address_class").cast(pl.String).is_in(HIDDEN_ADDRESSES), "windows").alias("hidden_windows"),
-        _count(usage & pl.col("end_user").is_not_null(), "windows").alias("end_user_windows"),
-        *(_count(usage & (pl.col("task") == task), "windows").alias(name) for task, name in zip(TASKS, TASK_COLUMNS, strict=True)),
-        *(_count(paid & (pl.col("outcome") == o), "events").alias(f"payments_{o.lower()}") for o in _OUTCOMES),
-        _count(paid & pl.col("instrument").cast(pl.String).is_in(PREPAID_INSTRUMENTS), "events").alias("payments_prepaid"),
-        *_ACCOUNT_FLOAT_SUMS,
-    )  # fmt: skip
+    windows = np.where(usage, _counts(activity, "windows"), 0)
+    prepaid = paid & np.isin(codes["instrument"], [symbol(frames.INSTRUMENT, one) for one in PREPAID_INSTRUMENTS])
+    hidden = np.isin(codes["address_class"], [symbol(frames.ADDRESS_CLASS, one) for one in HIDDEN_ADDRESSES])
+    named = activity["end_user"].is_not_null().to_numpy()
+    never, always = UNKNOWN["min"], UNKNOWN["max"]
+    return {
+        "account": activity["account"].to_numpy(),
+        "first_seen_us": first,
+        "opened_at_us": np.where(opened, first, never),
+        "first_usage_us": np.where(usage, first, never),
+        "last_seen_us": last,
+        "appended_at_us": activity["appended_at_us"].to_numpy(),
+        "opened_code": np.where(opened, last // 1_000_000 * _OPENED_CODES + code, always),
+        "closed_at_us": np.where(closed, last, always),
+        "closed_distillation": closed & (reason == symbol(frames.CLOSE_REASON, "DISTILLATION")),
+        "closed_abuse": closed & np.isin(reason, [symbol(frames.CLOSE_REASON, one) for one in ("FRAUD", "TERMS")]),
+        "last_usage_us": np.where(usage, last, always),
+        "events": events,
+        "windows": windows,
+        **{name: np.where(usage, _counts(activity, name), 0) for name in ("requests", "input_tokens", "output_tokens")},
+        "hidden_windows": windows * hidden,
+        "end_user_windows": windows * named,
+        **{name: windows * (task == symbol(frames.TASK, one)) for one, name in zip(TASKS, TASK_COLUMNS, strict=True)},
+        **{f"payments_{one.lower()}": events * (paid & (outcome == symbol(frames.OUTCOME, one))) for one in _OUTCOMES},
+        "payments_prepaid": events * prepaid,
+        **{name: _counts(activity, name) for name in _ACCOUNT_FLOAT_SUMS},
+    }
+
+
+def _codes(activity: pl.DataFrame) -> dict[str, Floats]:
+    """By Enum column, the places of its symbols; NaN: null."""
+    places = activity.select(pl.col(pl.Enum).to_physical().cast(pl.Float64).fill_null(float("nan")))
+    return {name: places[name].to_numpy() for name in places.columns}
+
+
+def _counts(activity: pl.DataFrame, name: str) -> Keys:
+    """A column of numbers, null as 0."""
+    series = activity[name]
+    return (series.fill_null(0) if series.null_count() else series).to_numpy()
+
+
+@cache
+def symbol(enum: pl.Enum, name: str) -> int:
+    """Place of a symbol in its Enum."""
+    return enum.categories.to_list().index(name)
 
 
 def opened_attributes() -> list[pl.Expr]:
@@ -149,7 +180,8 @@ class Profiles:
 
     def fold(self, activity: pl.DataFrame) -> None:
         """Take an ACTIVITY frame."""
-        self.accounts.add(_account_rows(activity))
+        own = activity.filter(pl.col("account") != 0)
+        self.accounts.add_columns(_account_columns(own), {name: own[name] for name in ("party", "account_name")})
         usage = activity.filter(_is("ApiUsage"))
         day = (pl.col("first_seen_us") // US_PER_DAY).cast(pl.Int32).alias("day")
         self.daily.add(usage.select("account", day, "requests", "output_tokens"))

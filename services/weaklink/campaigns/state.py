@@ -149,7 +149,8 @@ class CampaignsState:
         """[account, appended_at_us]: append times of the newest activity of these accounts, and of their links in the latest `news`."""
         columns = ["account", "appended_at_us"]
         links = self._latest_links.select(columns).filter(pl.col("account").is_in(accounts.implode()))
-        return pl.concat([self.profiles.accounts.of(accounts).select(columns), links])
+        account, at_us = self.profiles.accounts.columns_of(np.unique(accounts.to_numpy()), *columns)
+        return pl.concat([pl.DataFrame({"account": account, "appended_at_us": at_us}), links])
 
     def accounts(self, now_us: int, keys: pl.Series | None = None, *, volume: bool = True) -> pl.DataFrame:
         """Profiles as `evaluate` takes them, sorted by account: all, or those of `keys` that there are.

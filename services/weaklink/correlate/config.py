@@ -34,4 +34,4 @@ class CorrelateConfig(BaseModel):
     share_accounts_min: int = Field(default=2, ge=2)
     hub_accounts_max: int = Field(default=1000, ge=2)
     refresh_seconds: int = Field(default=6 * _HOUR, gt=0)
-    merge_rows_per_add: int = Field(default=200_000, ge=1)
+    merge_rows_per_add: int = Field(default=50_000, ge=1)

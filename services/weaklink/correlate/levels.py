@@ -5,7 +5,7 @@ row moves only a few times. A merge goes on over many insertions: what it has me
 runs like any other. Every row is in exactly one of them at any time, so that searching and changing rows need not know of merges.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -22,26 +22,27 @@ _PIECES_MAX: Final = 24  # beyond this, merging catches up at once: searching co
 class Merge:
     """Two neighbouring runs on their way to one."""
 
-    __slots__ = ("_left", "_left_done", "_out", "_right", "_right_done")
+    __slots__ = ("_done", "_left", "_left_done", "_out", "_right", "_right_done")
 
-    def __init__(self, left: Run, right: Run) -> None:
-        self._left, self._right = left, right
+    def __init__(self, left: Run, right: Run, done: int = 0) -> None:
+        """Of these two runs; `done` rows that come before theirs were merged already."""
+        self._left, self._right, self._done = left, right, done
         self._left_done = self._right_done = 0
-        total = len(left) + len(right)
+        total = done + len(left) + len(right)
         self._out: Columns = {name: np.empty(total, dtype=column.dtype) for name, column in left.columns.items()}
 
     def __len__(self) -> int:
-        return len(self._left) + len(self._right)
+        return self._done + len(self._left) + len(self._right)
 
     @property
     def rows_left(self) -> int:
         """Rows still to be merged."""
-        return len(self) - self._left_done - self._right_done
+        return len(self._left) + len(self._right) - self._left_done - self._right_done
 
     def pieces(self) -> list[Run]:
         """Merged so far, left over of the one, left over of the other: views, so that changes in place stay."""
         return [
-            Run(self._out).slice(0, self._left_done + self._right_done),
+            Run(self._out).slice(0, self._done + self._left_done + self._right_done),
             self._left.slice(self._left_done, len(self._left)),
             self._right.slice(self._right_done, len(self._right)),
         ]
@@ -52,7 +53,7 @@ class Merge:
         left_end, right_end = self._cut(left, right, rows)
         part_left, part_right = left.slice(0, left_end).columns, right.slice(0, right_end).columns
         order = merge_order(part_left, part_right)
-        begin = self._left_done + self._right_done
+        begin = self._done + self._left_done + self._right_done
         for name, column in self._out.items():
             np.take(
                 np.concatenate((part_left[name], part_right[name])),
@@ -68,6 +69,18 @@ class Merge:
         """The one run, when nothing is left to merge."""
         assert self.rows_left == 0
         return Run(self._out)
+
+    def keep(self, kept: Sequence[Array]) -> "Run | Merge":
+        """This merge, as far as it has come, of the marked rows alone: one array for each of `pieces()`."""
+        done, left, right = (
+            Run(piece.take(np.flatnonzero(mask))) for piece, mask in zip(self.pieces(), kept, strict=True)
+        )
+        if not len(left) and not len(right):
+            return done
+        fewer = Merge(left, right, len(done))
+        for name, column in fewer._out.items():
+            column[: len(done)] = done.columns[name]
+        return fewer
 
     def widen(self, name: str) -> None:
         """Make a column int64."""
@@ -121,12 +134,17 @@ class SortedRuns:
             self._levels.append(Run({name: columns[name].astype(dtype, copy=False) for name, dtype in dtypes.items()}))
 
     def keep(self, kept: Iterable[Array]) -> None:
-        """Keep the rows that are marked, one array for each of `pieces()`; the others are gone. Merges under way are given up."""
+        """Keep the rows that are marked, one array for each of `pieces()`; the others are gone. Merges under way go on."""
+        masks, none = iter(kept), np.zeros(0, dtype=bool)
         levels: list[Run | Merge] = []
-        for piece, mask in zip(self.pieces(), kept, strict=True):
-            # A view would keep the whole run that it was cut from in memory.
-            owner = piece.columns["identifier"].base is None
-            levels.append(piece if owner and mask.all() else Run(piece.take(np.flatnonzero(mask))))
+        for level in self._levels:
+            own = [next(masks) if len(piece) else none for piece in _pieces(level)]
+            if all(mask.all() for mask in own):
+                levels.append(level)
+            elif isinstance(level, Merge):
+                levels.append(level.keep(own))
+            else:
+                levels.append(Run(level.take(np.flatnonzero(own[0]))))
         self._levels = sorted(filter(len, levels), key=len, reverse=True)
 
     def widen(self, name: str) -> None:

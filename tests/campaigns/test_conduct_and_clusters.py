@@ -114,6 +114,22 @@ def test_accounts_are_joined_by_hard_identifiers_to_whoever_they_reach_within_th
     }
 
 
+def test_a_card_of_many_persons_joins_nobody_where_few_are_asked_for() -> None:
+    """Strangers who were given a card of a chain of twenty are not tied to it by that; the chain holds together without it."""
+    world = World()
+    chain, strangers = world.add("chain", "lab-a", 20), world.add("stranger", "lab-a", 15)
+    world.link(chain, Kind.DEVICE, np.repeat(world.values(10), 2))
+    world.link(chain, Kind.PHONE, np.roll(np.repeat(world.values(10), 2), 1))
+    world.link(pl.concat([chain[:5], strangers]), Kind.CARD, np.repeat(world.values(1), 20))
+    accounts = world.truth().sort("account")
+    graph = build_graph(accounts, world.shared().sort("identifier", "slot", "account"), 8)
+    groups, everybody = accounts["group"].to_numpy(), np.zeros(graph.n_accounts, np.int64)
+    assert set(verdict.joined_persons(graph, everybody).tolist()) == {35}
+    joined = verdict.joined_persons(graph, everybody, 12)
+    assert set(joined[groups == "chain"].tolist()) == {20}
+    assert (joined[groups == "stranger"] <= 1).all()
+
+
 @pytest.mark.parametrize(("persons", "tied"), [(12, True), (1000, False)])
 def test_the_tie_that_a_suspension_needs_leads_to_so_many_persons_of_the_campaign(persons: int, tied: bool) -> None:
     """Whether or not it is there, the same accounts are flagged."""

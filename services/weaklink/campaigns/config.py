@@ -188,7 +188,8 @@ class ClusterConfig(_Section):
     suspend_persons_min: int = 12
     """Persons of its cluster that hard identifiers must join an account to, directly or by others, before they count as the tie that a
     suspension needs: as many as a cluster needs at all (`accounts_min`). A household or a team that a template or an address hangs
-    on a campaign is tied to itself."""
+    on a campaign is tied to itself. And no identifier is to tie so many on its own: those of more persons do not count, since a card that
+    is given away is held by strangers."""
     sharing_kind_max: float = 2.5
     """Bits of sharing that one kind can bring: a university's computers, however many, are one kind; an operator's means are several."""
     sharing_weight: float = 0.6

@@ -259,7 +259,7 @@ def _frame(case: Case, labels: Ints, reseller: Bools, config: CampaignsConfig) -
         pl.Series("structure", np.round(belief.structure, 9)),
         pl.Series("supporting_parties", (tie.parties + (belief.evidenced & ~tie.own_party)).astype(np.int32)),
         pl.Series("own_finding", own_finding),
-        pl.Series("hard_identifier", tie.hard & (verdict.joined_persons(case.graph, labels) >= firm)),
+        pl.Series("hard_identifier", tie.hard & (verdict.joined_persons(case.graph, labels, firm) >= firm)),
         pl.col("opened_at_us").fill_null(pl.col("first_seen_us")),
         pl.Series("organisation_verified", organisations(accounts)),
         pl.Series("reseller", reseller),

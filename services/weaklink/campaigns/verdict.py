@@ -113,9 +113,13 @@ class Scores:
     score: Floats
 
 
-def joined_persons(graph: Graph, cluster: Ints) -> Ints:
-    """(accounts,): persons of its cluster, itself among them, that hard identifiers join each account to, directly or by others of it."""
-    links = np.flatnonzero((cluster[graph.account] != NONE) & IS_HARD[graph.link_kind])
+def joined_persons(graph: Graph, cluster: Ints, holders_max: float = np.inf) -> Ints:
+    """(accounts,): persons of its cluster, itself among them, that hard identifiers join each account to, directly or by others of it.
+
+    Identifiers of more than `holders_max` persons, in the cluster or not, join nobody.
+    """
+    rare = graph.group_persons[graph.group] <= holders_max
+    links = np.flatnonzero((cluster[graph.account] != NONE) & IS_HARD[graph.link_kind] & rare)
     account = graph.account[links]
     part, part_node, _ = distinct(graph.node[links], cluster[account])
     joined = components(graph.n_accounts + len(part_node), account, graph.n_accounts + part)

@@ -115,12 +115,16 @@ class Evaluator:
         holders = live.beside(nodes)
         near = np.intersect1d(outside, holders)
         members = holders[columns["campaign"][holders] >= 0]
-        case, region = self._case(now_us, live.with_mates(np.union1d(near, members)), nodes)
+        asked = live.with_mates(np.concatenate((near, members)))
+        kept = self.state.profiles.accounts.of(pl.Series(live.account["key"][asked]))["account"].to_numpy()
+        region = live.region(live.accounts.find(kept), nodes)
         labels, candidates = columns["campaign"][region.accounts].copy(), np.isin(region.accounts, near)
-        who, joins = fast.newcomers(case.graph, labels, candidates, case.belief.evidenced, self._config.fast)
+        evidenced = columns["evidenced"][region.accounts]
+        who, joins = fast.newcomers(region.graph, labels, candidates, evidenced, self._config.fast)
         if len(who) == 0:
             return None
         labels[who] = joins
+        case, _ = self._case(now_us, region.accounts, nodes)
         return glance(case, labels, self._config)
 
     def _case(self, now_us: int, accounts: Ints, nodes: Ints | None = None) -> tuple[Case, Region]:

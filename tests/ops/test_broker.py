@@ -1,6 +1,8 @@
 """The local cluster: real brokers that start, serve, fail over and stop."""
 
+import secrets
 import socket
+import uuid
 from pathlib import Path
 
 import psutil
@@ -48,6 +50,17 @@ def test_scram_lets_the_administrator_in_and_nobody_else(tmp_path: Path) -> None
         with pytest.raises(KafkaError):
             KafkaAdminClient(**stranger.client_options()).list_topics()
     assert not psutil.pid_exists(pid)
+
+
+@pytest.mark.kafka
+def test_ids_that_begin_with_a_hyphen_are_not_taken_for_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One random cluster id in 64 does."""
+    monkeypatch.setattr(uuid, "uuid4", lambda: uuid.UUID(bytes=b"\xf8" + secrets.token_bytes(15)))
+    with LocalCluster(tmp_path) as cluster:
+        monkeypatch.undo()
+        assert round_trip(cluster.kafka, "hyphen") == b"hello"
 
 
 @pytest.mark.kafka

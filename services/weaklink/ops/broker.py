@@ -183,8 +183,7 @@ class LocalCluster:
             f"{jars}/*",
             "kafka.tools.StorageTool",
             "format",
-            "-t",
-            cluster_id,
+            f"--cluster-id={cluster_id}",  # one word: an id may begin with a hyphen
             "-c",
             str(properties),
             "--initial-controllers",

@@ -212,3 +212,11 @@ def test_a_damaged_key_file_is_told_without_its_content(tmp_path: Path, content:
 def test_a_missing_key_file_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="partner key new"):
         LocalTokeniser.load(tmp_path / "none.json")
+
+
+def test_backtests_keys_are_the_same_in_every_process_and_differ_by_kind() -> None:
+    """Two runs over the same history must be comparable to the row."""
+    one, other = LocalTokeniser.reproducible(), LocalTokeniser.reproducible()
+    assert one.tokens(IdentifierKind.DEVICE, "d-1") == other.tokens(IdentifierKind.DEVICE, "d-1")
+    assert one.newest(IdentifierKind.DEVICE, "x1")[2:] != one.newest(IdentifierKind.API_KEY, "x1")[2:]
+    assert one.newest(IdentifierKind.DEVICE, "x1").hex() == "0201d22c84c7fe5e8088abe4cc706d1558"

@@ -73,7 +73,7 @@ def backtest(
     progress("reading", 0, 1)
     table, rejects = read_table(paths)
     progress("reading", 1, 1)
-    tokeniser = LocalTokeniser.throwaway()
+    tokeniser = LocalTokeniser.reproducible()
     tokenised = tokenise(table, tokeniser, lambda *done: progress("tokenising", *done))
     events, rejects = tokenised.events, pl.concat([rejects, tokenised.rejects]).sort("file", "line")
     if events.is_empty():

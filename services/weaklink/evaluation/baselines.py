@@ -110,7 +110,7 @@ def communities(matrix: csr_array, holders: Ints) -> Ints:
 def conduct_of(path: Path, settings: Settings) -> pl.DataFrame:
     """[party, account, b]: conduct of every account at the end of the events, as the method measures it, and nothing else."""
     table, _ = read_table([path])
-    events = tokenise(table, LocalTokeniser.throwaway(), lambda *_: None).events
+    events = tokenise(table, LocalTokeniser.reproducible(), lambda *_: None).events
     runs, state, now_us = LinkRuns(settings.correlate), CampaignsState(settings.campaigns), 0
     for tick in Feed(events, _DAY_US, settings.ingest):
         if tick.links.height:

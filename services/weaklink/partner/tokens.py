@@ -15,7 +15,7 @@ from typing import Final, Protocol, Self
 from weaklink.errors import ConfigurationError
 from weaklink.partner import normalise
 from weaklink.partner.config import PartnerConfig
-from weaklink.partner.keys import Key, KeyRing, load_keys, new_keys
+from weaklink.partner.keys import Key, KeyRing, known_keys, load_keys, new_keys
 from weaklink.partner.prompts import prompt_bands
 from weaklink.records.identifiers import TOKEN_BYTES, IdentifierKind
 
@@ -67,8 +67,13 @@ class LocalTokeniser:
 
     @classmethod
     def throwaway(cls, config: PartnerConfig | None = None) -> Self:
-        """With fresh random keys that nobody keeps: for backtests and simulations, whose tokens meet nobody else's."""
+        """With fresh random keys that nobody keeps: for simulations, whose tokens meet nobody else's."""
         return cls(new_keys(datetime(1970, 1, 1, tzinfo=UTC)), config)
+
+    @classmethod
+    def reproducible(cls, config: PartnerConfig | None = None) -> Self:
+        """With keys that everybody knows: for backtests, whose tokens never leave the process and must be the same in each run."""
+        return cls(known_keys(datetime(1970, 1, 1, tzinfo=UTC)), config)
 
     def tokens(self, kind: IdentifierKind, value: str) -> tuple[bytes, ...]:
         """See `Tokeniser.tokens`."""

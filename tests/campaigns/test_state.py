@@ -167,6 +167,21 @@ def test_old_links_expire_but_not_those_of_members() -> None:
     assert np.isin(members.to_numpy(), state.profiles.accounts.rows()["account"].to_numpy()).all()
 
 
+def test_what_a_party_said_counts_for_its_time_and_no_longer() -> None:
+    """A dispute and a refusal are forgotten after `feedback_days`, counted from when they were last said."""
+    state = state_of(world_of(6))
+    target = state.evaluate(NOW_US).accounts.filter("flagged").row(0, named=True)
+    state.fold_feedback([verdict(target["party"], target["account_name"], "DISPUTED")])
+    said_us = state.refusals.rows()["recorded_at_us"].item()
+    lifetime_us = int(state.config.feedback_days * 86_400_000_000)
+    everybody = state.profiles.accounts.rows()["account"]
+    state.expire(said_us + lifetime_us, everybody)
+    assert state.accounts(NOW_US).filter("disputed")["account"].to_list() == [target["account"]]
+    state.expire(said_us + lifetime_us + 1, everybody)
+    assert not state.accounts(NOW_US)["disputed"].any()
+    assert state.refusals.rows().is_empty()
+
+
 def test_accounts_held_against_their_own_population_are_judged_as_before() -> None:
     """A population that was measured before is taken at its word: conduct and structure are the same to the last digit."""
     state = state_of(world_of(10))

@@ -362,6 +362,8 @@ class CampaignsConfig(_Section):
     link_days: dict[int, float] = {Kind.IP: 7.0, Kind.PROMPT: 14.0, Kind.TLS: 7.0}
     link_days_default: float = 90.0
     """Links stay in the graph this long after their last use. Links of campaigns' members stay for `track.tombstone_days`."""
+    feedback_days: float = 365.0
+    """What a party or a person said of an account, or refused, counts this long after it was last said: no word protects for ever."""
     reseller_end_users_min: int = 5
     reseller_end_user_share_min: float = 0.5
     """Share of an account's usage windows that must name an end user."""

@@ -234,7 +234,7 @@ class CampaignsState:
         )
 
     def expire(self, now_us: int, members: pl.Series) -> None:
-        """Forget links and profiles that are too old, but not those of `members` (account keys) within the tombstone's time."""
+        """Forget what is too old: links and profiles, but not those of `members` (account keys) within the tombstone's time; what was said."""
         config, tables = self.config, self.profiles
         self._news.all |= self.benign.expired(self._expired_us, now_us)
         self._expired_us = now_us
@@ -248,6 +248,9 @@ class CampaignsState:
             pl.when(pl.col("account").is_in(members.implode())).then(config.track.tombstone_days).otherwise(lifetime)
         )
         self.links.keep(pl.col("last_seen_us") >= now_us - lifetime * US_PER_DAY)
+        said_us = now_us - int(config.feedback_days * US_PER_DAY)
+        self.feedback.keep(pl.max_horizontal(FEEDBACK.names()[1:]) >= said_us)
+        self.refusals.keep(pl.col("recorded_at_us") >= said_us)
 
     def _tables(self) -> dict[str, FoldedTable | FoldedColumns]:
         return {

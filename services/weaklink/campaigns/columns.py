@@ -103,6 +103,9 @@ class FoldedColumns:
         self._nullable: Final = {
             name: UNKNOWN[fold] for name, fold in self._folds.items() if fold != "sum" and self.schema[name] == pl.Int64
         }
+        self._known: Final = {
+            name: pl.when(pl.col(name) != unknown).then(name) for name, unknown in self._nullable.items()
+        }
         if wrong := [name for name, fold in self._folds.items() if fold == "min" and name not in self._nullable]:
             raise WeaklinkError(f"columns {wrong}: only Int64 has minima here; use FoldedTable")
         self._taken: Final = [
@@ -171,10 +174,10 @@ class FoldedColumns:
             texts = pl.concat([some[name] for _, some in pending])
             self._texts[name] = _with_texts(self._texts[name], at, texts, before, after)
 
-    def of(self, values: pl.Series) -> pl.DataFrame:
-        """The rows whose first key is among `values`; sorted by key."""
+    def of(self, values: pl.Series, names: Sequence[str] | None = None) -> pl.DataFrame:
+        """The rows whose first key is among `values`, sorted by key: all columns, or these."""
         self._settle()
-        return self._frame(self._sorted(self._index.of(np.unique(values.to_numpy()))))
+        return self._frame(self._sorted(self._index.of(np.unique(values.to_numpy()))), names)
 
     def columns_of(self, values: Keys, *names: str) -> list[Keys]:
         """These columns of the rows whose first key is among `values` (distinct), in any order; numbers only, nulls as they are stored."""
@@ -228,7 +231,7 @@ class FoldedColumns:
                 for name in names
             ]
         )
-        unknown = [pl.when(pl.col(name) != self._nullable[name]).then(name) for name in names if name in self._nullable]
+        unknown = [self._known[name] for name in names if name in self._known]
         return frame.with_columns(unknown) if unknown else frame
 
 

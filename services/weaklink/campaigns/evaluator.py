@@ -116,7 +116,7 @@ class Evaluator:
         near = np.intersect1d(outside, holders)
         members = holders[columns["campaign"][holders] >= 0]
         asked = live.with_mates(np.concatenate((near, members)))
-        kept = self.state.profiles.accounts.of(pl.Series(live.account["key"][asked]))["account"].to_numpy()
+        (kept,) = self.state.profiles.accounts.columns_of(np.sort(live.account["key"][asked]), "account")
         region = live.region(live.accounts.find(kept), nodes)
         labels, candidates = columns["campaign"][region.accounts].copy(), np.isin(region.accounts, near)
         evidenced = columns["evidenced"][region.accounts]

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from weaklink import frames
 from weaklink.campaigns import belief_loops
 from weaklink.campaigns.config import ConductConfig, StructureConfig
 from weaklink.campaigns.graph import IS_HARD, KINDS, Floats, Graph, Ints, Paths, counts, sums
@@ -28,7 +29,13 @@ CONDUCT_PARTS: Final = (
 )
 
 
-_RATIO: Final = ((pl.col("output_tokens") + 1).log() - (pl.col("input_tokens") + 1).log()).round(9)
+_OPENING: Final = {
+    "plan_part": ("plan", frames.PLAN),
+    "verified_part": ("verified", frames.VERIFIED),
+    "opened_from": ("address_class", frames.ADDRESS_CLASS),
+    "mail": ("mail_class", frames.MAIL_CLASS),
+}
+_ROUNDED: Final = 9
 
 
 def typical_conduct(accounts: pl.DataFrame, config: ConductConfig) -> TypicalConduct:
@@ -41,8 +48,15 @@ def typical_conduct(accounts: pl.DataFrame, config: ConductConfig) -> TypicalCon
         population = ((share or 0.0) + prior / len(TASKS)) / (used.height + prior)
         ratio = float(np.log(config.campaign_task_shares[task] / population))
         weights.append(round(max(-config.task_window_clip, min(config.task_window_clip, ratio)), 9))
-    median: float | None = used.select(_RATIO.median()).item()
-    return TypicalConduct(tuple(weights), median or 0.0)
+    median = float(np.median(_output_ratio(used))) if used.height else 0.0
+    return TypicalConduct(tuple(weights), median)
+
+
+def _output_ratio(accounts: pl.DataFrame) -> Floats:
+    """Logarithm of output tokens for each input token."""
+    output, asked = (accounts[name].to_numpy().astype(np.float64) for name in ("output_tokens", "input_tokens"))
+    ratio: Floats = np.round(np.log(output + 1) - np.log(asked + 1), _ROUNDED)
+    return ratio
 
 
 def conduct(accounts: pl.DataFrame, typical: TypicalConduct, config: ConductConfig) -> pl.DataFrame:
@@ -51,66 +65,62 @@ def conduct(accounts: pl.DataFrame, typical: TypicalConduct, config: ConductConf
     `accounts`: profiles.ACCOUNTS with the unpacked `plan`, `verified`, `address_class` and `mail_class`, and Boolean `disputed` and `declined`.
     Sums are rounded to 1e-9, so that the order in which floats were added leaves no trace.
     """
-    windows = pl.col("windows").cast(pl.Float64)
-    mean = pl.col("log_requests_sum") / windows
-    variance = (pl.col("log_requests_sq_sum") / windows - mean**2).clip(0) * windows / (windows - 1)
+    # In numpy: hundreds of expressions cost more than what they compute for the few accounts that a tick touches.
+    windows = accounts["windows"].to_numpy().astype(np.float64)
+    used = windows > 0
+    opened, first, last = (
+        accounts[name].to_numpy().astype(np.float64) for name in ("opened_at_us", "first_seen_us", "last_seen_us")
+    )
+    known = ~np.isnan(opened)
+    old = last - np.where(known, opened, first) >= config.old_account_days * US_PER_DAY
+    closed = [accounts[name].to_numpy() == 1 for name in ("closed_distillation", "closed_abuse")]
+    spoken = [accounts[name].to_numpy() for name in ("disputed", "declined")]
+    ratio = _output_ratio(accounts) - typical.output_ratio - config.output_margin
+    parts = {
+        "task_mix": np.where(used, _task_mix(accounts, typical, config), 0.0),
+        "regularity": _regularity(accounts, windows, config),
+        "output_share": np.where(used, np.clip(config.output_weight * ratio, *config.output_clip), 0.0),
+        "age": np.where(old, config.old_account, np.where(known, config.new_account, 0.0)),
+        "closed": np.select(closed, [config.closed_distillation, config.closed_abuse], 0.0),
+        "feedback": np.select(spoken, [config.disputed, config.declined], 0.0),
+    }
+    for part, (column, symbols) in _OPENING.items():
+        parts[part] = _looked_up(accounts[column], symbols, getattr(config, column))
+    usage = sum((parts[name] for name in USAGE_PARTS), np.zeros(accounts.height))
+    mixed = np.log((1 - config.camouflaged_share) * np.exp(usage) + config.camouflaged_share)
+    parts["camouflage"] = np.round(mixed - usage, _ROUNDED)
+    b = np.round(sum((parts[name] for name in CONDUCT_PARTS), np.zeros(accounts.height)), _ROUNDED)
+    return pl.DataFrame({**{name: parts[name] for name in CONDUCT_PARTS}, "b": b})
+
+
+def _looked_up(column: pl.Series, symbols: pl.Enum, weights: dict[str, float]) -> Floats:
+    """Weight of each symbol; 0 of one without a weight, and of null."""
+    by_place = np.array([*(weights.get(symbol, 0.0) for symbol in symbols.categories), 0.0])
+    places = (column if column.dtype == symbols else column.cast(symbols)).to_physical().to_numpy()
+    if places.dtype.kind == "f":  # there are nulls
+        places = np.nan_to_num(places, nan=len(by_place) - 1).astype(np.int64)
+    found: Floats = by_place[places]
+    return found
+
+
+def _regularity(accounts: pl.DataFrame, windows: Floats, config: ConductConfig) -> Floats:
+    """How much the requests of an account's windows are alike: log-likelihood ratio of their spread."""
+    enough = windows >= config.regular_windows_min
+    many = np.where(enough, windows, np.maximum(config.regular_windows_min, 2))
+    total, squares = (accounts[name].to_numpy() for name in ("log_requests_sum", "log_requests_sq_sum"))
+    variance = np.maximum(squares / many - (total / many) ** 2, 0) * many / (many - 1)
     sigma2 = config.regular_sigma**2
-    regular = (
-        config.regular_weight * (windows - 1) * (np.log(1 / config.regular_sigma) - variance / 2 * (1 / sigma2 - 1))
-    )
-    used = pl.col("windows") > 0
-    old = (
-        pl.col("last_seen_us") - pl.coalesce("opened_at_us", "first_seen_us")
-    ) >= config.old_account_days * US_PER_DAY
-    parts = accounts.select(
-        pl.when(used).then(_task_mix(typical, config)).otherwise(0.0).alias("task_mix"),
-        pl.when(pl.col("windows") >= config.regular_windows_min)
-        .then(regular.clip(*config.regular_clip))
-        .otherwise(0.0)
-        .alias("regularity"),
-        pl.when(used)
-        .then((config.output_weight * (_RATIO - typical.output_ratio - config.output_margin)).clip(*config.output_clip))
-        .otherwise(0.0)
-        .alias("output_share"),
-        pl.when(old)
-        .then(config.old_account)
-        .when(pl.col("opened_at_us").is_not_null())
-        .then(config.new_account)
-        .otherwise(0.0)
-        .alias("age"),
-        _looked_up("plan", config.plan).alias("plan_part"),
-        _looked_up("verified", config.verified).alias("verified_part"),
-        _looked_up("address_class", config.address_class).alias("opened_from"),
-        _looked_up("mail_class", config.mail_class).alias("mail"),
-        pl.when(pl.col("closed_distillation") == 1)
-        .then(config.closed_distillation)
-        .when(pl.col("closed_abuse") == 1)
-        .then(config.closed_abuse)
-        .otherwise(0.0)
-        .alias("closed"),
-        pl.when("disputed")
-        .then(config.disputed)
-        .when("declined")
-        .then(config.declined)
-        .otherwise(0.0)
-        .alias("feedback"),
-    )
-    usage = pl.sum_horizontal(USAGE_PARTS)
-    mixed = ((1 - config.camouflaged_share) * usage.exp() + config.camouflaged_share).log()
-    parts = parts.with_columns((mixed - usage).round(9).alias("camouflage"))
-    return parts.with_columns(pl.sum_horizontal(CONDUCT_PARTS).round(9).alias("b")).select(*CONDUCT_PARTS, "b")
+    told = config.regular_weight * (many - 1) * (np.log(1 / config.regular_sigma) - variance / 2 * (1 / sigma2 - 1))
+    return np.where(enough, np.clip(told, *config.regular_clip), 0.0)
 
 
-def _looked_up(column: str, weights: dict[str, float]) -> pl.Expr:
-    return pl.col(column).cast(pl.String).replace_strict(weights, default=0.0, return_dtype=pl.Float64).fill_null(0.0)
-
-
-def _task_mix(typical: TypicalConduct, config: ConductConfig) -> pl.Expr:
+def _task_mix(accounts: pl.DataFrame, typical: TypicalConduct, config: ConductConfig) -> Floats:
     """Log-likelihood ratio of the task mix, campaign against population."""
-    total = pl.sum_horizontal(
-        pl.col(name) * weight for name, weight in zip(TASK_COLUMNS, typical.task_weights, strict=True)
-    )
-    return (config.task_weight * total).clip(*config.task_clip)
+    total = np.zeros(accounts.height)
+    for name, weight in zip(TASK_COLUMNS, typical.task_weights, strict=True):
+        total += accounts[name].to_numpy() * weight
+    clipped: Floats = np.clip(config.task_weight * total, *config.task_clip)
+    return clipped
 
 
 @dataclass(frozen=True, slots=True)

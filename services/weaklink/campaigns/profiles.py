@@ -43,6 +43,12 @@ ACCOUNTS: Final = pl.Schema(
 )
 """One row per account. `opened_code` packs the newest AccountOpened (`opened_attributes` unpacks it); `closed_*` are 0 or 1."""
 
+JUDGED: Final = (
+    "account", "party", *_ACCOUNT_MINS, "last_seen_us", "opened_code", "closed_at_us", "closed_distillation", "closed_abuse",
+    "last_usage_us", "windows", "input_tokens", "output_tokens", "end_user_windows", *TASK_COLUMNS, *_ACCOUNT_FLOAT_SUMS,
+)  # fmt: skip
+"""Columns of ACCOUNTS that say what to believe of an account."""
+
 DAILY: Final = pl.Schema({"account": pl.UInt64, "day": pl.Int32, "requests": pl.Int64, "output_tokens": pl.Int64})
 MODELS: Final = pl.Schema(
     {
@@ -141,12 +147,13 @@ def symbol(enum: pl.Enum, name: str) -> int:
     return enum.categories.to_list().index(name)
 
 
-def opened_attributes() -> list[pl.Expr]:
+@cache
+def opened_attributes() -> tuple[pl.Expr, ...]:
     """Expressions that unpack `opened_code` into plan, verified, mail_class and address_class (null: no AccountOpened seen)."""
-    return [
+    return tuple(
         (pl.col("opened_code") // place % 8).cast(pl.UInt8).cat.to(symbols).alias(name)
         for name, symbols, _, place in _OPENED
-    ]
+    )
 
 
 class Profiles:

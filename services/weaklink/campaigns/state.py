@@ -17,7 +17,7 @@ from weaklink.campaigns.evaluate import Case, Evaluation, evaluate
 from weaklink.campaigns.folding import FoldedTable
 from weaklink.campaigns.graph import Floats
 from weaklink.campaigns.population import Population
-from weaklink.campaigns.profiles import US_PER_DAY, Profiles, opened_attributes
+from weaklink.campaigns.profiles import JUDGED, US_PER_DAY, Profiles, opened_attributes
 from weaklink.errors import CheckpointError
 
 _VOLUME_DAYS_MIN: Final = 0.25
@@ -39,6 +39,31 @@ FEEDBACK: Final = pl.Schema(
 REFUSALS: Final = pl.Schema({"party": pl.String, "measure": pl.String, "target": pl.Binary, "recorded_at_us": pl.Int64})
 """Measures that their party or a person refused, by target (the token, or the account's name in UTF-8): not asked for again.
 A token that its party disputed has a row of measure `*` too: that party's links to it count for nothing."""
+
+
+def _said() -> tuple[pl.Expr, pl.Expr]:
+    """`disputed` and `declined`, from the columns of FEEDBACK."""
+    said = pl.col("disputed_at_us").is_not_null() & (pl.col("disputed_at_us") >= pl.col("obeyed_at_us").fill_null(0))
+    # A closure for abuse is a later word of the same party.
+    abuse = (pl.col("closed_distillation") + pl.col("closed_abuse")) > 0
+    said &= ~(abuse & (pl.col("closed_at_us") >= pl.col("disputed_at_us"))).fill_null(value=False)
+    return said.fill_null(value=False).alias("disputed"), pl.col("declined_at_us").is_not_null().alias("declined")
+
+
+def _live_volume() -> pl.Expr:
+    """A closed or suspended account has no volume, until usage after that shows that it lives."""
+    gone = (pl.max_horizontal("closed_at_us", "suspended_at_us") >= pl.col("last_usage_us")).fill_null(value=False)
+    return pl.when(gone).then(0.0).otherwise("requests_per_day").alias("requests_per_day")
+
+
+# Built once: an evaluation of a tick is small, and building expressions costs as much as running them.
+_SAID: Final = _said()
+_LIVE_VOLUME: Final = _live_volume()
+_UNSAID: Final = (
+    *(pl.lit(None, dtype).alias(name) for name, dtype in FEEDBACK.items() if name != "account"),
+    *(pl.lit(value=False).alias(name) for name in ("disputed", "declined")),
+)
+"""What nobody has said anything of."""
 
 
 def _micros(at: datetime | int) -> int:
@@ -155,34 +180,29 @@ class CampaignsState:
     def accounts(self, now_us: int, keys: pl.Series | None = None, *, volume: bool = True) -> pl.DataFrame:
         """Profiles as `evaluate` takes them, sorted by account: all, or those of `keys` that there are.
 
-        Without `volume`, which belief has no need of, `requests_per_day` is 0.
+        Without `volume`, which belief has no need of, of the profiles' columns only `profiles.JUDGED`, and no `requests_per_day`.
         """
+        table, names = self.profiles.accounts, None if volume else JUDGED
+        profiles = table.rows() if keys is None else table.of(keys, names)
+        more = [self._end_users(profiles["account"], keys)]
+        if volume:
+            more.append(pl.Series("requests_per_day", self._requests_per_day(now_us, profiles)))
+        known = self._with_feedback(profiles, keys, more, volume=volume)
+        if len(listed := self.benign.accounts(now_us)):
+            known = known.with_columns(disputed=pl.col("disputed") | pl.col("account").is_in(listed.implode()))
+        return known
 
-        profiles = self.profiles.accounts.rows() if keys is None else self.profiles.accounts.of(keys)
-        per_day = self._requests_per_day(now_us, profiles) if volume else np.zeros(profiles.height)
-        listed = self.benign.accounts(now_us)
-        said = pl.col("disputed_at_us").is_not_null() & (
-            pl.col("disputed_at_us") >= pl.col("obeyed_at_us").fill_null(0)
-        )
-        # A closure for abuse is a later word of the same party.
-        abuse = (pl.col("closed_distillation") + pl.col("closed_abuse")) > 0
-        said &= ~(abuse & (pl.col("closed_at_us") >= pl.col("disputed_at_us"))).fill_null(value=False)
-        # A closed or suspended account has no volume, until usage after that shows that it lives.
-        gone = (pl.max_horizontal("closed_at_us", "suspended_at_us") >= pl.col("last_usage_us")).fill_null(value=False)
-        return self._with_feedback(profiles, keys).with_columns(
-            self._end_users(profiles["account"], keys),
-            pl.when(gone).then(0.0).otherwise(pl.Series("requests_per_day", per_day)).alias("requests_per_day"),
-            (said.fill_null(value=False) | pl.col("account").is_in(listed.implode())).alias("disputed"),
-            pl.col("declined_at_us").is_not_null().alias("declined"),
-        )
-
-    def _with_feedback(self, profiles: pl.DataFrame, keys: pl.Series | None) -> pl.DataFrame:
-        """Profiles with what `opened_code` says and the columns of FEEDBACK."""
+    def _with_feedback(
+        self, profiles: pl.DataFrame, keys: pl.Series | None, more: list[pl.Series], *, volume: bool
+    ) -> pl.DataFrame:
+        """Profiles with what `opened_code` says, the columns of FEEDBACK, those of `more`, and what is said of them by their own party."""
         found = self.feedback.rows() if keys is None else self.feedback.of(keys)
+        opened = opened_attributes()
         if found.is_empty():
-            unsaid = [pl.lit(None, dtype).alias(name) for name, dtype in FEEDBACK.items() if name != "account"]
-            return profiles.with_columns(*opened_attributes(), *unsaid)
-        return profiles.with_columns(opened_attributes()).join(found, on="account", how="left", maintain_order="left")
+            profiles = profiles.with_columns(*more, *opened, *_UNSAID)
+            return profiles.with_columns(_LIVE_VOLUME) if volume else profiles
+        profiles = profiles.with_columns(*more, *opened).join(found, on="account", how="left", maintain_order="left")
+        return profiles.with_columns(*_SAID, *([_LIVE_VOLUME] if volume else []))
 
     def _end_users(self, accounts: pl.Series, keys: pl.Series | None) -> pl.Series:
         """How many customers each of these accounts (sorted) names."""

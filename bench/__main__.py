@@ -1,0 +1,42 @@
+"""`python -m bench`: see `make bench` and `make bench-quick`."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Final
+
+from bench import report, results
+from bench.engines import QUICK
+from bench.run import Plan, run
+
+_FOLDER: Final = Path("build/bench")
+_EVENTS: Final = 3_000_000
+_ROUNDS: Final = 3
+_HEAP_MIB: Final = 1_536
+
+
+def main() -> int:
+    """0: every engine that could be installed gave exactly the right output."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help=f"only {', '.join(QUICK)}, one round unless --rounds says otherwise")
+    parser.add_argument("--events", type=int, default=_EVENTS, help="events; slow engines take fewer")
+    parser.add_argument("--rounds", type=int, help=f"rounds, {_ROUNDS} by default")
+    parser.add_argument("--engines", help="names, with commas")
+    parser.add_argument("--heap-mib", type=int, default=_HEAP_MIB, help="heap of each JVM peer")
+    parser.add_argument("--folder", type=Path, default=_FOLDER, help="where results and peers go")
+    given = parser.parse_args()
+    names = tuple(given.engines.split(",")) if given.engines else QUICK if given.quick else None
+    rounds = given.rounds or (1 if given.quick else _ROUNDS)
+    found = run(Plan(given.events, rounds, names, given.heap_mib, given.folder))
+    path = results.write(found, given.folder)
+    document = json.loads(path.read_text(encoding="utf-8"))
+    text = report.table(document)
+    (given.folder / "results.md").write_text(text, encoding="utf-8")
+    report.draw(document, given.folder / "engines.svg")
+    print(text)
+    return 0 if all(one.correct is not False for one in found) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -7,10 +7,10 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup lock demo replay evaluate test check clean
+.PHONY: help setup lock demo replay evaluate bench bench-quick test check clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.installed ## make .venv with everything pinned, and the command `weaklink` in it
 
@@ -37,9 +37,15 @@ replay: setup ## real data (DATA=folder) through a running pipeline
 evaluate: setup ## how good detection is: all test worlds, real data, simple rules; build/evaluate/results.json
 	$(BIN)/weaklink evaluate --data $(DATA)
 
+bench: setup ## the join beside Flink, Kafka Streams, Quix, Faust and raw reception; build/bench/results.json (needs Java and Maven; a quiet machine)
+	$(BIN)/python -m bench
+
+bench-quick: setup ## the same in a few minutes: Weaklink, raw reception and Flink, once
+	$(BIN)/python -m bench --quick
+
 check: setup ## lint, types, import rules
-	$(BIN)/ruff check services tests
-	$(BIN)/ruff format --check --quiet services tests
+	$(BIN)/ruff check services tests bench
+	$(BIN)/ruff format --check --quiet services tests bench
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Final
@@ -19,13 +20,17 @@ _HEAP_MIB: Final = 1_536
 def main() -> int:
     """0: every engine that could be installed gave exactly the right output."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help=f"only {', '.join(QUICK)}, one round unless --rounds says otherwise")
+    parser.add_argument(
+        "--quick", action="store_true", help=f"only {', '.join(QUICK)}, one round unless --rounds says otherwise"
+    )
     parser.add_argument("--events", type=int, default=_EVENTS, help="events; slow engines take fewer")
     parser.add_argument("--rounds", type=int, help=f"rounds, {_ROUNDS} by default")
     parser.add_argument("--engines", help="names, with commas")
     parser.add_argument("--heap-mib", type=int, default=_HEAP_MIB, help="heap of each JVM peer")
     parser.add_argument("--folder", type=Path, default=_FOLDER, help="where results and peers go")
     given = parser.parse_args()
+    # So that whoever ends us also ends the broker and the engine that runs.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     names = tuple(given.engines.split(",")) if given.engines else QUICK if given.quick else None
     rounds = given.rounds or (1 if given.quick else _ROUNDS)
     found = run(Plan(given.events, rounds, names, given.heap_mib, given.folder))

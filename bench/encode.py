@@ -39,7 +39,9 @@ def _rows(world: World, rows: Numbers, names: Bytes, table: Bytes) -> tuple[Byte
     count = (world.identifiers[rows] >= 0).sum(axis=1)
     accounts = names[world.accounts[rows]]
     parts: list[Bytes] = [
-        np.stack([world.partitions[rows], np.full(len(rows), NAME_BYTES), np.zeros(len(rows))], axis=1).astype(np.uint8),
+        np.stack([world.partitions[rows], np.full(len(rows), NAME_BYTES), np.zeros(len(rows))], axis=1).astype(
+            np.uint8
+        ),
         accounts,
         _same(SINGLE_OBJECT_MARKER + latest(RECORD).fingerprint, len(rows)),
         _same(_varint(_EVENT_ID_BYTES), len(rows)),

@@ -29,17 +29,16 @@ def all_engines(folder: Path, heap_mib: int) -> list[Engine]:
         Weaklink(
             "weaklink",
             ("ingest", "correlate"),
-            f"as shipped, one process a stage; WEAKLINK_CORRELATE__SHARE_ACCOUNTS_MIN=5. It does more than the job: rules, duplicates, activity, "
+            "as shipped, one process a stage; WEAKLINK_CORRELATE__SHARE_ACCOUNTS_MIN=5. It does more than the job: rules, duplicates, activity, "
             "every further member of a shared identifier; no account is dropped at the cap, it bounds what is said",
         ),
         Weaklink("weaklink-ingest", ("ingest",), "ingest alone, as shipped: events to links and activity"),
         flink_peer("heap", f"{_FLINK}hash map state, {heap_mib} MiB heap, parallel GC", folder, heap_mib),
         flink_peer("rocksdb", f"{_FLINK}RocksDB with incremental checkpoints, 512 MiB managed memory, {heap_mib} MiB heap", folder, heap_mib),
-        streams_peer("tuned-memory", "exactly-once", f"{_TUNED}in-memory store, {heap_mib} MiB heap, parallel GC", folder, heap_mib, None),
-        streams_peer("tuned-rocksdb", "exactly-once", f"{_TUNED}RocksDB store, {heap_mib} MiB heap, parallel GC", folder, heap_mib, None),
+        streams_peer("tuned-memory", f"{_TUNED}in-memory store, {heap_mib} MiB heap, parallel GC", folder, heap_mib),
+        streams_peer("tuned-rocksdb", f"{_TUNED}RocksDB store, {heap_mib} MiB heap, parallel GC", folder, heap_mib),
         streams_peer(
             "plain",
-            "exactly-once",
             "Kafka Streams 4.3.1, DSL (flatMap, groupByKey, aggregate) with RocksDB, 2 threads, else its defaults",
             folder,
             heap_mib,

@@ -69,5 +69,6 @@ class Engine(Protocol):
     def configured(self) -> str: ...
     def prepare(self) -> None:
         """Build what it needs. Raises Unavailable."""
+
     def run(self, job: Job) -> Outcome:
         """Do the job once. Raises EngineFailed."""

@@ -88,7 +88,9 @@ class Weaklink:
                 for one in started:
                     one.check()
                 if time.monotonic() > deadline:
-                    raise EngineFailed(f"not done after {PATIENCE_SECONDS} s: {' '.join(tail(one.log) for one in started)}")
+                    raise EngineFailed(
+                        f"not done after {PATIENCE_SECONDS} s: {' '.join(tail(one.log) for one in started)}"
+                    )
                 time.sleep(POLL_SECONDS)
         return time.time_ns() // 1000
 

@@ -92,7 +92,14 @@ class Receive:
     def run(self, job: Job) -> Outcome:
         """Receive as many as there are."""
         script = PEERS / "librdkafka" / "receive.py"
-        command = [str(self._python), str(script), job.kafka.bootstrap_servers, job.data.topic, job.name, str(job.data.events)]
+        command = [
+            str(self._python),
+            str(script),
+            job.kafka.bootstrap_servers,
+            job.data.topic,
+            job.name,
+            str(job.data.events),
+        ]
         with Started(command, job.folder / "0.log") as started, Meter([started.process], job.broker_pid) as meter:
             status = await_end(started)
         wrong = [] if status["read"] == job.data.events else [f"{status['read']} of {job.data.events} were received"]
@@ -106,7 +113,7 @@ class PerfTest:
     name: str = "raw-consumer-perf-test"
     guarantee: str = "none: receives only"
     events_max: int | None = None
-    configured: str = "kafka-consumer-perf-test of the broker's version, 16 MiB a partition and fetch, 4 MiB socket buffer; counted without its joining the group"
+    configured: str = "kafka-consumer-perf-test of the broker's version, 16 MiB a partition and fetch, 4 MiB socket buffer; counted without joining its group"
     _jars: Path | None = None
 
     def prepare(self) -> None:
@@ -150,7 +157,9 @@ def follow(started: Sequence[Started], events: int) -> tuple[int, int]:
             if one.process.poll() is not None and settled == 0 and (read < events or folded < sent):
                 time.sleep(1)
                 if last_status(one.log) in (None, *found):
-                    raise EngineFailed(f"ended at {read} of {events} events read, {folded} of {sent} folded: {tail(one.log)}")
+                    raise EngineFailed(
+                        f"ended at {read} of {events} events read, {folded} of {sent} folded: {tail(one.log)}"
+                    )
         if time.monotonic() > deadline:
             raise EngineFailed(
                 f"after {PATIENCE_SECONDS} s {read} of {events} events are read, {folded} of {sent} folded: {tail(started[0].log)}"
@@ -174,7 +183,7 @@ def last_status(log: Path) -> Status | None:
         file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
         lines = file.read().split(b"\n")[:-1]
     for line in reversed(lines):
-        if line.startswith(b"STATUS "):
+        if line.startswith(b"STATUS {") and line.endswith(b"}"):
             status: Status = json.loads(line.removeprefix(b"STATUS "))
             return status
     return None
@@ -185,13 +194,13 @@ def java_command(class_path: str, heap_mib: int, *arguments: str, options: Seque
     return ["java", f"-Xms{heap_mib}m", f"-Xmx{heap_mib}m", "-XX:+UseParallelGC", *options, "-cp", class_path, "Main", *arguments]  # fmt: skip
 
 
-def streams_peer(kind: str, guarantee: str, configured: str, folder: Path, heap_mib: int, events_max: int | None) -> Peer:
+def streams_peer(kind: str, configured: str, folder: Path, heap_mib: int, events_max: int | None = None) -> Peer:
     """Kafka Streams, `kind` as its Main takes it."""
 
     def command(class_path: Any, job: Job, pairs: str, output: str) -> Sequence[str]:
         return java_command(class_path, heap_mib, kind, job.kafka.bootstrap_servers, job.data.topic, pairs, output, "STATE")  # fmt: skip
 
-    return Peer(f"kafka-streams-{kind}", guarantee, configured, lambda: build_java("kafka-streams", folder), command, "fnv64", events_max)  # fmt: skip
+    return Peer(f"kafka-streams-{kind}", "exactly-once", configured, lambda: build_java("kafka-streams", folder), command, "fnv64", events_max)  # fmt: skip
 
 
 def flink_peer(kind: str, configured: str, folder: Path, heap_mib: int) -> Peer:
@@ -204,7 +213,9 @@ def flink_peer(kind: str, configured: str, folder: Path, heap_mib: int) -> Peer:
     return Peer(f"flink-{kind}", "exactly-once", configured, lambda: build_java("flink", folder), command, "fnv64", ends_itself=True)  # fmt: skip
 
 
-def python_peer(name: str, guarantee: str, configured: str, folder: Path, *, needs_pairs: bool, events_max: int, processes: int) -> Peer:
+def python_peer(
+    name: str, guarantee: str, configured: str, folder: Path, *, needs_pairs: bool, events_max: int, processes: int
+) -> Peer:
     """A Python peer, one process a core."""
 
     def command(python: Any, job: Job, pairs: str, output: str) -> Sequence[str]:
@@ -215,6 +226,8 @@ def python_peer(name: str, guarantee: str, configured: str, folder: Path, *, nee
         "PYTHONPATH": str(PEERS / "python-common"),
         "BENCH_SCHEMA": str(schema_folder() / "avro" / "ApiUsage" / "v1.avsc"),
     }
-    peer = Peer(name, guarantee, configured, lambda: build_python(name, folder), command, "names", events_max, processes)
+    peer = Peer(
+        name, guarantee, configured, lambda: build_python(name, folder), command, "names", events_max, processes
+    )
     peer.environment = environment
     return peer

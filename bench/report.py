@@ -21,7 +21,9 @@ def table(results: list[dict[str, Any]]) -> str:
         rate = f"{median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f})" if rates else "-"
         cpu = f"{one['cpu_us_per_event']:.2f}" if one["cpu_us_per_event"] is not None else "-"
         peak = f"{one['peak_mib']:,.0f}" if one["peak_mib"] else "-"
-        lines.append(f"| {one['engine']} | {one['guarantee']} | {one['events']:,} | {rate} | {cpu} | {peak} | {_verdict(one)} |")
+        lines.append(
+            f"| {one['engine']} | {one['guarantee']} | {one['events']:,} | {rate} | {cpu} | {peak} | {_verdict(one)} |"
+        )
     lines += ["", "How each was configured:", ""]
     lines += [f"- **{one['engine']}**: {one['configured']}." for one in results]
     for one in results:

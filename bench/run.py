@@ -71,7 +71,7 @@ def _prepared(engines: Iterable[Engine], found: dict[str, Result]) -> Iterable[E
             engine.prepare()
         except Unavailable as error:
             found[engine.name].unavailable = str(error)
-            _console.print(f"{engine.name} is not available here: {error}", markup=False)
+            _console.print(f"{engine.name} is not available here: {error}", markup=False, soft_wrap=True)
         else:
             yield engine
 
@@ -92,7 +92,8 @@ def _load(cluster: LocalCluster, events: int, plan: Plan, loader: Path) -> Datas
     data = Dataset(topic, events, world.mentions, make_truth(world))
     _console.print(
         f"{events:,} events of {value_bytes / events:.0f} bytes on {topic} in {time.monotonic() - begun:.0f} s: {data.mentions / events:.2f} identifiers each, "
-        f"{len(data.truth.pairs):,} pairs, {len(data.truth.shared):,} shared identifiers"
+        f"{len(data.truth.pairs):,} pairs, {len(data.truth.shared):,} shared identifiers",
+        soft_wrap=True,
     )
     return data
 
@@ -102,12 +103,16 @@ def _once(engine: Engine, job: Job, result: Result, number: int) -> None:
         outcome = engine.run(job)
     except (EngineFailed, KafkaError, TimeoutError) as error:
         result.failures.append(f"round {number}: {type(error).__name__}: {error}")
-        _console.print(f"{number} {engine.name:26} failed: {error}", markup=False)
+        _console.print(f"{number} {engine.name:26} failed: {error}", markup=False, soft_wrap=True)
     else:
         result.outcomes.append(outcome)
         cpu = (outcome.cpu_seconds + outcome.broker_cpu_seconds) / result.events * 1e6
         verdict = "; ".join(outcome.wrong) or "exact"
-        _console.print(f"{number} {engine.name:26} {result.events_per_second[-1]:12,.0f} events/s {cpu:8.2f} us/event {outcome.peak_mib:7,.0f} MiB  {verdict}", markup=False)  # fmt: skip
+        _console.print(
+            f"{number} {engine.name:26} {result.events_per_second[-1]:12,.0f} events/s {cpu:8.2f} us/event {outcome.peak_mib:7,.0f} MiB  {verdict}",
+            markup=False,
+            soft_wrap=True,
+        )
         if not outcome.wrong:
             shutil.rmtree(job.folder, ignore_errors=True)
     topics.remove(job.kafka, job.name)

@@ -89,7 +89,9 @@ def read_all(kafka: KafkaConfig, topic: str) -> list[tuple[bytes, bytes]]:
 def remove(kafka: KafkaConfig, mark: str, names: Sequence[str] = ()) -> None:
     """Delete the topics and groups that have `mark` in their name, and these; returns when no broker shows them any more."""
     with admin(kafka) as client:
-        own = [one for one in client.list_topics() if (mark in one or one in names) and not one.startswith(_OFFSETS_TOPICS)]
+        own = [
+            one for one in client.list_topics() if (mark in one or one in names) and not one.startswith(_OFFSETS_TOPICS)
+        ]
         if own:
             client.delete_topics(own, raise_errors=False)
         _remove_groups(client, [name for name in _groups(client) if mark in name or name in names])

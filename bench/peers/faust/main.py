@@ -10,7 +10,6 @@ import faust
 from job import Status, add, pairs
 
 EVENTS_AT_ONCE = 500
-PAIRS_AT_ONCE = 2_000
 
 
 def main(bootstrap: str, events: str, pairs_topic: str, output: str, folder: str) -> None:
@@ -52,20 +51,18 @@ def main(bootstrap: str, events: str, pairs_topic: str, output: str, folder: str
 
     @app.agent(middle)
     async def fold(stream: "faust.StreamT[bytes]") -> None:
-        async for events_ in stream.take_events(PAIRS_AT_ONCE, within=0.05):
-            sends = []
-            for event in events_:
-                token = event.key.hex()
-                before = members[token]
-                after, enough = add(before, event.value.decode())
-                if after is not before:
-                    members[token] = after
-                if enough:
-                    sends.append(await target.send(key=event.key, value=after.encode()))
-            await asyncio.gather(*sends)
-            status.fold(len(events_))
+        # One by one: a table takes changes only for the event at hand.
+        async for token, account in stream.items():
+            name = token.hex()
+            before = members[name]
+            after, enough = add(before, account.decode())
+            if after is not before:
+                members[name] = after
+            if enough:
+                await (await target.send(key=token, value=after.encode()))
+            status.fold()
 
-    sys.argv = ["main", "worker", "--loglevel", "warning", "--without-web"]
+    sys.argv = ["main", "worker", "--loglevel", "warn", "--without-web"]
     app.main()
 
 

@@ -35,7 +35,14 @@ def main(bootstrap: str, topic: str, group: str, events: str) -> None:
             value_bytes += len(message.value())
         read += len(messages)
     last_us = time.time_ns() // 1000
-    status = {"first_us": first_us, "last_us": last_us, "read": read, "sent": 0, "folded": 0, "value_bytes": value_bytes}
+    status = {
+        "first_us": first_us,
+        "last_us": last_us,
+        "read": read,
+        "sent": 0,
+        "folded": 0,
+        "value_bytes": value_bytes,
+    }
     print("STATUS", json.dumps(status), flush=True)
     consumer.close()
 

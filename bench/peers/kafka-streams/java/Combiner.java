@@ -7,6 +7,9 @@ import org.apache.kafka.streams.processor.StateStoreContext;
 import org.apache.kafka.streams.processor.api.Processor;
 import org.apache.kafka.streams.processor.api.ProcessorContext;
 import org.apache.kafka.streams.processor.api.Record;
+import org.apache.kafka.streams.processor.internals.InternalProcessorContext;
+import org.apache.kafka.streams.processor.internals.ProcessorNode;
+import org.apache.kafka.streams.processor.internals.ProcessorRecordContext;
 import org.apache.kafka.streams.state.StoreBuilder;
 import org.apache.kafka.streams.state.internals.CacheFlushListener;
 import org.apache.kafka.streams.state.internals.CachedStateStore;
@@ -23,13 +26,16 @@ final class Combiner implements Processor<byte[], byte[], byte[], byte[]> {
 
     private final Map<Bytes, Gathered> gathered = new HashMap<>();
     private final Event event = new Event();
-    private ProcessorContext<byte[], byte[]> context;
+    private InternalProcessorContext<byte[], byte[]> context;
+    private ProcessorNode<?, ?, ?, ?> node;
+    private ProcessorRecordContext latest;
     private long now;
     private long waiting;
 
     @Override
     public void init(ProcessorContext<byte[], byte[]> context) {
-        this.context = context;
+        this.context = (InternalProcessorContext<byte[], byte[]>) context;
+        node = this.context.currentNode();
         Flushed store = context.getStateStore(STORE);
         store.onFlush = this::flush;
     }
@@ -38,6 +44,7 @@ final class Combiner implements Processor<byte[], byte[], byte[], byte[]> {
     public void process(Record<byte[], byte[]> record) {
         Status.reading();
         now = record.timestamp();
+        latest = context.recordContext();
         byte[] value = record.value();
         event.read(value);
         for (int number = 0; number < event.tokens; number++) {
@@ -52,8 +59,16 @@ final class Combiner implements Processor<byte[], byte[], byte[], byte[]> {
     }
 
     private void flush() {
+        if (waiting == 0) {
+            return;
+        }
+        // Before a commit no record is being processed: say whose children these go to.
+        ProcessorNode<?, ?, ?, ?> before = context.currentNode();
+        context.setCurrentNode(node);
+        context.setRecordContext(latest);
         gathered.forEach(
                 (token, accounts) -> context.forward(new Record<>(token.get(), Members.pack(accounts.take()), now)));
+        context.setCurrentNode(before);
         Status.SENT.add(gathered.size());
         Status.READ.add(waiting);
         gathered.clear();

@@ -1,0 +1,136 @@
+"""The benchmark's judge: right output passes, and every way of being wrong is told."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import pytest
+from bench.judge import account_fnv, judge_groups, judge_links, judge_members
+from bench.truth import CAP, SHARED_MIN, Truth, make_truth
+from bench.world import World, account_names, make_world, tokens
+
+from weaklink import frames
+
+PARTY = "bench"
+
+
+def plain_holders(world: World) -> dict[int, set[int]]:
+    """Accounts of each identifier, by a dict of sets."""
+    holders: dict[int, set[int]] = defaultdict(set)
+    for account, identifiers in zip(world.accounts.tolist(), world.identifiers.tolist(), strict=True):
+        for one in identifiers:
+            if one >= 0:
+                holders[one].add(account)
+    return holders
+
+
+@dataclass
+class Case:
+    """A world with its truth, and output that is right."""
+
+    world: World
+    truth: Truth
+    holders: dict[int, set[int]]
+
+    def groups(self) -> list[tuple[bytes, bytes]]:
+        """What a peer should say, members as FNV keys."""
+        table, keys = tokens(), account_fnv().astype(">u8")
+        return [
+            (table[one].tobytes(), keys[sorted(accounts)[:CAP]].tobytes())
+            for one, accounts in self.holders.items()
+            if len(accounts) >= SHARED_MIN
+        ]
+
+    def rows(self, schema: pl.Schema, least: int) -> pl.DataFrame:
+        """Every (identifier, account) of identifiers with so many accounts, as Weaklink writes it."""
+        table, every = tokens(), account_names()
+        pairs = [(one, account) for one, own in self.holders.items() if len(own) >= least for account in sorted(own)]
+        found = table[[one for one, _ in pairs]]
+        names = pl.DataFrame({"name": [every[account].tobytes().decode() for _, account in pairs]})
+        columns = {
+            "identifier": np.ascontiguousarray(found[:, 2:10]).view("<u8")[:, 0],
+            "tail": np.ascontiguousarray(found[:, 9:17]).view("<u8")[:, 0],
+            "kind": found[:, 0],
+            "epoch": found[:, 1],
+            "account": names.select(frames.account_hash(PARTY, "name")).to_series(),
+        }
+        return pl.DataFrame({name: columns.get(name, np.ones(len(pairs))) for name in schema}).cast(schema)
+
+
+@pytest.fixture(scope="module")
+def case() -> Case:
+    """Enough events that some prompt template is above the cap."""
+    world = make_world(40_000, 1_795_000_000_000_000)
+    # One template for half of all events, so that the cap is reached.
+    world.identifiers[::2, 2] = world.identifiers[:, 2].min()
+    return Case(world, make_truth(world), plain_holders(world))
+
+
+def test_truth_is_what_a_dict_of_sets_says(case: Case) -> None:
+    """Pairs, holders, and who shares."""
+    assert len(case.truth.pairs) == sum(len(own) for own in case.holders.values())
+    assert {one: int(case.truth.holders[one]) for one in case.holders} == {
+        one: len(own) for one, own in case.holders.items()
+    }
+    assert set(case.truth.shared.tolist()) == {one for one, own in case.holders.items() if len(own) >= SHARED_MIN}
+    assert case.truth.holders.max() > CAP
+
+
+def test_right_groups_pass(case: Case) -> None:
+    """In either form of members."""
+    assert judge_groups(case.truth, case.groups(), "fnv64", once=True) == []
+    keys = account_fnv().astype(">u8").tobytes()
+    names = {keys[8 * row : 8 * row + 8]: name.tobytes() for row, name in enumerate(account_names())}
+    said = [
+        (token, b"".join(names[value[at : at + 8]] for at in range(0, len(value), 8))) for token, value in case.groups()
+    ]
+    assert judge_groups(case.truth, said, "names", once=True) == []
+
+
+def test_every_wrong_group_is_told(case: Case) -> None:
+    """Missing, repeated, not shared, foreign members, repeated members, too few, an unknown key."""
+    right = case.groups()
+    token, members = right[0]
+    lonely = next(one for one, own in case.holders.items() if len(own) < SHARED_MIN)
+    active = set.union(*case.holders.values())
+    stranger = next(one for one in range(200_000) if one not in active)
+    foreign = account_fnv()[[stranger]].astype(">u8").tobytes()
+    wrong = {
+        "missing": right[1:],
+        "more than once": [*right, right[0]],
+        "too many": [*right, (tokens()[lonely].tobytes(), members)],
+        "never showed": [(token, members[:-8] + foreign), *right[1:]],
+        "a member twice": [(token, members + members[:8]), *right[1:]],
+        "fewer than": [(token, members[:8]), *right[1:]],
+        "no identifier of the world": [*right, (b"x" * 17, members)],
+    }
+    for expected, said in wrong.items():
+        assert expected in " ".join(judge_groups(case.truth, said, "fnv64", once=True))
+    assert judge_groups(case.truth, wrong["more than once"], "fnv64", once=False) == []
+
+
+def test_members_are_judged_one_by_one(case: Case) -> None:
+    """Weaklink says every member: one missing, one twice or one too many is told; above the cap the larger keys need not be said."""
+    right = case.rows(frames.SHARED, SHARED_MIN)
+    assert judge_members(case.truth, right, PARTY) == []
+    hub = int(case.truth.holders.argmax())
+    own = np.ascontiguousarray(tokens()[[hub], 2:10]).view("<u8")[0, 0]
+    of_hub = right.filter(pl.col("identifier") == own).sort("account")
+    others = right.filter(pl.col("identifier") != own)
+    assert judge_members(case.truth, pl.concat([others, of_hub.head(CAP)]), PARTY) == []
+    assert "1 members were not said" in judge_members(case.truth, pl.concat([others, of_hub.slice(1)]), PARTY)
+    assert "1 members were not said" in judge_members(case.truth, others[1:].vstack(of_hub), PARTY)
+    assert "more than once" in judge_members(case.truth, pl.concat([right, right.head(1)]), PARTY)[0]
+    assert "not shared" in judge_members(case.truth, case.rows(frames.SHARED, 1), PARTY)[0]
+    unknown = right.with_columns(account=pl.lit(7, pl.UInt64))
+    assert "not of the world" in judge_members(case.truth, unknown, PARTY)[0]
+
+
+def test_links_must_be_the_pairs_and_count_every_mention(case: Case) -> None:
+    """ingest alone."""
+    right = case.rows(frames.LINKS, 1)
+    mentions = int(right["mentions"].sum())
+    assert judge_links(case.truth, right, PARTY, mentions) == []
+    assert "missing" in judge_links(case.truth, right[1:], PARTY, mentions - 1)[0]
+    assert "mentions were counted" in judge_links(case.truth, right, PARTY, mentions + 1)[0]

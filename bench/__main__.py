@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from bench import report, results
+from bench.build import Unavailable
 from bench.engines import QUICK
 from bench.run import Plan, run
+from weaklink.errors import BrokerError
 
 _FOLDER: Final = Path("build/bench")
 _EVENTS: Final = 3_000_000
@@ -33,7 +35,11 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     names = tuple(given.engines.split(",")) if given.engines else QUICK if given.quick else None
     rounds = given.rounds or (1 if given.quick else _ROUNDS)
-    found = run(Plan(given.events, rounds, names, given.heap_mib, given.folder))
+    try:
+        found = run(Plan(given.events, rounds, names, given.heap_mib, given.folder))
+    except (ValueError, Unavailable, BrokerError) as error:
+        print(f"the benchmark cannot run: {error}", file=sys.stderr)
+        return 2
     path = results.write(found, given.folder)
     document = json.loads(path.read_text(encoding="utf-8"))
     text = report.table(document)

@@ -52,8 +52,14 @@ def draw(results: list[dict[str, Any]], path: Path) -> bool:
         axes.barh(row, median(rates), color=_colour(one["engine"]), height=0.62)
         axes.plot(rates, [row] * len(rates), "o", color="#111827", ms=2.5)
         axes.text(max(rates) * 1.12, row, f"{median(rates):,.0f}", va="center")
-    axes.set(xscale="log", xlabel="events/s", yticks=range(len(shown)), yticklabels=[one["engine"] for one in shown])
-    axes.set_xlim(right=max(rate for one in shown for rate in one["events_per_second"]) * 4)
+    axes.set(
+        xscale="log",
+        xlabel="events/s (logarithmic)",
+        yticks=range(len(shown)),
+        yticklabels=[one["engine"] for one in shown],
+    )
+    rates = [rate for one in shown for rate in one["events_per_second"]]
+    axes.set_xlim(min(rates) / 10, max(rates) * 4)
     axes.invert_yaxis()
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from bench.job import Outcome
 from bench.peers import follow, last_status
 from bench.processes import EngineFailed, Meter, Started
 from bench.results import Result
+from bench.run import Plan, run
 
 from bench import report, results
 
@@ -91,6 +92,12 @@ def test_every_engine_has_a_name_of_its_own_and_says_how_it_is_set_up(tmp_path: 
     assert all(one.configured and one.guarantee for one in engines)
 
 
+def test_an_engine_that_there_is_not_is_told_with_those_that_there_are(tmp_path: Path) -> None:
+    """Before anything is started."""
+    with pytest.raises(ValueError, match="no engine spark; there are "):
+        run(Plan(100, 1, ("weaklink", "spark"), 512, tmp_path))
+
+
 def test_a_peer_that_cannot_be_built_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without Maven there is no JVM peer, and nothing is left that looks like one."""
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -145,8 +152,8 @@ def test_python_peers_compile_and_are_pinned(name: str) -> None:
     """Their packages are not here, their syntax can be checked; every requirement has its hash."""
     folder = Path(__file__).parents[2] / "bench" / "peers" / name
     for path in folder.glob("*.py"):
-        run = subprocess.run([sys.executable, "-c", f"compile(open({str(path)!r}).read(), 'x', 'exec')"], check=False)
-        assert run.returncode == 0
+        ended = subprocess.run([sys.executable, "-c", f"compile(open({str(path)!r}).read(), 'x', 'exec')"], check=False)
+        assert ended.returncode == 0
     lines = (folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
     pinned = [line for line in lines if line and line[0].isalnum()]
     assert pinned

@@ -90,6 +90,28 @@ class ChainConfig(_Section):
     foreign_party_max: float = 1.0
 
 
+class PiecesConfig(_Section):
+    """Pieces of chains that are confirmed by their number and their sharing, whatever their accounts' conduct (`pieces`)."""
+
+    holders_max: int = 3
+    """Holders of a hard identifier up to which it counts: with more, offices and agencies whose holders are only partly seen look alike."""
+    family_persons: int = 4
+    """How the number of components falls is measured from so many persons to one more."""
+    persons_min: int = 8
+    sharing_min: float = 1.5
+    """E, bits."""
+    score_min: float = 0.5
+    """Score of a cluster; honest components of that size have at most 0, pieces of chains with benign-looking conduct 2."""
+    tied_share: float = 0.25
+    """Share of the accounts that hang together by threes without any two parties' accounts."""
+    false_share_max: float = 0.05
+    """Honest components expected, as a share of those that pass, up to which they are believed."""
+    pieces_min: int = 5
+    """Pieces that must pass, however few are expected: one alone is an oddity."""
+    confidence: float = 0.8
+    """Least score of an account so confirmed: too little for a suspension."""
+
+
 class BeliefConfig(_Section):
     """Belief at first hand (own party only), then across parties."""
 
@@ -344,6 +366,7 @@ class CampaignsConfig(_Section):
     conduct: ConductConfig = ConductConfig()
     structure: StructureConfig = StructureConfig()
     chains: ChainConfig = ChainConfig()
+    pieces: PiecesConfig = PiecesConfig()
     belief: BeliefConfig = BeliefConfig()
     cluster: ClusterConfig = ClusterConfig()
     fast: FastConfig = FastConfig()

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from scipy.special import expit
 
-from weaklink.campaigns import chains, cluster, evidence, propagate, reporters, rings, verdict
+from weaklink.campaigns import chains, cluster, evidence, pieces, propagate, reporters, rings, verdict
 from weaklink.campaigns.adherents import Candidates, adherents
 from weaklink.campaigns.cluster import NONE
 from weaklink.campaigns.config import CampaignsConfig
@@ -129,7 +129,9 @@ def evaluate(
         sharing = evidence.sharing(graph, degrees)
         trust = _trust(graph, accounts, b + _structure(graph, degrees, sharing, {}, config), ring.judged, config)
         sizes = chains.size_tail(chains.joined_persons(_rare_sharing(graph, trust, config)))
-        population = Population(typical, sharing, sizes, _silent(graph, used), None, trust, ring.population)
+        everybody = np.ones(graph.n_accounts, bool)
+        honest = pieces.honest_pieces(graph, everybody, config.pieces)
+        population = Population(typical, sharing, sizes, honest, _silent(graph, used), None, trust, ring.population)
     chain = chain_evidence(graph, population.chains, population.trust, config)
     belief, pi = believe(
         graph, Own(b, chain, accounts["disputed"].to_numpy()), population, config, along=along, degrees=degrees
@@ -218,13 +220,25 @@ def judge(case: Case, ring: rings.Rings, config: CampaignsConfig) -> Evaluation:
     hot = (belief.p > config.cluster.hot) & free
     found = cluster.communities(graph, cluster.hot_links(graph, belief.p, hot), config.cluster)
     labels, scores = verdict.confirmed(graph, found, standing, config.cluster)
+    by_conduct = len(scores.score)
+    labels, scores = pieces.with_pieces(
+        graph,
+        labels,
+        scores,
+        free,
+        honest=case.population.honest_pieces,
+        standing=standing,
+        cluster=config.cluster,
+        config=config.pieces,
+    )
     heard = belief.evidenced & credible[graph.party]
     silent = rings.at_parties(graph, case.population.silent)
     candidates = Candidates(free, hot, silent, heard, belief.b)
     labels = adherents(
         graph, labels, candidates, config=config.adherents, tie_config=config.fast, templates=config.cluster.templates
     )
-    labels, score, ring_of = _with_rings(labels, belief.p, np.where(disputed, NONE, ring.labels), ring.score)
+    p = np.where(labels >= by_conduct, np.maximum(belief.p, config.pieces.confidence), belief.p)
+    labels, score, ring_of = _with_rings(labels, p, np.where(disputed, NONE, ring.labels), ring.score)
     frame = _frame(case, labels, reseller, config).with_columns(
         pl.Series("score", np.round(score, 6)),
         pl.Series("flagged", labels != NONE),

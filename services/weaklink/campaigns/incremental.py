@@ -205,11 +205,13 @@ class Incremental:
         return Belief(*(columns[name][region.accounts] for name in names))
 
     def suspects(self) -> Ints:
-        """Accounts among which communities are looked for: hot ones, members, rings, resellers, and who shares with them what few others hold."""
+        """Accounts among which communities are looked for: hot ones, members, rings, resellers, chains, and who shares with them what few others hold."""
         live = self.live
         columns, fast = live.account, self._config.fast
         hot = columns["p"] > self._config.cluster.hot
-        core = np.flatnonzero(hot | (columns["campaign"] >= 0) | (columns["ring"] >= 0) | columns["reseller"])
+        core = np.flatnonzero(
+            hot | (columns["campaign"] >= 0) | (columns["ring"] >= 0) | columns["reseller"] | (columns["chain"] > 0)
+        )
         many = counts(live.held(core)[0], len(live.node["kind"]))
         node = np.flatnonzero(many)
         held = many[node]

@@ -1,0 +1,129 @@
+"""Pieces of chains are confirmed by their number and sharing; households, a few odd pieces and what two parties invent are not."""
+
+import numpy as np
+import pytest
+
+from tests.campaigns.worlds import World
+from weaklink.campaigns.cluster import NONE
+from weaklink.campaigns.config import CampaignsConfig
+from weaklink.campaigns.graph import Bools, Graph, Ints, build_graph
+from weaklink.campaigns.pieces import honest_pieces, with_pieces
+from weaklink.campaigns.verdict import Scores, Standing
+from weaklink.records.identifiers import IdentifierKind as Kind
+
+CONFIG = CampaignsConfig()
+PARTIES = list("abcdefghi")
+SIZE = 12
+
+
+def life(world: World, n: int = 600, beyond: int = 10) -> None:
+    """n families of four on a card and two devices, `beyond` more people who share with one of them: sizes fall as in honest life."""
+    people = world.add("family", [PARTIES[i % 9] for i in range(4 * n)], 4 * n)
+    ties = world.values(3 * n).reshape(n, 3)
+    for kind, first in ((Kind.CARD, 0), (Kind.DEVICE, 1), (Kind.PHONE, 2)):
+        held = np.full((n, 4), -1)
+        held[:, first : first + 2] = ties[:, first, None]
+        world.link(people, kind, held.ravel())
+    for i in range(beyond):
+        visitor = world.add(f"visitor-{i}", [PARTIES[i % 9]], 1)
+        value = world.values(1)
+        world.link(people, Kind.BANK_ACCOUNT, np.where(np.arange(4 * n) == 4 * i, value[0], -1))
+        world.link(visitor, Kind.BANK_ACCOUNT, value)
+
+
+def chain(world: World, n: int, parties: list[str]) -> None:
+    """n pieces of SIZE accounts in rings: a device for every three, a card for the last of three and the first of the next."""
+    row = world.add("chain", [parties[i % len(parties)] for i in range(n * SIZE)], n * SIZE)
+    at = np.arange(n * SIZE)
+    piece, place = at // SIZE, at % SIZE
+    devices, cards = world.values(n * SIZE // 3), world.values(n * SIZE // 3)
+    world.link(row, Kind.DEVICE, devices[at // 3])
+    world.link(row, Kind.CARD, np.where(place % 3 == 1, -1, cards[piece * (SIZE // 3) + ((place + 1) % SIZE) // 3]))
+
+
+def found_in(
+    world: World, *, taken: Bools | None = None, labels: Ints | None = None
+) -> tuple[np.ndarray, Ints, Scores]:
+    """(group of each account, labels, scores)."""
+    accounts = world.truth().sort("account")
+    graph: Graph = build_graph(accounts, world.shared().sort("identifier", "slot", "account"), 8)
+    n = graph.n_accounts
+    everybody, nobody = np.ones(n, bool), np.zeros(n, bool)
+    standing = Standing(np.zeros(n), everybody, nobody, nobody, np.ones(len(graph.parties), bool))
+    before = np.full(n, NONE) if labels is None else labels
+    size = int(before.max(initial=NONE)) + 1
+    scores = Scores(np.full(size, 20), np.full(size, 3.0), np.ones(size), np.full(size, 4.0))
+    found, told = with_pieces(
+        graph,
+        before,
+        scores,
+        everybody if taken is None else taken,
+        honest=honest_pieces(graph, everybody, CONFIG.pieces),
+        standing=standing,
+        cluster=CONFIG.cluster,
+        config=CONFIG.pieces,
+    )
+    return accounts["group"].to_numpy(), found, told
+
+
+@pytest.mark.parametrize("n", [10, 30])
+def test_many_pieces_are_confirmed_whatever_their_conduct(n: int) -> None:
+    """Each is a community of its own, with its scores; nobody else is in any."""
+    world = World()
+    life(world)
+    chain(world, n, PARTIES)
+    groups, labels, scores = found_in(world)
+    assert np.array_equal(labels != NONE, groups == "chain")
+    assert np.array_equal(np.bincount(labels[labels != NONE]), np.full(n, SIZE))
+    assert np.array_equal(scores.persons, np.full(n, SIZE))
+
+
+def test_a_few_pieces_are_an_oddity() -> None:
+    """One fewer than must pass."""
+    world = World()
+    life(world)
+    chain(world, CONFIG.pieces.pieces_min - 1, PARTIES)
+    assert (found_in(world)[1] == NONE).all()
+
+
+def test_pieces_say_nothing_where_honest_people_hang_together_too() -> None:
+    """As many components of five persons as of four: there is no size from which there are none."""
+    world = World()
+    life(world, n=300, beyond=280)
+    chain(world, 30, PARTIES)
+    assert (found_in(world)[1] == NONE).all()
+
+
+def test_what_two_parties_accounts_tie_together_is_no_piece() -> None:
+    """Every identifier has an account of one of the two on it: without them their victims share nothing."""
+    world = World()
+    life(world)
+    chain(world, 30, ["a", "b", "c"])
+    assert (found_in(world)[1] == NONE).all()
+
+
+def test_an_account_that_may_not_belong_does_not() -> None:
+    """A reseller, or one that its party vouches for, is not taken in, and joins nobody."""
+    world = World()
+    life(world)
+    chain(world, 30, PARTIES)
+    groups, labels, _ = found_in(world)
+    taken = np.ones(len(groups), bool)
+    taken[np.flatnonzero(groups == "chain")[0]] = False
+    _, without, _ = found_in(world, taken=taken)
+    assert without[~taken].tolist() == [NONE]
+    assert (without[labels == NONE] == NONE).all()
+
+
+def test_a_piece_that_touches_a_community_becomes_part_of_it() -> None:
+    """Others get communities of their own, numbered after it."""
+    world = World()
+    life(world)
+    chain(world, 30, PARTIES)
+    groups, labels, _ = found_in(world)
+    one = labels == labels[labels != NONE][0]
+    known = np.full(len(groups), NONE)
+    known[np.flatnonzero(one)[:3]] = 0
+    _, found, scores = found_in(world, labels=known)
+    assert np.array_equal(found == 0, one)
+    assert found.max() < len(scores.score)

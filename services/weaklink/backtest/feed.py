@@ -67,12 +67,13 @@ class Feed:
         return self._counts.height
 
     def __iter__(self) -> Iterator[Tick]:
+        no_links, no_activity = frames.empty(frames.LINKS), frames.empty(frames.ACTIVITY)
         links, activity = _slices(self._links, frames.LINKS), _slices(self._activity, frames.ACTIVITY)
         for tick, count in self._counts.iter_rows():
             yield Tick(
                 (tick + 1) * self._tick_us,
-                links.get(tick, frames.empty(frames.LINKS)),
-                activity.get(tick, frames.empty(frames.ACTIVITY)),
+                links.get(tick, no_links),
+                activity.get(tick, no_activity),
                 count,
             )
 

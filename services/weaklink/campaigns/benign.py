@@ -41,6 +41,11 @@ class BenignList:
             rows.append((one.entry, recorded, one.op == REMOVE, one.token, account, expires))
         self.table.add(pl.DataFrame(rows, schema=BENIGN, orient="row"))
 
+    @property
+    def empty(self) -> bool:
+        """Whether it has never had an entry."""
+        return self.table.rows().is_empty()
+
     def _listed(self, now_us: int) -> pl.DataFrame:
         rows = self.table.rows()
         if rows.is_empty():

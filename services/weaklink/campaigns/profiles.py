@@ -189,21 +189,27 @@ class Profiles:
         """Take an ACTIVITY frame."""
         own = activity.filter(pl.col("account") != 0)
         self.accounts.add_columns(_account_columns(own), {name: own[name] for name in ("party", "account_name")})
-        usage = activity.filter(_is("ApiUsage"))
-        day = (pl.col("first_seen_us") // US_PER_DAY).cast(pl.Int32).alias("day")
-        self.daily.add(usage.select("account", day, "requests", "output_tokens"))
-        self.models.add(
-            usage.filter(pl.col("model").is_not_null()).select(
-                "account", "model", "first_seen_us", "last_seen_us", "requests"
-            )
+        record = activity["record"].to_physical().to_numpy()
+        usage, released = (record == symbol(frames.RECORD, name) for name in ("ApiUsage", "ModelReleased"))
+        self.daily.add_columns(
+            {
+                "account": activity["account"].to_numpy()[usage],
+                "day": activity["first_seen_us"].to_numpy()[usage] // US_PER_DAY,
+                **{name: _counts(activity, name)[usage] for name in ("requests", "output_tokens")},
+            },
+            {},
         )
+        named = _is("ApiUsage") & pl.col("model").is_not_null()
+        of_models = ("account", "model", "first_seen_us", "last_seen_us", "requests")
+        self.models.add(activity.lazy().filter(named).select(of_models).collect())
         if activity["end_user"].null_count() < activity.height:
-            self._fold_end_users(usage.filter(pl.col("end_user").is_not_null()))
-        self.releases.add(
-            activity.filter(_is("ModelReleased") & pl.col("model").is_not_null()).select(
-                "party", "model", "released_at_us"
+            self._fold_end_users(activity.filter(_is("ApiUsage") & pl.col("end_user").is_not_null()))
+        if released.any():
+            self.releases.add(
+                activity.filter(_is("ModelReleased") & pl.col("model").is_not_null()).select(
+                    "party", "model", "released_at_us"
+                )
             )
-        )
 
     def _fold_end_users(self, named: pl.DataFrame) -> None:
         self.end_users.add(

@@ -18,6 +18,7 @@ from weaklink.campaigns.folding import FoldedTable
 from weaklink.campaigns.graph import Floats
 from weaklink.campaigns.population import Population
 from weaklink.campaigns.profiles import JUDGED, US_PER_DAY, Profiles, opened_attributes
+from weaklink.campaigns.spoken import FEEDBACK, LIVE_VOLUME, SAID, UNSAID
 from weaklink.errors import CheckpointError
 
 _VOLUME_DAYS_MIN: Final = 0.25
@@ -26,44 +27,12 @@ _ANY_MEASURE: Final = "*"
 OBEYED: Final = frozenset({"DONE", "ACCEPTED", "PARTLY_DONE"})
 
 LINK_KEYS: Final = ["identifier", "slot", "account"]
-FEEDBACK: Final = pl.Schema(
-    {
-        "account": pl.UInt64,
-        "disputed_at_us": pl.Int64,
-        "declined_at_us": pl.Int64,
-        "obeyed_at_us": pl.Int64,
-        "suspended_at_us": pl.Int64,
-    }
-)
-"""When each account's own party last disputed, a person last declined, or the party last did what was asked."""
 REFUSALS: Final = pl.Schema({"party": pl.String, "measure": pl.String, "target": pl.Binary, "recorded_at_us": pl.Int64})
 """Measures that their party or a person refused, by target (the token, or the account's name in UTF-8): not asked for again.
 A token that its party disputed has a row of measure `*` too: that party's links to it count for nothing."""
 
 
-def _said() -> tuple[pl.Expr, pl.Expr]:
-    """`disputed` and `declined`, from the columns of FEEDBACK."""
-    said = pl.col("disputed_at_us").is_not_null() & (pl.col("disputed_at_us") >= pl.col("obeyed_at_us").fill_null(0))
-    # A closure for abuse is a later word of the same party.
-    abuse = (pl.col("closed_distillation") + pl.col("closed_abuse")) > 0
-    said &= ~(abuse & (pl.col("closed_at_us") >= pl.col("disputed_at_us"))).fill_null(value=False)
-    return said.fill_null(value=False).alias("disputed"), pl.col("declined_at_us").is_not_null().alias("declined")
-
-
-def _live_volume() -> pl.Expr:
-    """A closed or suspended account has no volume, until usage after that shows that it lives."""
-    gone = (pl.max_horizontal("closed_at_us", "suspended_at_us") >= pl.col("last_usage_us")).fill_null(value=False)
-    return pl.when(gone).then(0.0).otherwise("requests_per_day").alias("requests_per_day")
-
-
-# Built once: an evaluation of a tick is small, and building expressions costs as much as running them.
-_SAID: Final = _said()
-_LIVE_VOLUME: Final = _live_volume()
-_UNSAID: Final = (
-    *(pl.lit(None, dtype).alias(name) for name, dtype in FEEDBACK.items() if name != "account"),
-    *(pl.lit(value=False).alias(name) for name in ("disputed", "declined")),
-)
-"""What nobody has said anything of."""
+_NO_LINKS: Final = frames.empty(frames.SHARED)
 
 
 def _micros(at: datetime | int) -> int:
@@ -83,7 +52,7 @@ class News:
     @staticmethod
     def none() -> "News":
         """Nothing."""
-        return News([pl.Series("account", [], pl.UInt64)], [frames.empty(frames.SHARED)])
+        return News([pl.Series("account", [], pl.UInt64)], [_NO_LINKS])
 
 
 class CampaignsState:
@@ -114,7 +83,7 @@ class CampaignsState:
         self.benign: Final = BenignList()
         self.refusals: Final = FoldedTable(REFUSALS, ["party", "measure", "target"], {"recorded_at_us": "max"})
         self._news = News.none()
-        self._latest_links = frames.empty(frames.SHARED)
+        self._latest_links = _NO_LINKS
         self._expired_us = 0
         self.newest_us = 0
         """Newest append time of all activity."""
@@ -188,7 +157,8 @@ class CampaignsState:
         if volume:
             more.append(pl.Series("requests_per_day", self._requests_per_day(now_us, profiles)))
         known = self._with_feedback(profiles, keys, more, volume=volume)
-        if len(listed := self.benign.accounts(now_us)):
+        if not self.benign.empty:
+            listed = self.benign.accounts(now_us)
             known = known.with_columns(disputed=pl.col("disputed") | pl.col("account").is_in(listed.implode()))
         return known
 
@@ -199,10 +169,10 @@ class CampaignsState:
         found = self.feedback.rows() if keys is None else self.feedback.of(keys)
         opened = opened_attributes()
         if found.is_empty():
-            profiles = profiles.with_columns(*more, *opened, *_UNSAID)
-            return profiles.with_columns(_LIVE_VOLUME) if volume else profiles
+            profiles = profiles.with_columns(*more, *opened, *UNSAID)
+            return profiles.with_columns(LIVE_VOLUME) if volume else profiles
         profiles = profiles.with_columns(*more, *opened).join(found, on="account", how="left", maintain_order="left")
-        return profiles.with_columns(*_SAID, *([_LIVE_VOLUME] if volume else []))
+        return profiles.with_columns(*SAID, *([LIVE_VOLUME] if volume else []))
 
     def _end_users(self, accounts: pl.Series, keys: pl.Series | None) -> pl.Series:
         """How many customers each of these accounts (sorted) names."""
@@ -232,16 +202,15 @@ class CampaignsState:
 
     def unlisted(self, links: pl.DataFrame, now_us: int) -> pl.DataFrame:
         """Links without those to identifiers of the benign list."""
-        listed = self.benign.identifiers(now_us)
-        if listed.is_empty():
+        if self.benign.empty or (listed := self.benign.identifiers(now_us)).is_empty():
             return links
         return links.join(listed, on=["identifier", "kind", "epoch"], how="anti", maintain_order="left")
 
     def usable(self, links: pl.DataFrame, now_us: int) -> pl.DataFrame:
         """Unlisted links without those of a party to a token that it disputed. Others' links to it stand: no party can vouch for another's."""
         links = self.unlisted(links, now_us)
-        tokens = self.refusals.rows().filter(pl.col("measure") == _ANY_MEASURE)
-        if tokens.is_empty():
+        refused = self.refusals.rows()
+        if refused.is_empty() or (tokens := refused.filter(pl.col("measure") == _ANY_MEASURE)).is_empty():
             return links
         disputed = tokens.select(
             "party", pl.col("target").bin.slice(2, 8).bin.reinterpret(dtype=pl.UInt64).alias("identifier")

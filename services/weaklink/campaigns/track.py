@@ -74,16 +74,17 @@ class Tracker:
         confirmed = confirmed.filter(inside | ~pl.col("account").is_in(held.implode()))
         long_us = evaluation.now_us - int(self._config.track.split_hours * US_PER_HOUR)
         lately_us = evaluation.now_us - int(self._config.track.active_hours * US_PER_HOUR)
+        known = self.known()
         overlaps = (
             confirmed.select("account", "community", (pl.col("last_seen_us") >= lately_us).alias("active"))
-            .join(self.known(), on="account")
+            .join(known, on="account")
             .group_by("community", "campaign_id")
             .agg(pl.len().alias("common"), ((pl.col("since_us") <= long_us) & pl.col("active")).sum().alias("active"))
         )
         matched = matching.match(
             confirmed["community"].unique().sort().to_list(),
             overlaps.rows(),
-            dict(self.known().group_by("campaign_id").len().iter_rows()),
+            dict(known.group_by("campaign_id").len().iter_rows()),
             self.campaigns,
             now_us=evaluation.now_us,
             config=self._config.track,

@@ -242,9 +242,10 @@ class LiveGraph:
         return live_loops.unique(accounts, len(self.accounts))
 
     def components(self, accounts: Ints, holders_max: int, rounds: int) -> tuple[Ints, Ints, Bools]:
-        """(accounts that hard identifiers and addresses of mail of few holders join to these, component of each, whether each is whole).
+        """(accounts that hard identifiers and addresses of mail of few holders join to these, component of each, whether it was followed).
 
-        Followed for so many rounds: a component that has not ended by then is cut off.
+        Followed for so many rounds: a component that has not ended by then is cut off. Of such a one only the accounts that were met
+        last are told apart, each a component of its own; the rest stands there as if it were whole.
         """
         found, followed, one, other = live_loops.reach(
             self.with_mates(accounts),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.campaigns.test_method import NOW_US, state_of
 from tests.campaigns.worlds import World, benign_life, campaign
-from weaklink.campaigns import evidence, verdict
+from weaklink.campaigns import chains, evidence, verdict
 from weaklink.campaigns.cluster import merge_fragments
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.graph import build_graph
@@ -65,7 +65,9 @@ def passes(world: World, b: float) -> bool:
     accounts = world.truth().sort("account")
     graph = build_graph(accounts, world.shared().sort("identifier", "slot", "account"), 8)
     n = graph.n_accounts
-    standing = verdict.Standing(np.full(n, b), np.ones(n, bool), np.zeros(n, bool), np.ones(n, bool), np.ones(1, bool))
+    standing = verdict.Standing(
+        np.full(n, b), np.ones(n, bool), np.zeros(n, bool), np.ones(n, bool), np.ones(1, bool), chains.people(graph, 8)
+    )
     labels, _ = verdict.confirmed(graph, np.zeros(n, np.int64), standing, CONFIG.cluster)
     return bool((labels >= 0).all())
 
@@ -91,6 +93,17 @@ def test_the_same_accounts_are_one_when_hard_identifiers_join_them() -> None:
     assert passes(world, b=4.0)
 
 
+@pytest.mark.parametrize(("mail", "confirmed"), [(1, True), (2, False)])
+def test_somebodys_accounts_at_two_parties_are_no_crowd(mail: int, confirmed: bool) -> None:
+    """Twenty accounts in a chain are a campaign when they are twenty people's, and none when they are ten's, two accounts each."""
+    world = World()
+    row = world.add("t", ["lab-a", "lab-b"] * 10, 20)
+    world.link(row, Kind.EMAIL, np.repeat(world.values(20 // mail), mail))
+    for kind, shift in ((Kind.DEVICE, 0), (Kind.CARD, 1), (Kind.PHONE, 2)):
+        world.link(row, kind, np.roll(np.repeat(world.values(5), 4), shift))
+    assert passes(world, b=4.0) == confirmed
+
+
 def test_accounts_are_joined_by_hard_identifiers_to_whoever_they_reach_within_their_cluster() -> None:
     """A pair that an address alone hangs on a chain of ten is joined to itself; a stranger on the chain's phone joins nobody."""
     world = World()
@@ -106,7 +119,7 @@ def test_accounts_are_joined_by_hard_identifiers_to_whoever_they_reach_within_th
     graph = build_graph(accounts, world.shared().sort("identifier", "slot", "account"), 8)
     groups = accounts["group"].to_numpy()
     labels = np.where(groups == "stranger", -1, 0).astype(np.int64)
-    joined = verdict.joined_persons(graph, labels)
+    joined = verdict.joined_persons(graph, labels, chains.people(graph, 8))
     assert {name: set(joined[groups == name].tolist()) for name in ("chain", "pair", "stranger")} == {
         "chain": {10},
         "pair": {2},
@@ -124,8 +137,8 @@ def test_a_card_of_many_persons_joins_nobody_where_few_are_asked_for() -> None:
     accounts = world.truth().sort("account")
     graph = build_graph(accounts, world.shared().sort("identifier", "slot", "account"), 8)
     groups, everybody = accounts["group"].to_numpy(), np.zeros(graph.n_accounts, np.int64)
-    assert set(verdict.joined_persons(graph, everybody).tolist()) == {35}
-    joined = verdict.joined_persons(graph, everybody, 12)
+    assert set(verdict.joined_persons(graph, everybody, chains.people(graph, 8)).tolist()) == {35}
+    joined = verdict.joined_persons(graph, everybody, chains.people(graph, 8), 12)
     assert set(joined[groups == "chain"].tolist()) == {20}
     assert (joined[groups == "stranger"] <= 1).all()
 

@@ -31,14 +31,14 @@ def life(world: World, n: int = 600, beyond: int = 10) -> None:
         world.link(visitor, Kind.BANK_ACCOUNT, value)
 
 
-def chain(world: World, n: int, parties: list[str]) -> None:
-    """n pieces of SIZE accounts in rings: a device for every three, a card for the last of three and the first of the next."""
+def chain(world: World, n: int, parties: list[str], other: Kind = Kind.CARD) -> None:
+    """n pieces of SIZE accounts in rings: a device for every three, a card (or `other`) for the last of three and the first of the next."""
     row = world.add("chain", [parties[i % len(parties)] for i in range(n * SIZE)], n * SIZE)
     at = np.arange(n * SIZE)
     piece, place = at // SIZE, at % SIZE
     devices, cards = world.values(n * SIZE // 3), world.values(n * SIZE // 3)
     world.link(row, Kind.DEVICE, devices[at // 3])
-    world.link(row, Kind.CARD, np.where(place % 3 == 1, -1, cards[piece * (SIZE // 3) + ((place + 1) % SIZE) // 3]))
+    world.link(row, other, np.where(place % 3 == 1, -1, cards[piece * (SIZE // 3) + ((place + 1) % SIZE) // 3]))
 
 
 def found_in(
@@ -49,7 +49,7 @@ def found_in(
     graph: Graph = build_graph(accounts, world.shared().sort("identifier", "slot", "account"), 8)
     n = graph.n_accounts
     everybody, nobody = np.ones(n, bool), np.zeros(n, bool)
-    standing = Standing(np.zeros(n), everybody, nobody, nobody, np.ones(len(graph.parties), bool))
+    standing = Standing(np.zeros(n), everybody, nobody, nobody, np.ones(len(graph.parties), bool), np.arange(n))
     before = np.full(n, NONE) if labels is None else labels
     size = int(before.max(initial=NONE)) + 1
     scores = Scores(np.full(size, 20), np.full(size, 3.0), np.ones(size), np.full(size, 4.0))
@@ -58,7 +58,7 @@ def found_in(
         before,
         scores,
         everybody if taken is None else taken,
-        honest=honest_pieces(graph, everybody, CONFIG.pieces),
+        honest=honest_pieces(graph, everybody, np.arange(n), CONFIG.pieces),
         standing=standing,
         cluster=CONFIG.cluster,
         config=CONFIG.pieces,
@@ -83,6 +83,14 @@ def test_a_few_pieces_are_an_oddity() -> None:
     world = World()
     life(world)
     chain(world, CONFIG.pieces.pieces_min - 1, PARTIES)
+    assert (found_in(world)[1] == NONE).all()
+
+
+def test_rooms_of_shared_computers_are_no_pieces() -> None:
+    """However many devices hold people together: an operator has means of several kinds."""
+    world = World()
+    life(world)
+    chain(world, 30, PARTIES, other=Kind.DEVICE)
     assert (found_in(world)[1] == NONE).all()
 
 

@@ -44,7 +44,7 @@ def rare_sharing(graph: Graph, credible: Bools, person_accounts_max: int, config
 
     Accounts of parties that are not `credible` are left out: what they are joined by is hearsay.
     """
-    person = _across_parties(graph, person_accounts_max)
+    person = people(graph, person_accounts_max)
     hard = np.flatnonzero(IS_HARD[graph.link_kind] & credible[graph.party[graph.account]])
     _, node, _ = distinct(graph.node[hard], person[graph.account[hard]])
     held = counts(node, len(graph.kind)) + graph.unseen
@@ -113,7 +113,8 @@ def chain_evidence(sharing: RareSharing, tail: SizeTail, config: ChainConfig) ->
     return rounded
 
 
-def _across_parties(graph: Graph, accounts_max: int) -> Ints:
+def people(graph: Graph, accounts_max: int) -> Ints:
+    """Number of each account's person at all parties together: accounts on one EMAIL node of at most `accounts_max` are one person's."""
     mail = np.flatnonzero(graph.kind[graph.node] == IdentifierKind.EMAIL)
     mail = mail[(graph.known + graph.unseen)[graph.node[mail]] <= accounts_max]
     n = graph.n_accounts

@@ -98,8 +98,9 @@ class PiecesConfig(_Section):
     family_persons: int = 4
     """How the number of components falls is measured from so many persons to one more."""
     persons_min: int = 8
+    sharing_kind_max: float = 1.0
     sharing_min: float = 1.5
-    """E, bits."""
+    """E, bits, of which each kind can bring `sharing_kind_max`: rooms of shared computers, however many, are one kind."""
     score_min: float = 0.5
     """Score of a cluster; honest components of that size have at most 0, pieces of chains with benign-looking conduct 2."""
     tied_share: float = 0.25

@@ -130,7 +130,9 @@ def evaluate(
         trust = _trust(graph, accounts, b + _structure(graph, degrees, sharing, {}, config), ring.judged, config)
         sizes = chains.size_tail(chains.joined_persons(_rare_sharing(graph, trust, config)))
         everybody = np.ones(graph.n_accounts, bool)
-        honest = pieces.honest_pieces(graph, everybody, config.pieces)
+        honest = pieces.honest_pieces(
+            graph, everybody, chains.people(graph, config.structure.person_accounts_max), config.pieces
+        )
         population = Population(typical, sharing, sizes, honest, _silent(graph, used), None, trust, ring.population)
     chain = chain_evidence(graph, population.chains, population.trust, config)
     belief, pi = believe(
@@ -215,7 +217,8 @@ def judge(case: Case, ring: rings.Rings, config: CampaignsConfig) -> Evaluation:
     disputed = accounts["disputed"].to_numpy()
     reseller = resellers(graph, accounts, belief.p, config) & ~ring.judged
     credible = reporters.credible(graph, case.population.trust, config.reporters)
-    standing = verdict.Standing(belief.b, used, organisations(accounts), belief.evidenced, credible)
+    people = chains.people(graph, config.structure.person_accounts_max)
+    standing = verdict.Standing(belief.b, used, organisations(accounts), belief.evidenced, credible, people)
     free = ~disputed & ~reseller & ~ring.judged
     hot = (belief.p > config.cluster.hot) & free
     found = cluster.communities(graph, cluster.hot_links(graph, belief.p, hot), config.cluster)
@@ -260,6 +263,7 @@ def _frame(case: Case, labels: Ints, reseller: Bools, config: CampaignsConfig) -
     accounts, belief = case.accounts, case.belief
     credible = reporters.credible(case.graph, case.population.trust, config.reporters)
     tie = verdict.support(case.graph, labels, belief.evidenced, credible)
+    people = chains.people(case.graph, config.structure.person_accounts_max)
     firm = config.cluster.suspend_persons_min
     own_finding = _own_findings(case.graph, labels, (accounts["closed_distillation"] == 1).to_numpy())
     return accounts.select(
@@ -273,7 +277,7 @@ def _frame(case: Case, labels: Ints, reseller: Bools, config: CampaignsConfig) -
         pl.Series("structure", np.round(belief.structure, 9)),
         pl.Series("supporting_parties", (tie.parties + (belief.evidenced & ~tie.own_party)).astype(np.int32)),
         pl.Series("own_finding", own_finding),
-        pl.Series("hard_identifier", tie.hard & (verdict.joined_persons(case.graph, labels, firm) >= firm)),
+        pl.Series("hard_identifier", tie.hard & (verdict.joined_persons(case.graph, labels, people, firm) >= firm)),
         pl.col("opened_at_us").fill_null(pl.col("first_seen_us")),
         pl.Series("organisation_verified", organisations(accounts)),
         pl.Series("reseller", reseller),

@@ -30,7 +30,7 @@ class _Rare:
     persons: Ints
 
 
-def _rare(graph: Graph, taken: Bools, holders_max: int) -> _Rare:
+def _rare(graph: Graph, taken: Bools, people: Ints, holders_max: int) -> _Rare:
     holders = graph.known + graph.unseen
     rows = np.flatnonzero(IS_HARD[graph.link_kind] & (holders <= holders_max)[graph.node] & taken[graph.account])
     rows = rows[(counts(graph.node[rows], len(graph.kind)) > 1)[graph.node[rows]]]
@@ -39,16 +39,16 @@ def _rare(graph: Graph, taken: Bools, holders_max: int) -> _Rare:
     some = np.unique(account)
     label = np.full(graph.n_accounts, NONE, np.int64)
     label[some] = np.unique(joined[some], return_inverse=True)[1].reshape(-1)
-    _, of, _ = distinct(label[some], graph.person[some])
+    _, of, _ = distinct(label[some], people[some])
     return _Rare(account, node, label, counts(of, int(label.max(initial=NONE)) + 1))
 
 
-def honest_pieces(graph: Graph, taken: Bools, config: PiecesConfig) -> float:
+def honest_pieces(graph: Graph, taken: Bools, people: Ints, config: PiecesConfig) -> float:
     """How many components of `persons_min` persons or more honest life has, by how their number falls beyond a household's size.
 
     Measured on a whole graph. Operators' pieces of these sizes only raise it. Infinity where the number does not fall.
     """
-    many = counts(_rare(graph, taken, config.holders_max).persons, config.family_persons + 2)
+    many = counts(_rare(graph, taken, people, config.holders_max).persons, config.family_persons + 2)
     # One more of each: where there are next to none, nothing is known.
     largest, beyond = many[config.family_persons] + 1, many[config.family_persons + 1] + 1
     falls = float(beyond) / float(largest)
@@ -69,17 +69,20 @@ def with_pieces(
 ) -> tuple[Ints, Scores]:
     """`labels` and `scores` with the accounts of such pieces: in the community that most of a piece's members are in, or in one of its own.
 
-    `taken`: accounts that may belong to one. `honest`: as `honest_pieces` found on the whole graph. A piece counts with `persons_min`
-    persons, sharing E of `sharing_min` and a score of `score_min`, and when `tied_share` of its accounts hang together by threes whichever
-    two parties' accounts are left out: two that collude can tie others' customers to each other only by their own accounts.
+    `taken`: accounts that may belong to one. `honest`: as `honest_pieces` found on the whole graph. A piece counts with `persons_min` people,
+    sharing E of `sharing_min` (each kind up to `sharing_kind_max`) and a score of `score_min`, and when `tied_share` of its accounts hang
+    together by threes whichever two parties' accounts are left out: two that collude can tie others' customers to each other only by
+    their own accounts.
     """
-    found = _rare(graph, taken & standing.credible[graph.party], config.holders_max)
+    found = _rare(graph, taken & standing.credible[graph.party], standing.people, config.holders_max)
     large = found.persons >= config.persons_min
     if not large.any():
         return labels, scores
     piece = _kept(found.label, large)
     own = cluster_scores(graph, piece, piece, size=int(piece.max()) + 1, standing=standing, config=cluster)
-    passed = (own.sharing >= config.sharing_min) & (own.score >= config.score_min)
+    by_kind = cluster.model_copy(update={"sharing_kind_max": config.sharing_kind_max})
+    mixed = cluster_scores(graph, piece, piece, size=len(own.score), standing=standing, config=by_kind).sharing
+    passed = (mixed >= config.sharing_min) & (own.score >= config.score_min)
     candidates = np.where(piece == NONE, False, passed[piece])
     passed &= _tied(graph, found, np.where(candidates, piece, NONE), len(passed)) >= config.tied_share
     many = np.count_nonzero(passed)

@@ -32,6 +32,8 @@ class Standing:
     evidenced: Bools
     credible: Bools
     """By party of the graph: whether its evidence counts at others (`reporters`)."""
+    people: Ints
+    """`chains.people`: somebody's accounts at several parties are no crowd."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +115,8 @@ class Scores:
     score: Floats
 
 
-def joined_persons(graph: Graph, cluster: Ints, holders_max: float = np.inf) -> Ints:
-    """(accounts,): persons of its cluster, itself among them, that hard identifiers join each account to, directly or by others of it.
+def joined_persons(graph: Graph, cluster: Ints, people: Ints, holders_max: float = np.inf) -> Ints:
+    """(accounts,): people (`chains.people`) of its cluster, itself among them, that hard identifiers join each account to, directly or by others of it.
 
     Identifiers of more than `holders_max` persons, in the cluster or not, join nobody.
     """
@@ -124,16 +126,16 @@ def joined_persons(graph: Graph, cluster: Ints, holders_max: float = np.inf) -> 
     part, part_node, _ = distinct(graph.node[links], cluster[account])
     joined = components(graph.n_accounts + len(part_node), account, graph.n_accounts + part)
     of = np.flatnonzero(cluster != NONE)
-    _, of_person, _ = distinct(joined[of], graph.person[of])
+    _, of_person, _ = distinct(joined[of], people[of])
     persons = counts(of_person, len(joined) + graph.n_accounts)
     found = np.zeros(graph.n_accounts, np.int64)
     found[of] = persons[joined[of]]
     return found
 
 
-def _covered(graph: Graph, cluster: Ints, size: int, persons_min: int) -> Ints:
+def _covered(graph: Graph, cluster: Ints, people: Ints, *, size: int, persons_min: int) -> Ints:
     """Accounts of each cluster that hard identifiers join to so many persons of it."""
-    return counts(cluster[joined_persons(graph, cluster) >= persons_min], size)
+    return counts(cluster[joined_persons(graph, cluster, people) >= persons_min], size)
 
 
 def cluster_scores(
@@ -147,7 +149,9 @@ def cluster_scores(
     inside = _inside(graph, labels)
     account = graph.account[inside.links]
     members = np.maximum(counts(cluster[cluster != NONE], size), 1)
-    covered_share = _covered(graph, cluster, size, config.covered_persons_min) / members
+    covered_share = (
+        _covered(graph, cluster, standing.people, size=size, persons_min=config.covered_persons_min) / members
+    )
     kind = inside.part_kind[inside.part]
     rows = np.flatnonzero(_IS_SHARING[kind] & (cluster[account] != NONE))
     # A cell is a cluster and a kind.
@@ -166,7 +170,7 @@ def cluster_scores(
     mean_used = sums(cluster[used], standing.b[used], size) / np.maximum(used_many, 1)
     mean_b = np.where(used_many >= config.conduct_accounts_min, mean_used, mean_all)
     organisations = counts(cluster[of[standing.organisation[of]]], size) / members
-    _, person_cluster, _ = distinct(cluster[of], graph.person[of])
+    _, person_cluster, _ = distinct(cluster[of], standing.people[of])
     score = mean_b + config.sharing_weight * sharing - config.organisation_weight * organisations
     return Scores(counts(person_cluster, size), np.round(sharing, 9), covered_share, np.round(score, 9))
 

@@ -4,13 +4,25 @@ A chunk is one such frame as an Arrow IPC stream, the value of one message on an
 """
 
 import io
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
 import polars as pl
 import polars_hash as plh
 
 from weaklink.errors import WeaklinkError
 from weaklink.records.schemas import EVENT_RECORDS, latest
+
+NUMPY: Final[dict[Any, Any]] = {
+    pl.UInt64: np.uint64,
+    pl.UInt32: np.uint32,
+    pl.UInt16: np.uint16,
+    pl.UInt8: np.uint8,
+    pl.Int64: np.int64,
+    pl.Int32: np.int32,
+    pl.Float64: np.float64,
+}
+"""The numpy dtype of each number that a frame holds."""
 
 
 def enum_type(record: str, field: str) -> pl.Enum:

@@ -12,20 +12,12 @@ from weaklink.campaigns.folding import Fold, checked, unlike
 from weaklink.campaigns.graph import Bools, Ints, Keys
 from weaklink.campaigns.keys import Columns, KeyIndex
 from weaklink.errors import WeaklinkError
+from weaklink.frames import NUMPY
 
 _LOW_BITS: Final = 32
 UNKNOWN: Final[dict[Fold, int]] = {"min": np.iinfo(np.int64).max, "max": np.iinfo(np.int64).min}
 """What stands for null in an Int64 column: whatever is folded in wins against it."""
 _FOLDS: Final[dict[Fold, np.ufunc]] = {"sum": np.add, "min": np.minimum, "max": np.maximum}
-_NUMPY: Final[dict[Any, Any]] = {
-    pl.UInt64: np.uint64,
-    pl.UInt32: np.uint32,
-    pl.UInt16: np.uint16,
-    pl.UInt8: np.uint8,
-    pl.Int64: np.int64,
-    pl.Int32: np.int32,
-    pl.Float64: np.float64,
-}
 _THERE: Final = ""  # the column that says whether a row is still there
 _CHUNKS_MAX: Final = 32
 _PENDING_ROWS_MAX: Final = 20_000
@@ -115,7 +107,7 @@ class FoldedColumns:
         self._clear()
 
     def _clear(self) -> None:
-        dtypes = {name: _NUMPY[dtype] for name, dtype in self.schema.items() if name not in self._names}
+        dtypes = {name: NUMPY[dtype] for name, dtype in self.schema.items() if name not in self._names}
         self._index = _Keys([dtypes[name] for name in self._keys])
         defaults = {name: dtype(self._nullable.get(name, 0)) for name, dtype in dtypes.items()}
         self._columns = Columns({_THERE: False} | defaults)

@@ -242,7 +242,7 @@ def judge(case: Case, ring: rings.Rings, config: CampaignsConfig) -> Evaluation:
     )
     p = np.where(labels >= by_conduct, np.maximum(belief.p, config.pieces.confidence), belief.p)
     labels, score, ring_of = _with_rings(labels, p, np.where(disputed, NONE, ring.labels), ring.score)
-    frame = _frame(case, labels, reseller, config).with_columns(
+    frame = _frame(case, labels, reseller, people, config).with_columns(
         pl.Series("score", np.round(score, 6)),
         pl.Series("flagged", labels != NONE),
         pl.Series("community", labels).replace(NONE, None),
@@ -253,17 +253,17 @@ def judge(case: Case, ring: rings.Rings, config: CampaignsConfig) -> Evaluation:
 
 def glance(case: Case, labels: Ints, config: CampaignsConfig) -> Evaluation:
     """Accounts beside the campaigns that they are tied to (`labels`), without looking for communities: none is flagged by it."""
-    frame = _frame(case, labels, resellers(case.graph, case.accounts, case.belief.p, config), config)
+    reseller = resellers(case.graph, case.accounts, case.belief.p, config)
+    frame = _frame(case, labels, reseller, chains.people(case.graph, config.structure.person_accounts_max), config)
     none = pl.DataFrame(schema=COMMUNITIES)
     return Evaluation(case.now_us, frame, none, case.graph, case.belief.evidenced, case.population, ring=None)
 
 
-def _frame(case: Case, labels: Ints, reseller: Bools, config: CampaignsConfig) -> pl.DataFrame:
+def _frame(case: Case, labels: Ints, reseller: Bools, people: Ints, config: CampaignsConfig) -> pl.DataFrame:
     """ACCOUNTS, nobody flagged yet. `labels`: the communities that accounts are supported by."""
     accounts, belief = case.accounts, case.belief
     credible = reporters.credible(case.graph, case.population.trust, config.reporters)
     tie = verdict.support(case.graph, labels, belief.evidenced, credible)
-    people = chains.people(case.graph, config.structure.person_accounts_max)
     firm = config.cluster.suspend_persons_min
     own_finding = _own_findings(case.graph, labels, (accounts["closed_distillation"] == 1).to_numpy())
     return accounts.select(

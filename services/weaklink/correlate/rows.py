@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
 
 from weaklink.correlate.run import DTYPES, Array, Columns, Query, Run, key_order
-from weaklink.frames import LINKS, SHARED
+from weaklink.frames import LINKS, NUMPY, SHARED
 
 KEY: Final = ("identifier", "place", "account")
 UINT32_MAX: Final = (1 << 32) - 1
@@ -19,13 +19,6 @@ _FOLDS: Final[dict[str, np.ufunc]] = {
     "appended_at_us": np.maximum,
     "mentions": np.add,
     "requests": np.add,
-}
-_NUMPY: Final[dict[Any, Any]] = {
-    pl.UInt64: np.uint64,
-    pl.UInt32: np.uint32,
-    pl.UInt16: np.uint16,
-    pl.UInt8: np.uint8,
-    pl.Int64: np.int64,
 }
 REQUESTS_PER_ROW_MAX: Final = 1 << 40
 """More than any account makes; keeps what one party claims from overflowing a sum."""
@@ -121,5 +114,5 @@ def _frame(parts: Sequence[Columns], schema: pl.Schema) -> pl.DataFrame:
     place = columns.pop("place")
     columns |= {"slot": place >> 16, "kind": place >> 8 & 255, "epoch": place & 255}
     return pl.DataFrame(
-        {name: columns[name].astype(_NUMPY[dtype], copy=False) for name, dtype in schema.items()}, schema=schema
+        {name: columns[name].astype(NUMPY[dtype], copy=False) for name, dtype in schema.items()}, schema=schema
     )

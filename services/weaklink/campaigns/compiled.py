@@ -2,7 +2,7 @@
 
 Every loop is compiled for one signature when its module is imported, and kept on disk beside it (or in the user's cache, or in
 NUMBA_CACHE_DIR), so that only the first import after an installation compiles; `make setup` does that one by running this module. Where no
-such folder can be written, every import compiles, which takes half a minute. There are no threads and no fast-math: the same input
+such folder can be written, every import compiles, which takes seconds. There are no threads and no fast-math: the same input
 gives the same bits.
 """
 
@@ -28,7 +28,6 @@ FLOATS: Final[Any] = types.Array(types.float64, 1, "C", readonly=True)
 BOOLS: Final[Any] = types.Array(types.boolean, 1, "C", readonly=True)
 INTS_OUT: Final[Any] = types.Array(types.int64, 1, "C")
 FLOATS_OUT: Final[Any] = types.Array(types.float64, 1, "C")
-BOOLS_OUT: Final[Any] = types.Array(types.boolean, 1, "C")
 INT: Final[Any] = types.int64
 FLOAT: Final[Any] = types.float64
 BOOL: Final[Any] = types.boolean

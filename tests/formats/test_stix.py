@@ -1,0 +1,144 @@
+"""STIX bundles: sound by the library and by OASIS's own schemas, and one party's says nothing of another's."""
+
+import json
+from typing import Any
+
+import pytest
+import stix2
+import stix2validator
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.formats.actions import action, values
+from weaklink.formats.stix import actions_bundle, campaign_bundle
+from weaklink.partner.symbols import ActionState, Measure
+
+CAMPAIGN = values("Campaign", "open")
+
+
+def member(party: str, account: str, *, flagged: bool = True) -> dict[str, Any]:
+    return values("CampaignMember", "confirmed") | {"party": party, "account": account, "flagged": flagged}
+
+
+MEMBERS = [member("lab-a", "u-1042"), member("router-b", "reseller-9"), member("payment-c", "cust-77")]
+ACTIONS = [action(), action("throttle-a-slice", action_id="1" * 32), action("block-card-withdrawn", action_id="2" * 32)]
+
+
+def complaints(bundle: dict[str, Any]) -> list[str]:
+    """What OASIS's JSON schemas and the best practices that the validator knows as errors say against a bundle."""
+    ours = [
+        "uuid-check",
+        "open-vocab-format",
+        "indicator-properties",
+        "extensions-use",
+    ]  # names and ids of our own are no error
+    options = stix2validator.ValidationOptions(version="2.1", disabled=ours)
+    result = stix2validator.validate_string(json.dumps(bundle), options)
+    return [str(error) for error in result.errors]
+
+
+def of_type(bundle: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    return [one for one in bundle["objects"] if one["type"] == kind]
+
+
+def test_a_whole_campaign_is_a_bundle_that_library_and_schemas_accept() -> None:
+    bundle = campaign_bundle(CAMPAIGN, MEMBERS, ACTIONS)
+    assert complaints(bundle) == []
+    assert len(stix2.parse(bundle, allow_custom=True).objects) == len(bundle["objects"])
+    assert {one["user_id"] for one in of_type(bundle, "user-account")} == {"u-1042", "reseller-9", "cust-77"}
+    (campaign,) = of_type(bundle, "campaign")
+    assert (campaign["name"], campaign["confidence"]) == (CAMPAIGN["campaign_id"], 98)
+    assert "16000000 exchanges" in campaign["description"]
+
+
+def test_the_validator_would_see_a_bundle_that_is_wrong() -> None:
+    bundle = campaign_bundle(CAMPAIGN, MEMBERS, ACTIONS)
+    of_type(bundle, "indicator")[0]["pattern"] = "[user-account:user_id ="
+    of_type(bundle, "campaign")[0].pop("name")
+    assert len(complaints(bundle)) >= 2
+
+
+def test_every_reference_of_a_bundle_is_in_it() -> None:
+    bundle = campaign_bundle(CAMPAIGN, MEMBERS, ACTIONS)
+    known = {one["id"] for one in bundle["objects"]}
+    for one in bundle["objects"]:
+        for name, value in one.items():
+            if name.endswith("_ref"):
+                assert value in known, name
+            if name.endswith("_refs"):
+                assert set(value) <= known, name
+
+
+def test_actions_become_indicators_of_their_targets_with_tlp_2_and_expiry() -> None:
+    bundle = campaign_bundle(CAMPAIGN, actions=ACTIONS)
+    patterns = {one["pattern"]: one for one in of_type(bundle, "indicator")}
+    assert set(patterns) == {
+        "[user-account:user_id = 'u-1042']",
+        "[user-account:user_id = 'reseller-9']",
+        f"[x-weaklink-token:value = '{ACTIONS[2].target_token.hex() if ACTIONS[2].target_token else ''}']",
+    }
+    suspend = patterns["[user-account:user_id = 'u-1042']"]
+    assert suspend["valid_until"] == "2026-03-09T09:15:30.123456Z"
+    assert {one["name"] for one in of_type(bundle, "marking-definition")} == {"TLP:AMBER", "TLP:AMBER+STRICT"}
+    revoked = [one["name"] for one in of_type(bundle, "course-of-action") if one.get("revoked")]
+    assert revoked == ["BLOCK_IDENTIFIER"]
+
+
+def test_an_export_made_again_has_the_same_identifiers() -> None:
+    first, second = (campaign_bundle(CAMPAIGN, MEMBERS, ACTIONS) for _ in range(2))
+    assert first == second
+
+
+NAME = st.text("abcdefghij", min_size=4, max_size=8)
+
+
+@given(st.lists(st.tuples(NAME, NAME), min_size=2, max_size=5, unique_by=lambda one: one[0]))
+def test_a_partys_bundle_says_nothing_of_the_others(pairs: list[tuple[str, str]]) -> None:
+    """Neither names nor accounts nor sums, whoever else is in the campaign."""
+    # Words that no other text of a bundle holds.
+    parties = [(f"party-{name}-x", f"account-{account}-{number}") for number, (name, account) in enumerate(pairs)]
+    campaign = CAMPAIGN | {
+        "parties": [party for party, _ in parties],
+        "requests": 987654321987,
+        "models": ["secret-model"],
+    }
+    members = [member(party, account) for party, account in parties]
+    actions = [action(action_id=f"{number:032x}", party=party, target_account=account) for number, (party, account) in enumerate(parties)]  # fmt: skip
+    mine, *others = parties
+    text = json.dumps(campaign_bundle(campaign, members, actions, party=mine[0]))
+    assert mine[1] in text
+    assert not [word for other in others for word in other if word in text]
+    assert "987654321987" not in text
+    assert "secret-model" not in text
+
+
+def test_members_that_are_not_confirmed_are_left_out() -> None:
+    bundle = campaign_bundle(CAMPAIGN, [member("lab-a", "perhaps", flagged=False)])
+    assert not of_type(bundle, "user-account")
+
+
+def test_of_an_action_the_latest_revision_counts() -> None:
+    lifted = action(revision=2, state=ActionState.WITHDRAWN)
+    for order in ([action(), lifted], [lifted, action()]):
+        bundle = actions_bundle(order)
+        assert complaints(bundle) == []
+        (indicator,) = of_type(bundle, "indicator")
+        assert indicator["revoked"] is True
+
+
+@pytest.mark.parametrize("measure", list(Measure))
+def test_every_measure_has_a_course_of_action(measure: Measure) -> None:
+    bundle = actions_bundle([action(measure=measure)])
+    assert complaints(bundle) == []
+    assert of_type(bundle, "course-of-action")[0]["name"] == measure
+
+
+def test_quotes_in_an_account_stay_inside_its_pattern() -> None:
+    bundle = actions_bundle([action(target_account="o'neil\\x")])
+    assert complaints(bundle) == []
+    assert of_type(bundle, "indicator")[0]["pattern"] == "[user-account:user_id = 'o\\'neil\\\\x']"
+
+
+def test_actions_of_two_parties_are_no_bundle() -> None:
+    with pytest.raises(ValueError, match="several parties"):
+        actions_bundle([action(), action("throttle-a-slice", action_id="1" * 32)])

@@ -17,6 +17,6 @@ ENV PATH=/opt/weaklink/bin:$PATH PYTHONUNBUFFERED=1 WEAKLINK_DATA_FOLDER=/var/li
 # Compiled loops are for any processor of the architecture, so that those kept in the image serve every host.
 ENV NUMBA_CPU_NAME=generic
 USER weaklink
-RUN python -m weaklink.campaigns.compiled
+RUN python -m weaklink.compiled
 ENTRYPOINT ["weaklink"]
 CMD ["--help"]

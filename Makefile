@@ -22,7 +22,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --require-hashes -r $(VENV)/uv.lock
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
-	$(BIN)/python -m weaklink.campaigns.compiled
+	$(BIN)/python -m weaklink.compiled
 	@touch $@
 
 lock: ## resolve pyproject.toml again into requirements.lock, with hashes

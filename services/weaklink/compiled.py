@@ -1,0 +1,65 @@
+"""Loops over arrays, compiled to machine code by numba: what the sums of the method come to when no array stands between two steps.
+
+Every loop is compiled for one signature when its module is imported, and kept on disk beside it (or in the user's cache, or in
+NUMBA_CACHE_DIR), so that only the first import after an installation compiles; `make setup` does that one by running this module. Where no
+such folder can be written, every import compiles, which takes seconds. There are no threads and no fast-math: the same input
+gives the same bits. Compiled loops run without Python's global lock, so that another thread may work meanwhile.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Final, ParamSpec, TypeVar
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from numba import types
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Words = npt.NDArray[np.uint64]
+Bytes = npt.NDArray[np.uint8]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+# Read-only arrays match those that can be written to as well.
+INTS: Final[Any] = types.Array(types.int64, 1, "C", readonly=True)
+FLOATS: Final[Any] = types.Array(types.float64, 1, "C", readonly=True)
+BOOLS: Final[Any] = types.Array(types.boolean, 1, "C", readonly=True)
+WORDS: Final[Any] = types.Array(types.uint64, 1, "C", readonly=True)
+BYTES: Final[Any] = types.Array(types.uint8, 1, "C", readonly=True)
+TABLE: Final[Any] = types.Array(types.int64, 2, "C", readonly=True)
+INTS_OUT: Final[Any] = types.Array(types.int64, 1, "C")
+FLOATS_OUT: Final[Any] = types.Array(types.float64, 1, "C")
+BOOLS_OUT: Final[Any] = types.Array(types.boolean, 1, "C")
+WORDS_OUT: Final[Any] = types.Array(types.uint64, 1, "C")
+TABLE_OUT: Final[Any] = types.Array(types.int64, 2, "C")
+FLOAT_TABLE_OUT: Final[Any] = types.Array(types.float64, 2, "C")
+INT: Final[Any] = types.int64
+FLOAT: Final[Any] = types.float64
+BOOL: Final[Any] = types.boolean
+WORD: Final[Any] = types.uint64
+
+_MODULES: Final = ("weaklink.campaigns.evaluator",)
+
+
+def compiled(*signature: Any) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+    """A decorator that compiles a function for arguments of these types, contiguous arrays among them."""
+
+    def compile_now(function: Callable[_P, _R]) -> Callable[_P, _R]:
+        try:
+            found: Callable[_P, _R] = numba.njit(signature, cache=True, nogil=True)(function)
+        except RuntimeError as error:
+            if "cannot cache" not in str(error):
+                raise
+            found = numba.njit(signature, nogil=True)(function)
+        return found
+
+    return compile_now
+
+
+if __name__ == "__main__":
+    for name in _MODULES:
+        import_module(name)

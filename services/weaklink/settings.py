@@ -12,6 +12,7 @@ from weaklink.enforce.config import EnforceConfig
 from weaklink.errors import ConfigurationError
 from weaklink.ingest.config import IngestConfig
 from weaklink.kafka_options import KafkaConfig
+from weaklink.ops.config import ExporterConfig
 from weaklink.partner.config import PartnerConfig
 from weaklink.stream.config import StreamConfig
 from weaklink.weaklinks.config import WeakLinksConfig
@@ -50,6 +51,7 @@ class Settings(BaseSettings):
     weaklinks: WeakLinksConfig = WeakLinksConfig()
     enforce: EnforceConfig = EnforceConfig()
     partner: PartnerConfig = PartnerConfig()
+    exporter: ExporterConfig = ExporterConfig()
 
     @model_validator(mode="after")
     def _gaps_are_seen(self) -> Self:

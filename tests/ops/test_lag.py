@@ -2,11 +2,14 @@
 
 import json
 import math
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weaklink.ops.lag import History, PartitionLag, ReaderLag, outlook, to_json
+from weaklink.ops.lag import History, PartitionLag, ReaderLag, outlook
+from weaklink.ops.lag_report import LagReport
+from weaklink.ops.verdict import Verdict
 
 SECOND_US = 1_000_000
 
@@ -18,10 +21,15 @@ def reader(at_seconds: float, records: int, committed: int = 0, name: str = "ing
     return ReaderLag(name, f"weaklink.{name}", at_us, (part,))
 
 
+def distinct(found: list[PartitionLag]) -> tuple[PartitionLag, ...]:
+    """Each partition once."""
+    return tuple(replace(one, partition=number) for number, one in enumerate(found))
+
+
 partitions = st.builds(
     PartitionLag,
     topic=st.just("t"),
-    partition=st.integers(0, 9),
+    partition=st.just(0),
     committed=st.none() | st.integers(0, 1000),
     end=st.integers(0, 2000),
     records=st.integers(0, 10**12),
@@ -30,7 +38,7 @@ partitions = st.builds(
 )
 samples = st.lists(
     st.builds(
-        ReaderLag, st.just("r"), st.just("g"), st.integers(0, 2**60), st.lists(partitions, max_size=3).map(tuple)
+        ReaderLag, st.just("r"), st.just("g"), st.integers(0, 2**60), st.lists(partitions, max_size=3).map(distinct)
     ),
     min_size=1,
     max_size=6,
@@ -44,7 +52,7 @@ def test_no_input_gives_an_undefined_or_negative_number(found: list[ReaderLag]) 
     numbers = [ahead.records_per_second, found[-1].seconds, found[-1].records, ahead.caught_up_seconds or 0]
     assert all(math.isfinite(number) and number >= 0 for number in numbers)
     assert (ahead.caught_up_seconds == 0) == (found[-1].records == 0)
-    json.dumps(to_json([(found[-1], ahead)]), allow_nan=False)
+    json.dumps(LagReport(0, [(found[-1], ahead)]).to_json(), allow_nan=False)
 
 
 def test_seconds_are_the_age_of_the_oldest_record_that_waits_anywhere() -> None:
@@ -81,3 +89,52 @@ def test_history_keeps_the_window_and_forgets_readers_that_are_gone() -> None:
     assert ahead.trend == "steady"
     ((_, fresh),) = history.add([reader(20, 900, name="enforce")])
     assert fresh.trend == "steady"
+
+
+def test_skew_is_the_worst_partitions_share_times_their_number() -> None:
+    """1 where the lag lies evenly or is none, n where one of n partitions has it all."""
+
+    def skew(*records: int) -> float:
+        parts = (PartitionLag("t", n, 0, one, one, exact=True, oldest_us=0) for n, one in enumerate(records))
+        return ReaderLag("r", "g", 0, tuple(parts)).skew
+
+    assert (skew(), skew(0, 0), skew(5, 5, 5), skew(0, 0, 0, 9), skew(3, 1)) == (1, 1, 1, 4, 1.5)
+
+
+def test_one_stopped_partition_condemns_its_reader_alone() -> None:
+    """The others' verdicts stay their own."""
+
+    def at(seconds: int) -> ReaderLag:
+        moving = PartitionLag("t", 0, seconds * 10, 1000, 1000 - seconds * 10, exact=True, oldest_us=0)
+        stuck = PartitionLag("t", 1, 7, 9, 2, exact=True, oldest_us=0)
+        return ReaderLag("r", "g", seconds * SECOND_US, (moving, stuck))
+
+    ahead = outlook([at(seconds) for seconds in range(20)])
+    assert ahead.verdicts == {("t", 0): Verdict.OK, ("t", 1): Verdict.STOPPED}
+    assert ahead.verdict is Verdict.STOPPED
+
+
+def test_a_party_is_seen_from_both_sides() -> None:
+    """Whose events wait for ingest, who does not read its actions, who has gone silent."""
+
+    def lag(reader: str, group: str, topic: str, records: int) -> ReaderLag:
+        part = PartitionLag(topic, 0, 0, records, records, exact=True, oldest_us=90 * SECOND_US if records else None)
+        return ReaderLag(reader, group, 100 * SECOND_US, (part,))
+
+    rows = History().add(
+        [
+            lag("ingest", "weaklink.ingest", "party.a-lab.events", 7),
+            lag("party a-lab", "party.a-lab.actions", "party.a-lab.actions", 0),
+            lag("party b-lab", "party.b-lab.actions", "party.b-lab.actions", 4),
+            lag("party b-lab", "party.b-lab.siem", "party.b-lab.actions", 3),
+        ]
+    )
+    a, b = LagReport(100 * SECOND_US, rows, {"a-lab": 40 * SECOND_US}).parties
+    assert (a.party, a.events_waiting, a.events_seconds, a.silent_seconds, a.actions_unread) == ("a-lab", 7, 10, 60, 0)
+    assert (b.party, b.events_waiting, b.silent_seconds, b.actions_unread, b.actions_seconds) == (
+        "b-lab",
+        0,
+        None,
+        3,
+        10,
+    )

@@ -13,7 +13,9 @@ import sys
 import termios
 import threading
 import time
+import urllib.request
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -26,6 +28,7 @@ from weaklink.kafka_options import KafkaConfig
 from weaklink.ops.kafka_jars import ensure_jars
 from weaklink.ops.lag import ReaderLag
 from weaklink.ops.lag_probe import LagProbe
+from weaklink.ops.ports import free_ports
 
 pytestmark = pytest.mark.kafka
 
@@ -205,25 +208,118 @@ def test_watching_on_a_terminal_draws_a_table(world: World) -> None:
         os.close(terminal)
 
 
+def kafkas_own(world: World) -> dict[int, tuple[int, int, int]]:
+    """What ConsumerGroupCommand says of the party's group: committed, end and lag by partition."""
+    command = [
+        "java", "-Xmx128m", "-cp", f"{ensure_jars()}/*", "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+        "--bootstrap-server", world.kafka.bootstrap_servers, "--describe", "--group", world.topic,
+    ]  # fmt: skip
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rows = [line.split() for line in said.splitlines() if world.topic in line]
+    return {int(row[2]): (int(row[3]), int(row[4]), int(row[5])) for row in rows}
+
+
 def test_it_agrees_with_kafkas_own_tool(world: World) -> None:
-    """Where there are no transactions, both count the same; beyond 500 offsets too."""
+    """To the record, beyond 500 offsets too. In a topic of transactions the tool counts markers, and what is not committed yet; this does not."""
     world.send(700)
     world.send(30, partition=1)
     world.commit(3)
     world.commit(29, partition=1)
-    command = [
-        "java",
-        "-Xmx128m",
-        "-cp",
-        f"{ensure_jars()}/*",
-        "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
-        "--bootstrap-server",
-        world.kafka.bootstrap_servers,
-        "--describe",
-        "--group",
-        world.topic,
-    ]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    rows = [line.split() for line in said.splitlines() if world.topic in line]
-    theirs = {int(row[2]): int(row[5]) for row in rows}
-    assert theirs == {one.partition: one.records for one in world.lag().partitions} == {0: 697, 1: 1}
+    ours = {one.partition: (one.committed, one.end, one.records) for one in world.lag().partitions}
+    assert kafkas_own(world) == ours == {0: (3, 700, 697), 1: (29, 30, 1)}
+    world.send(4, transactional=True, partition=1)
+    with open_transaction(world, records=6, partition=1):
+        ours = {one.partition: (one.committed, one.end, one.records) for one in world.lag().partitions}
+        assert ours == {0: (3, 700, 697), 1: (29, 35, 5)}
+        assert kafkas_own(world) == {0: (3, 700, 697), 1: (29, 41, 12)}  # a marker and six records more
+
+
+@contextlib.contextmanager
+def open_transaction(world: World, records: int, partition: int) -> Iterator[None]:
+    """A producer that has sent records and has not committed them yet."""
+    producer = KafkaProducer(**world.kafka.client_options(), transactional_id=f"tx-{uuid.uuid4().hex}")
+    producer.init_transactions()
+    producer.begin_transaction()
+    for _ in range(records):
+        producer.send(world.topic, b"x", partition=partition)
+    producer.flush()
+    yield
+    producer.abort_transaction()
+    producer.close()
+
+
+def test_what_is_not_committed_yet_is_no_lag(world: World) -> None:
+    """A reader of committed records could not read it: on an idle topic there is no phantom."""
+    with open_transaction(world, records=3, partition=0):
+        assert (world.lag().records, world.lag().seconds) == (0, 0.0)
+
+
+def test_far_behind_is_asked_for_once(world: World) -> None:
+    """The age of the oldest record stays as it was read while the reader stands where it stood, and is right again when it has moved."""
+    world.send(600)
+    time.sleep(0.2)
+    world.send(600)
+    times = world.append_times_seconds()
+    with LagProbe(world.kafka) as probe:
+
+        def lag() -> ReaderLag:
+            (own,) = [one for one in probe.sample() if one.group == world.topic]
+            return own
+
+        for committed, oldest in ((0, times[0]), (0, times[0]), (600, times[600]), (600, times[600])):
+            world.commit(committed)
+            own = lag()
+            assert own.records == 1200 - committed
+            assert own.seconds == pytest.approx(own.at_us / 1e6 - oldest, abs=0.002)
+
+
+def test_a_group_is_shown_with_its_members(world: World) -> None:
+    """None before anybody joins, one while somebody reads, none again after."""
+    assert world.lag().members == 0
+    reader = KafkaConsumer(world.topic, **world.kafka.client_options(), group_id=world.topic)
+    wait_until(lambda: bool(reader.poll(100) or reader.assignment()))
+    assert world.lag().members == 1
+    reader.close()
+    assert world.lag().members == 0
+
+
+def test_the_newest_event_of_a_party_is_found_without_reading(world: World) -> None:
+    """A party that never sent anything has none."""
+    topic = f"party.{world.party}.events"
+    create_topics(world.kafka, [topic])
+    with LagProbe(world.kafka) as probe:
+        assert world.party not in probe.last_event_us()
+        world_events = World(world.kafka, world.party)
+        producer = KafkaProducer(**world_events.kafka.client_options())
+        sent = [producer.send(topic, b"x", partition=number).get(timeout=PATIENCE_SECONDS) for number in (0, 1)]
+        producer.close()
+        assert probe.last_event_us()[world.party] == max(one.timestamp for one in sent) * 1000
+
+
+def test_the_exporter_serves_it_to_prometheus(world: World) -> None:
+    """As a process, until SIGTERM; with probes."""
+    world.send(5)
+    world.commit(2)
+    (port,) = free_ports(1)
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from weaklink.cli.main import main; main()", "run", "exporter", "--metrics-port", f"{port}"],
+        env={**os.environ, "WEAKLINK_KAFKA__BOOTSTRAP_SERVERS": world.kafka.bootstrap_servers, "WEAKLINK_EXPORTER__INTERVAL_SECONDS": "0.3"},
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+    def asked(path: str) -> str:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=PATIENCE_SECONDS) as answer:
+                return str(answer.read().decode())
+        except OSError as error:
+            return str(error)
+
+    wanted = f'kafka_consumergroup_group_lag{{group="{world.topic}",partition="0",topic="{world.topic}"}} 3.0'
+    try:
+        wait_until(lambda: wanted in asked("metrics"), lambda: asked("metrics"))
+        assert asked("readyz") == "ready\n"
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=PATIENCE_SECONDS)
+        assert process.returncode == 0, said
+    finally:
+        process.kill()

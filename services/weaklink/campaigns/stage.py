@@ -1,6 +1,7 @@
 """The stage: activity, shared identifiers, feedback and the benign list in; campaigns and decisions out. One owner of everything."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
@@ -8,10 +9,11 @@ import polars as pl
 import structlog
 from kafka import TopicPartition
 
-from weaklink import frames
+from weaklink import frames, metrics
 from weaklink.benign import BenignRecord
 from weaklink.campaigns import messages
 from weaklink.campaigns.engine import Engine
+from weaklink.campaigns.identity import LIVE
 from weaklink.campaigns.journal import Journal
 from weaklink.errors import BrokerError
 from weaklink.parties import PartyKind
@@ -132,11 +134,19 @@ class CampaignsStage:
             )
         out += self._journal.changes(self.engine)
         self._dirty = False
+        self._measure()
         seconds = time.monotonic() - started
         self._rest_until = time.monotonic() + seconds
         if out:
             _log.info("campaigns_changed", messages=len(out), seconds=round(seconds, 3))
         return out
+
+    def _measure(self) -> None:
+        tracker = self.engine.tracker
+        states = Counter(campaign.state for campaign in tracker.campaigns.values())
+        for state in LIVE:
+            metrics.CAMPAIGNS.labels(state).set(states[state])
+        metrics.CAMPAIGN_ACCOUNTS.set(tracker.members.height)
 
 
 class _Kinds:

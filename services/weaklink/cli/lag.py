@@ -10,7 +10,7 @@ from weaklink import topology
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from weaklink.ops.lag import Outlook, ReaderLag
+    from weaklink.ops.lag_report import LagReport
 
 
 def register(app: typer.Typer) -> None:
@@ -22,12 +22,17 @@ def lag(
     watch: bool = typer.Option(False, "--watch", help="Go on until Ctrl-C."),
     as_json: bool = typer.Option(False, "--json", help="One JSON object per sample."),
     partitions: bool = typer.Option(False, "--partitions", help="A row for each partition that is behind, too."),
+    parties: bool = typer.Option(
+        False, "--parties", help="Party by party: whose events wait, and who does not read its actions."
+    ),
     interval_seconds: float = typer.Option(2.0, "--interval", min=0.2, help="Seconds between samples."),
-    window_seconds: float = typer.Option(60.0, "--window", min=1, help="Seconds over which the trend is taken."),
+    window_seconds: float = typer.Option(
+        60.0, "--window", min=1, help="Seconds over which trend and verdict are taken."
+    ),
 ) -> None:
-    """Records and seconds behind, trend, and time until caught up.
+    """Records and seconds behind, trend, time until caught up, and a verdict: ok, slow or stopped.
 
-    Without --watch: two samples, `--interval` apart, so that there is a trend.
+    Without --watch: two samples, `--interval` apart, so that there is a trend. A verdict against a reader takes ten seconds at least.
     """
     import contextlib
     import json
@@ -35,79 +40,103 @@ def lag(
     from rich.console import Console
     from rich.live import Live
 
-    from weaklink.ops.lag import to_json
-
     console = Console()
+    table = _parties_table if parties else lambda report: _table(report, partitions)
     samples = _samples(interval_seconds, window_seconds)
     with contextlib.suppress(KeyboardInterrupt):
         if not watch:
             next(samples)
-            rows = next(samples)
+            report = next(samples)
             if as_json:
-                typer.echo(json.dumps(to_json(rows)))
+                typer.echo(json.dumps(report.to_json()))
             else:
-                console.print(_table(rows, partitions))
+                console.print(table(report))
         elif as_json:
-            for rows in samples:
-                typer.echo(json.dumps(to_json(rows)))
+            for report in samples:
+                typer.echo(json.dumps(report.to_json()))
         else:
             with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
-                for rows in samples:
-                    live.update(_table(rows, partitions), refresh=True)
+                for report in samples:
+                    live.update(table(report), refresh=True)
     samples.close()
 
 
-def _samples(
-    interval_seconds: float, window_seconds: float
-) -> Generator["list[tuple[ReaderLag, Outlook]]", None, None]:
+def _samples(interval_seconds: float, window_seconds: float) -> Generator["LagReport", None, None]:
     """A sample every so often, for ever. Raises BrokerError when Kafka cannot be asked."""
     import time
 
-    from kafka.errors import KafkaError
-
-    from weaklink.errors import BrokerError
-    from weaklink.ops.lag import History
-    from weaklink.ops.lag_probe import LagProbe
+    from weaklink.ops.lag_watch import LagWatch
     from weaklink.settings import load_settings
 
-    kafka = load_settings().kafka
-    history = History(window_seconds)
-    try:
-        with LagProbe(kafka) as probe:
-            while True:
-                yield history.add(probe.sample())
-                time.sleep(interval_seconds)
-    except KafkaError as error:
-        raise BrokerError(
-            f"{kafka.bootstrap_servers} cannot be asked for lag: {type(error).__name__} {error}; is it running, and may this user describe groups?"
-        ) from error
+    with LagWatch(load_settings().kafka, window_seconds) as watch:
+        while True:
+            yield watch.sample()
+            time.sleep(interval_seconds)
 
 
-def _table(rows: "list[tuple[ReaderLag, Outlook]]", partitions: bool) -> "Table":
+_COLOURS = {"rising": "red", "falling": "green", "stopped": "bold red", "slow": "yellow"}
+
+
+def _coloured(word: str) -> str:
+    return f"[{_COLOURS[word]}]{word}[/]" if word in _COLOURS else word
+
+
+def _titles(*titles: str, left: tuple[str, ...]) -> "Table":
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    table.add_column("reader", no_wrap=True)
-    for title in ("records", "seconds", "trend", "records/s", "caught up in", "worst partition"):
-        table.add_column(title, justify="left" if title in ("trend", "worst partition") else "right")
+    for title in titles:
+        table.add_column(title, justify="left" if title in left else "right", no_wrap=title == titles[0])
+    return table
+
+
+def _table(report: "LagReport", partitions: bool) -> "Table":
+    left = ("reader", "verdict", "trend", "worst partition")
+    table = _titles(
+        "reader", "members", "verdict", "records", "seconds", "trend", "records/s", "caught up in", "worst partition", left=left
+    )  # fmt: skip
     # A party's own choice of group is worth a mention; the usual ones say no more than the reader's name.
     stages = {stage.group for stage in topology.STAGES}
-    usual = stages | {f"{lag.reader.replace('party ', 'party.')}.actions" for lag, _ in rows}
-    colour = {"rising": "red", "falling": "green", "steady": ""}
+    usual = stages | {f"{lag.reader.replace('party ', 'party.')}.actions" for lag, _ in report.rows}
     # Stages in their order, then the parties, the furthest behind first: what a small terminal cuts off matters least.
-    for lag, ahead in sorted(rows, key=lambda row: (1, -row[0].seconds) if row[0].group not in stages else (0, 0.0)):
+    for lag, ahead in sorted(
+        report.rows, key=lambda row: (1, -row[0].seconds) if row[0].group not in stages else (0, 0.0)
+    ):
         worst = max(lag.partitions, key=lambda one: (one.records, one.seconds(lag.at_us)), default=None)
         table.add_row(
             lag.reader if lag.group in usual else f"{lag.reader} ({lag.group})",
+            f"{lag.members}",
+            _coloured(ahead.verdict),
             ("" if all(one.exact for one in lag.partitions) else "~") + f"{lag.records:,}",
             f"{lag.seconds:.1f}",
-            f"[{colour[ahead.trend]}]{ahead.trend}[/]" if colour[ahead.trend] else ahead.trend,
+            _coloured(ahead.trend),
             f"{ahead.records_per_second:,.0f}",
             "-" if ahead.caught_up_seconds is None else f"{ahead.caught_up_seconds:,.0f} s",
             f"{worst.topic}-{worst.partition}: {worst.records:,}" if worst and worst.records else "",
         )
         for one in lag.partitions if partitions else ():
             if one.records:
-                name = f"  {one.topic}-{one.partition}"
-                table.add_row(name, f"{one.records:,}", f"{one.seconds(lag.at_us):.1f}")
+                verdict = _coloured(ahead.verdicts[one.topic, one.partition])
+                table.add_row(
+                    f"  {one.topic}-{one.partition}", "", verdict, f"{one.records:,}", f"{one.seconds(lag.at_us):.1f}"
+                )
+    return table
+
+
+def _parties_table(report: "LagReport") -> "Table":
+    left = ("party", "ingest", "reads")
+    table = _titles(
+        "party", "events wait", "seconds", "ingest", "last event", "actions unread", "seconds ", "reads", left=left
+    )
+    for one in sorted(report.parties, key=lambda one: (-one.actions_seconds, -one.events_seconds, one.party)):
+        table.add_row(
+            one.party,
+            f"{one.events_waiting:,}",
+            f"{one.events_seconds:.1f}",
+            _coloured(one.events_verdict),
+            "never" if one.silent_seconds is None else f"{one.silent_seconds:,.0f} s ago",
+            f"{one.actions_unread:,}",
+            f"{one.actions_seconds:.1f}",
+            _coloured(one.actions_verdict),
+        )
     return table

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -11,6 +12,7 @@ from weaklink import topology
 from weaklink.errors import BrokerError, ConfigurationError
 
 if TYPE_CHECKING:
+    from weaklink.health import Health
     from weaklink.settings import Settings
 
 COLUMNAR: Final = {
@@ -21,7 +23,11 @@ COLUMNAR: Final = {
 """Stage -> `make_stage(settings) -> Stage`, imported when it is run."""
 
 FAUST: Final = {"enforce": "weaklink.enforce.app:run_enforce"}
-"""Stage -> `run_enforce(settings, slot)`, which returns when it was stopped."""
+"""Stage -> `run_enforce(settings, slot, health)`, which returns when it was stopped."""
+
+EXPORTER: Final = "exporter"
+_EXPORTER_PORT: Final = 9464
+"""Of the exporter, which is for nothing else; the port that OpenTelemetry's Prometheus exporters listen on by default."""
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +36,9 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    stage: Annotated[str, typer.Argument(help="One of ingest, correlate, campaigns, enforce.")],
+    stage: Annotated[
+        str, typer.Argument(help="One of ingest, correlate, campaigns, enforce; or exporter: lag as metrics.")
+    ],
     slot: Annotated[
         str | None,
         typer.Option(
@@ -38,28 +46,59 @@ def run(
         ),
     ] = None,
     metrics_port: Annotated[
-        int | None, typer.Option(help="Serve Prometheus metrics here; by default WEAKLINK_STREAM__METRICS_PORT.")
+        int | None,
+        typer.Option(help="Serve /metrics, /healthz and /readyz here; by default WEAKLINK_STREAM__METRICS_PORT."),
     ] = None,
 ) -> None:
     """Run one stage until it is stopped (SIGTERM, Ctrl-C). Start more of the same for more throughput."""
-    if stage not in COLUMNAR and stage not in FAUST:
-        raise ConfigurationError(f"no stage {stage!r}; there are {', '.join((*COLUMNAR, *FAUST))}")
-    from weaklink import metrics
+    if stage not in COLUMNAR and stage not in FAUST and stage != EXPORTER:
+        raise ConfigurationError(f"no stage {stage!r}; there are {', '.join((*COLUMNAR, *FAUST, EXPORTER))}")
+    from weaklink.health import Health
     from weaklink.logs import configure_logging
     from weaklink.settings import load_settings
 
     settings = load_settings()
     configure_logging(stage, json=settings.log_json, level=settings.log_level)
     port = metrics_port if metrics_port is not None else settings.stream.metrics_port
+    health = Health(settings.stream.max_poll_interval_ms / 1000)
+    if port is None and stage == EXPORTER:
+        port = _EXPORTER_PORT
     if port is not None:
-        metrics.serve(settings.stream.metrics_host, port)
-    if stage in FAUST:
-        _load(FAUST[stage])(settings, slot)
+        _serve(settings.stream.metrics_host, port, health)
+    if stage == EXPORTER:
+        _run_exporter(settings, health)
+    elif stage in FAUST:
+        _load(FAUST[stage])(settings, slot, health)
     else:
-        _run_columnar(stage, slot, settings)
+        _run_columnar(stage, slot, settings, health)
 
 
-def _run_columnar(stage: str, slot: str | None, settings: "Settings") -> None:
+def _serve(host: str, port: int, health: "Health") -> None:
+    from weaklink.health import HealthServer
+
+    try:
+        HealthServer(host, port, health)
+    except OSError as error:
+        raise ConfigurationError(
+            f"metrics cannot be served at {host}:{port}: {error}; choose another --metrics-port (0: any that is free)"
+        ) from error
+
+
+def _run_exporter(settings: "Settings", health: "Health") -> None:
+    import structlog
+
+    from weaklink.ops.exporter import run_exporter
+
+    log = structlog.get_logger()
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    log.info("started", stage=EXPORTER, brokers=settings.kafka.bootstrap_servers)
+    run_exporter(settings, health, stopping)
+    log.info("stopped", stage=EXPORTER)
+
+
+def _run_columnar(stage: str, slot: str | None, settings: "Settings", health: "Health") -> None:
     # A malformed event may make the Avro reader panic; it is caught, and its sender gets a reject. A backtrace for each would cost a
     # thousand times the event, and drown the log.
     os.environ["RUST_BACKTRACE"] = "0"
@@ -70,7 +109,7 @@ def _run_columnar(stage: str, slot: str | None, settings: "Settings") -> None:
 
     log = structlog.get_logger()
     try:
-        runner = Runner(_load(COLUMNAR[stage])(settings), topology.stage(stage), settings, slot)
+        runner = Runner(_load(COLUMNAR[stage])(settings), topology.stage(stage), settings, slot, health)
     except KafkaError as error:
         raise BrokerError(
             f"Kafka at {settings.kafka.bootstrap_servers} cannot be reached: {error} (WEAKLINK_KAFKA__BOOTSTRAP_SERVERS says where it is)"

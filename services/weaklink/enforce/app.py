@@ -24,6 +24,7 @@ from weaklink.enforce.observe import count_changes, count_decision, count_receip
 from weaklink.enforce.outbox import DATABASE_TROUBLE, Outbox, Relay
 from weaklink.enforce.retention import Retention
 from weaklink.enforce.transport import broker_urls, faust_credentials
+from weaklink.health import Health
 from weaklink.settings import Settings
 
 log = structlog.get_logger()
@@ -32,7 +33,7 @@ _PRUNE_SECONDS = 3600
 _MEASURE_SECONDS = 5
 
 
-def run_enforce(settings: Settings, slot: str | None = None) -> None:
+def run_enforce(settings: Settings, slot: str | None = None, health: Health | None = None) -> None:
     """Run one worker until SIGTERM or SIGINT.
 
     `slot` names the worker lastingly: after a kill, its restart takes its partitions and its outbox claims back at once. Two live
@@ -44,7 +45,7 @@ def run_enforce(settings: Settings, slot: str | None = None) -> None:
     logging.basicConfig(handlers=[_ToStructlog(logging.WARNING)], level=logging.WARNING, force=True)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    app = build_app(settings, slot)
+    app = build_app(settings, slot, health)
     worker = faust.Worker(
         app,
         loop=loop,
@@ -58,7 +59,7 @@ def run_enforce(settings: Settings, slot: str | None = None) -> None:
     worker.execute_from_commandline()
 
 
-def build_app(settings: Settings, slot: str | None = None) -> Any:
+def build_app(settings: Settings, slot: str | None = None, health: Health | None = None) -> Any:
     """The Faust app (faust.App), not started."""
     config = settings.enforce
     database = Database(ledger_url(settings))
@@ -116,7 +117,12 @@ def build_app(settings: Settings, slot: str | None = None) -> Any:
     async def observe() -> None:
         await measure(database)
 
+    async def turned() -> None:
+        if health:  # the event loop turns; ready once the group has shared out its partitions
+            health.turned(ready=not app.rebalancing)
+
     app.timer(interval=config.tick_seconds)(_unless_in_trouble("timers", timers))
+    app.timer(interval=config.tick_seconds)(turned)
     app.timer(interval=_PRUNE_SECONDS)(_unless_in_trouble("pruning", prune))
     app.timer(interval=_MEASURE_SECONDS)(_unless_in_trouble("measuring", observe))
     app.task(relay.run)

@@ -5,11 +5,15 @@ record that is not processed yet, by its append time; nothing is interpolated, s
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Final, Literal
+
+from weaklink.ops.verdict import Standing, Verdict, judge, worst
 
 Trend = Literal["rising", "falling", "steady"]
+Place = tuple[str, int]
+"""Topic and partition."""
 
 _STEADY_SHARE: Final = 0.02
 """A change over the window of less than this share of the lag (and of less than two records) is noise: commits come in steps."""
@@ -38,12 +42,16 @@ class PartitionLag:
 
 @dataclass(frozen=True, slots=True)
 class ReaderLag:
-    """One reader (a stage, or a party) in its group, over all partitions that it reads, at one time."""
+    """One reader (a stage, or a party) in its group, over all partitions that it reads, at one time.
+
+    `members`: processes in the group now; None where that was not asked.
+    """
 
     reader: str
     group: str
     at_us: int
     partitions: tuple[PartitionLag, ...]
+    members: int | None = None
 
     @property
     def records(self) -> int:
@@ -60,31 +68,50 @@ class ReaderLag:
         """Sum of the committed offsets: its growth is what the reader gets through."""
         return sum(one.committed or 0 for one in self.partitions)
 
+    @property
+    def skew(self) -> float:
+        """How uneven the lag lies: the worst partition's share of it, times their number. 1: evenly (or no lag); n: all in one of n."""
+        total = self.records
+        return max(one.records for one in self.partitions) * len(self.partitions) / total if total else 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """Where the lag is going. `caught_up_seconds` None: not at the present pace."""
+    """Where the lag is going. `caught_up_seconds` None: not at the present pace. `verdict` is the worst of the partitions' `verdicts`."""
 
     trend: Trend
     records_per_second: float
     caught_up_seconds: float | None
+    verdict: Verdict = Verdict.OK
+    verdicts: Mapping[Place, Verdict] = field(default_factory=dict)
 
 
 def outlook(samples: Sequence[ReaderLag]) -> Outlook:
     """Trend over the samples of one reader, in order of time: what it processes a second, and when it has caught up if all goes on like this."""
     last = samples[-1]
     first = samples[0]
+    verdicts = _verdicts(samples)
+    verdict = worst(verdicts.values())
     elapsed = (last.at_us - first.at_us) / 1e6
     if elapsed <= 0:
-        return Outlook("steady", 0.0, 0.0 if last.records == 0 else None)
+        return Outlook("steady", 0.0, 0.0 if last.records == 0 else None, verdict, verdicts)
     change = last.records - first.records
     pace = max(0, last.committed - first.committed) / elapsed
     noise = max(2.0, _STEADY_SHARE * max(first.records, last.records))
     trend: Trend = "steady" if abs(change) < noise else "rising" if change > 0 else "falling"
     if last.records == 0:
-        return Outlook(trend, pace, 0.0)
+        return Outlook(trend, pace, 0.0, verdict, verdicts)
     caught_up = last.records * elapsed / -change if trend == "falling" else None
-    return Outlook(trend, pace, caught_up)
+    return Outlook(trend, pace, caught_up, verdict, verdicts)
+
+
+def _verdicts(samples: Sequence[ReaderLag]) -> dict[Place, Verdict]:
+    windows: dict[Place, list[Standing]] = {(one.topic, one.partition): [] for one in samples[-1].partitions}
+    for sample in samples:
+        for one in sample.partitions:
+            if (one.topic, one.partition) in windows:
+                windows[one.topic, one.partition].append(Standing(sample.at_us, one.committed, one.records))
+    return {place: judge(window) for place, window in windows.items()}
 
 
 @dataclass
@@ -104,35 +131,3 @@ class History:
             while one.at_us - samples[0].at_us > self.window_seconds * 1e6:
                 samples.popleft()
         return [(one, outlook(self._samples[key])) for key, one in now.items()]
-
-
-def to_json(rows: Iterable[tuple[ReaderLag, Outlook]]) -> dict[str, Any]:
-    """One sample as JSON: `at_us`, and one object per reader with totals and partitions."""
-    rows = list(rows)
-    return {
-        "at_us": max((lag.at_us for lag, _ in rows), default=0),
-        "readers": [
-            {
-                "reader": lag.reader,
-                "group": lag.group,
-                "records": lag.records,
-                "seconds": round(lag.seconds, 3),
-                "trend": ahead.trend,
-                "records_per_second": round(ahead.records_per_second, 3),
-                "caught_up_seconds": None if ahead.caught_up_seconds is None else round(ahead.caught_up_seconds, 1),
-                "partitions": [
-                    {
-                        "topic": one.topic,
-                        "partition": one.partition,
-                        "committed": one.committed,
-                        "end": one.end,
-                        "records": one.records,
-                        "exact": one.exact,
-                        "seconds": round(one.seconds(lag.at_us), 3),
-                    }
-                    for one in lag.partitions
-                ],
-            }
-            for lag, ahead in rows
-        ],
-    }

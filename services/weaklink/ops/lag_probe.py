@@ -9,6 +9,7 @@ from typing import Final, Self
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
+from kafka.protocol.consumer import OffsetSpec
 
 from weaklink import topology
 from weaklink.kafka_options import KafkaConfig
@@ -36,6 +37,7 @@ class LagProbe:
 
     def __init__(self, kafka: KafkaConfig, patience_seconds: float = 3.0) -> None:
         self._patience_seconds = patience_seconds
+        self._seen: dict[tuple[TopicPartition, int], int] = {}  # reader's offset -> append time of what waits there
         self._admin = KafkaAdminClient(**kafka.client_options())
         self._consumer = KafkaConsumer(
             **kafka.client_options(),
@@ -66,16 +68,38 @@ class LagProbe:
         wanted = {tp for found in partitions.values() for tp in found}
         ends = self._consumer.end_offsets(list(wanted)) if wanted else {}
         begins = self._consumer.beginning_offsets(list(wanted)) if wanted else {}
+        members = self._members({group for _, group, _ in readers})
+        seen: dict[tuple[TopicPartition, int], int] = {}
         lags = []
         for reader, group, names in readers:
             own = [tp for name in names for tp in partitions[name]]
             offsets = {tp: committed[group].get(tp) for tp in own}
             starts = {tp: max(begins[tp], offsets[tp] or 0) for tp in own}
             waiting = self._waiting({tp: (start, ends[tp]) for tp, start in starts.items() if start < ends[tp]})
+            seen |= {(tp, starts[tp]): one.oldest_us for tp, one in waiting.items() if one.oldest_us is not None}
             rows = tuple(_row(tp, offsets[tp], ends[tp], waiting.get(tp)) for tp in own)
             lags.append((reader, group, rows))
+        self._seen = seen
         at_us = time.time_ns() // 1000 if now_us is None else now_us
-        return [ReaderLag(reader, group, at_us, rows) for reader, group, rows in lags]
+        return [ReaderLag(reader, group, at_us, rows, members.get(group, 0)) for reader, group, rows in lags]
+
+    def last_event_us(self) -> dict[str, int]:
+        """Append time of the newest event of every party whose topic holds any; from the broker's index, nothing is read. Raises kafka's errors."""
+        topics = [topic for topic in self._admin.list_topics() if re.fullmatch(EVENTS_TOPICS, topic)]
+        partitions = [tp for topic in topics for tp in self._partitions(topic)]
+        newest: dict[str, int] = {}
+        asked = dict.fromkeys(partitions, OffsetSpec.MAX_TIMESTAMP)
+        for tp, found in (self._admin.list_partition_offsets(asked) if asked else {}).items():
+            if found.timestamp >= 0:
+                party = party_of_topic(tp.topic)
+                newest[party] = max(newest.get(party, 0), found.timestamp * 1000)
+        return newest
+
+    def _members(self, groups: set[str]) -> dict[str, int]:
+        """Processes in each of these groups; groups that were never joined are left out."""
+        existing = {str(one["group_id"]) for one in self._admin.list_groups()}
+        described = self._admin.describe_groups(sorted(groups & existing)) if groups & existing else {}
+        return {group: len(one["members"]) for group, one in described.items()}
 
     def _readers(self, topics: Iterable[str]) -> list[tuple[str, str, list[str]]]:
         """(reader, group, topics that it reads and that exist)."""
@@ -103,8 +127,15 @@ class LagProbe:
 
     def _waiting(self, spans: Mapping[TopicPartition, tuple[int, int]]) -> dict[TopicPartition, _Waiting]:
         """Reads from where each partition's reader stands: is there a record at all, how old is it, and, if few can follow, how many."""
+        far = {tp: (start, end) for tp, (start, end) in spans.items() if end - start > _COUNT_OFFSETS_MAX}
+        known = {tp: self._seen[tp, start] for tp, (start, _) in far.items() if (tp, start) in self._seen}
+        waiting = {tp: _Waiting(far[tp][1] - far[tp][0], False, oldest_us) for tp, oldest_us in known.items()}
+        return waiting | self._read({tp: span for tp, span in spans.items() if tp not in known})
+
+    def _read(self, spans: Mapping[TopicPartition, tuple[int, int]]) -> dict[TopicPartition, _Waiting]:
         if not spans:
             return {}
+        began_us = time.time_ns() // 1000
         self._consumer.assign(list(spans))
         for tp, (start, _) in spans.items():
             self._consumer.seek(tp, start)
@@ -125,7 +156,9 @@ class LagProbe:
         waiting = {}
         for tp, (start, end) in spans.items():
             exact = self._consumer.position(tp) >= end
-            waiting[tp] = _Waiting(counts[tp] if exact else end - start, exact, oldest.get(tp))
+            # A broker that did not hand the record out in time must not make it look new: it waits since it was first asked for.
+            oldest_us = oldest.get(tp) if exact or tp in oldest else self._seen.get((tp, start), began_us)
+            waiting[tp] = _Waiting(counts[tp] if exact else end - start, exact, oldest_us)
         self._consumer.assign([])
         return waiting
 

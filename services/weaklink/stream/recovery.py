@@ -77,7 +77,8 @@ class Recovery:
         # What is not ready stays paused, whatever the gate says of it: the runner recovers again once the stage admits it.
         resume(self._source.consumer, set(committed) - self.unready)
         metrics.UNITS.labels(self._stage.name).set(len(self.held))
-        metrics.REBUILD_SECONDS.labels(self._stage.name).set(time.perf_counter() - started)
+        if stale:
+            metrics.REBUILD_SECONDS.labels(self._stage.name).observe(time.perf_counter() - started)
         _log.info(
             "recovered",
             stage=self._stage.name,

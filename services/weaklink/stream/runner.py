@@ -12,10 +12,12 @@ from kafka.errors import KafkaError
 
 from weaklink import metrics
 from weaklink.errors import CheckpointError
+from weaklink.health import Health
 from weaklink.settings import Settings
 from weaklink.stream.checkpoint import Snapshot, SnapshotStore
 from weaklink.stream.recovery import Interrupted, Recovery
 from weaklink.stream.sink import TransactionAborted, TransactionalSink
+from weaklink.stream.sizes import StateSizes
 from weaklink.stream.source import Input, Source
 from weaklink.stream.stage import Chunk, Deferring, Gating, Message, Range, Sealing, Stage, Traits
 from weaklink.topology import StageSpec
@@ -32,8 +34,17 @@ _log = structlog.get_logger()
 class Runner:
     """`run()` until `stop()`. One for a process; only `stop` may be called from another thread or a signal handler."""
 
-    def __init__(self, stage: Stage[Any], spec: StageSpec, settings: Settings, slot: str | None = None) -> None:
+    def __init__(
+        self,
+        stage: Stage[Any],
+        spec: StageSpec,
+        settings: Settings,
+        slot: str | None = None,
+        health: Health | None = None,
+    ) -> None:
         self._stage = stage
+        self._health = health
+        self._sizes = StateSizes(stage.name)
         self._stream = settings.stream
         traits: Traits = getattr(stage, "traits", Traits())
         self._in_poll, self._inputs_max = (
@@ -66,6 +77,8 @@ class Runner:
             while not self._stopping:
                 try:
                     self._turn()
+                    if self._health:
+                        self._health.turned(ready=self._recovered and not self._source.joining)
                 except Interrupted:
                     self._recovered = False
                 except TransactionAborted:
@@ -97,6 +110,7 @@ class Runner:
             self._recovered = False
             self._recovery.recover(self._source.accept_changes())
             self._recovered = True
+            self._sizes.keep(self._recovery.held)
             self._next_gate = 0.0
             self._gate()
             return
@@ -202,6 +216,7 @@ class Runner:
         self._saved_at[unit] = (time.monotonic(), offsets)
         # Frames do not change once they are made, so another thread may write them while the stage goes on.
         frames = dict(self._stage.snapshot(unit))
+        self._sizes.measured(unit, frames)
         return self._saver.submit(self._store.save, unit, Snapshot(offsets, frames)) if frames else None
 
     def _save_all(self) -> None:

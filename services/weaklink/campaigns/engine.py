@@ -8,7 +8,7 @@ import polars as pl
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.evaluator import Evaluator
 from weaklink.campaigns.identity import Clocks
-from weaklink.campaigns.planner import Planner, Update
+from weaklink.campaigns.planner import Observer, Planner, Update
 from weaklink.campaigns.profiles import US_PER_HOUR
 from weaklink.campaigns.state import CampaignsState
 from weaklink.campaigns.track import Tracker
@@ -44,6 +44,10 @@ class Engine:
         changed = self.tracker.update(evaluation) if evaluation.ring is not None else self.tracker.join(evaluation)
         decide = self._planner.decide if evaluation.ring is not None else self._planner.admit
         return decide(changed, self._evidence_at(before), evaluation, parties)
+
+    def observe(self, observer: Observer) -> None:
+        """Tell `observer` of each plan from now on."""
+        self._planner.observer = observer
 
     @property
     def waiting(self) -> bool:

@@ -36,6 +36,8 @@ def remembered(written: Iterable[Message]) -> Remembered:
     """The state after these messages: the last one of each key counts."""
     newest: dict[bytes | None, bytes] = {}
     for message in written:
+        if message.key is not None and message.key.startswith(messages.CASE):
+            continue
         newest.pop(message.key, None)
         if message.value:
             newest[message.key] = message.value

@@ -16,6 +16,9 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MEASURES_MAX: Final = 2000
 """Changes in one Decision; more go in several, so that no message outgrows its topic."""
 
+CASE: Final = b"case/"
+"""Keys on the topic of campaigns that begin so are what people are told (`casebook`), not what the stage remembers."""
+
 
 def at(us: int) -> datetime:
     """Microseconds since 1970 as a datetime, without a float in between."""

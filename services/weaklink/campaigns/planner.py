@@ -1,6 +1,6 @@
 """When each campaign is planned, and what is asked between two plans: a new member's own measure at once, the whole plan now and then."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -29,6 +29,10 @@ class Update:
     changes: list[dict[str, Any]]
 
 
+Observer = Callable[[Campaign, pl.DataFrame, pl.DataFrame, Evaluation], None]
+"""Is told of each plan that was made: the campaign, planning.plan_members, planning.shared_links, and the evaluation."""
+
+
 class Planner:
     """Decides; what it must remember for that is in the tracker's campaigns and members."""
 
@@ -41,6 +45,7 @@ class Planner:
         self._state: Final = evaluator.state
         self._tracker: Final = tracker
         self._reissue_us: Final = int(config.track.reissue_hours * US_PER_HOUR)
+        self.observer: Observer | None = None
 
     @property
     def waiting(self) -> dict[str, int]:
@@ -172,6 +177,8 @@ class Planner:
         campaign.benign_accounts_touched = plan.benign_accounts_touched
         campaign.facts = facts(members, links, evaluation, self._state)
         campaign.planned = Planned(evaluation.now_us, situation, plan.unit_requests_per_day)
+        if self.observer is not None:
+            self.observer(campaign, members, links, evaluation)
         return self._update(campaign, own, changes)
 
     def _amend(

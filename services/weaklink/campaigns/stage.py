@@ -11,7 +11,7 @@ from kafka import TopicPartition
 
 from weaklink import frames, metrics
 from weaklink.benign import BenignRecord
-from weaklink.campaigns import messages
+from weaklink.campaigns import casebook, messages
 from weaklink.campaigns.engine import Engine
 from weaklink.campaigns.identity import LIVE
 from weaklink.campaigns.journal import Journal
@@ -48,6 +48,8 @@ class CampaignsStage:
     def _reset(self) -> None:
         self.engine = Engine(self._settings.campaigns, self._settings.weaklinks)
         self._journal = Journal(self._topics.campaigns)
+        self._casebook = casebook.Casebook(self._topics.campaigns)
+        self.engine.observe(casebook.observer(self._casebook, self.engine))
         self._now_us = 0
         self._dirty = True
         self._rest_until = 0.0
@@ -70,7 +72,9 @@ class CampaignsStage:
 
     def recall(self, unit: str, recalled: Iterable[Message]) -> None:
         """Take back everything that depends on when evaluations took place, as it was last written: a restart changes nothing."""
+        recalled = list(recalled)
         self._journal.recall(recalled, self.engine)
+        self._casebook.recall(recalled)
 
     def release(self, unit: str) -> None:
         """Forget everything."""
@@ -123,7 +127,9 @@ class CampaignsStage:
         # Strictly later than the last tick's, also when only feedback came: of two decisions on one measure the later one counts.
         now_us = max(self._now_us or now_us, self.engine.clocks.ticked_us + 1)
         out: list[Message] = []
-        for update in self.engine.tick(now_us, self._parties()):
+        parties = self._parties()
+        self._casebook.of(parties)
+        for update in self.engine.tick(now_us, parties):
             out += messages.decision_messages(
                 update.campaign,
                 update.changes,
@@ -133,6 +139,7 @@ class CampaignsStage:
                 topic=self._topics.decisions,
             )
         out += self._journal.changes(self.engine)
+        out += self._casebook.changes(self.engine, now_us)
         self._dirty = False
         self._measure()
         seconds = time.monotonic() - started

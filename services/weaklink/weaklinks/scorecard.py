@@ -66,13 +66,13 @@ def scorecards(
         .fill_nan(None)
         .alias("requests_after_share"),
     )
-    entered = (
-        _entered(members, links, _feeders(owners, parties))
+    came = (
+        entered(members, links, owners, parties)
         .group_by("party")
         .agg(pl.col("requests").sum().alias("requests_entered"))
     )
     return (
-        entered.join(by_account, on="party", how="full", coalesce=True)
+        came.join(by_account, on="party", how="full", coalesce=True)
         .join(by_action, on="party", how="left")
         .join(parties, on="party", how="left")
         .with_columns(
@@ -90,8 +90,9 @@ def _feeders(owners: pl.DataFrame, parties: pl.DataFrame) -> pl.DataFrame:
     return owners.join(feeding, on="party", how="semi").select("account", "party")
 
 
-def _entered(members: pl.DataFrame, links: pl.DataFrame, feeders: pl.DataFrame) -> pl.DataFrame:
-    """[party, account, requests]: each campaign account with every party by which it came in, once."""
+def entered(members: pl.DataFrame, links: pl.DataFrame, owners: pl.DataFrame, parties: pl.DataFrame) -> pl.DataFrame:
+    """[party, account, requests]: each campaign account with every party by which it came in, once. Arguments as of `scorecards`."""
+    feeders = _feeders(owners, parties)
     held = links.filter(pl.col("kind").is_in(_FEEDS)).select("identifier", "account").unique()
     fed = (
         held.join(members.select("account", "requests"), on="account")

@@ -1,5 +1,6 @@
 """`weaklink partner` on a real broker: files go out, bad lines are kept, answers arrive."""
 
+import gzip
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -158,3 +159,21 @@ def test_keys_rotate_into_a_second_epoch(keys: Path) -> None:
     rotated = RUN.invoke(app, ["partner", "key", "rotate", str(keys), "--overlap-days", "7"])
     assert rotated.exit_code == 0
     assert {entry["epoch"] for entry in json.loads(keys.read_text())["keys"]} == {1, 2}
+
+
+def test_logs_are_imported_by_the_name_of_their_source(member: Member, tmp_path: Path) -> None:
+    file = tmp_path / "gateway.ndjson.gz"
+    good = {"id": "r-1", "time": "2026-03-02T09:15:30Z", "team": "acme", "model": "m", "remote_addr": "192.0.2.7"}
+    with gzip.open(file, "wt") as lines:
+        lines.write(
+            f"{json.dumps(good)}\n{json.dumps(good | {'time': 'soon'})}\n{json.dumps(good | {'status': 500})}\n"
+        )
+    command = ["partner", "import", "gateway", "--party", member.party.id, "--field", "account=team", str(file)]
+    result = RUN.invoke(app, command)
+    assert result.exit_code == 3, result.output
+    assert f"{file}:2: MALFORMED (time)" in result.stderr
+    assert "1 published, 1 no events of this source skipped, 1 bad" in result.stderr
+    assert [json.loads(line)["line"] for line in Path(f"{file}.bad").read_text().splitlines()] == [2]
+    ((_, record, values),) = member.published()
+    assert (record, values["account"], values["identifiers"][0][:2]) == ("ApiUsage", "acme", b"\x01\x01")
+    assert isinstance(RUN.invoke(app, [*command[:2], "smoke-signals", *command[3:]]).exception, ConfigurationError)

@@ -1,4 +1,4 @@
-"""`weaklink partner publish|actions|receipt|rejects|key`: what a party does by hand or from a script."""
+"""`weaklink partner publish|import|actions|receipt|rejects|key`: what a party does by hand or from a script."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     group = typer.Typer(no_args_is_help=True, help="Publish events, read actions and rejects, answer, keep keys.")
     group.command("publish")(publish)
+    group.command("import")(import_files)
     group.command("actions")(actions)
     group.command("receipt")(receipt)
     group.command("rejects")(rejects)
@@ -74,6 +75,50 @@ def publish(
         key_file=key_file,
         bad_shown=_BAD_ROWS_SHOWN,
         speed=speed,
+    )
+    if result.bad:
+        raise typer.Exit(_BAD_ROWS_EXIT_CODE)
+
+
+def import_files(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="otel, gateway, stripe or cloud.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="NDJSON, CSV or a flow log; .gz too; - is standard input.")
+    ],
+    party: PartyOption,
+    fields: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--field", metavar="NAME=PATH", help="Where the lines have a field, e.g. account=consumer.username."
+        ),
+    ] = None,
+    file_format: Annotated[
+        str | None, typer.Option("--format", help="ndjson, csv or spaced; by default the file's suffix tells.")
+    ] = None,
+    key_file: Annotated[
+        Path | None,
+        typer.Option("--key-file", help="Keys for raw identifiers (default: WEAKLINK_PARTNER__KEY_FILE)."),
+    ] = None,
+) -> None:
+    """Publish what you already have: OpenTelemetry GenAI spans, gateway logs, payment webhooks, cloud audit and flow logs.
+
+    Raw values become tokens on the way. Bad lines are told with their number, kept in FILE.bad, and make the exit code 3.
+    """
+    from weaklink.cli.partner_publish import publish_files
+    from weaklink.errors import ConfigurationError
+
+    if file_format not in (None, "ndjson", "csv", "spaced"):
+        raise ConfigurationError(f"--format {file_format}: there are ndjson, csv and spaced")
+    result = publish_files(
+        _settings(),
+        files,
+        party=party,
+        party_column=None,
+        file_format=file_format,
+        key_file=key_file,
+        bad_shown=_BAD_ROWS_SHOWN,
+        source=source,
+        fields=fields or (),
     )
     if result.bad:
         raise typer.Exit(_BAD_ROWS_EXIT_CODE)

@@ -1,5 +1,6 @@
 """The work of `weaklink partner publish`: files, progress and the summary on stderr."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -19,6 +20,7 @@ from rich.progress import (
 from weaklink.errors import PartyError
 from weaklink.partner.builder import EventBuilder
 from weaklink.partner.client import WeaklinkClient
+from weaklink.partner.connectors import connector
 from weaklink.partner.files import FileFormat, format_of, size_of
 from weaklink.partner.outside_lists import OutsideLists
 from weaklink.partner.pace import Pace
@@ -40,13 +42,20 @@ def publish_files(
     key_file: Path | None,
     bad_shown: int,
     speed: float | None = None,
+    source: str | None = None,
+    fields: Sequence[str] = (),
 ) -> UploadResult:
-    """Publish the files one after the other and print what became of them. Returns the sum over all files."""
+    """Publish the files one after the other and print what became of them. Returns the sum over all files.
+
+    `source` names the connector whose lines they are, `fields` what the lines name differently; without it they are events.
+    """
     config = settings.partner
     key_file = key_file or config.key_file
     classes = OutsideLists() if config.outside_lists else None
     builder = EventBuilder(LocalTokeniser.load(key_file, config), classes) if key_file else None
     # Formats first: a wrong name in the list must not be found out after half of the files are published.
+    if source:
+        connector(source, fields)
     jobs = [(name, cast("FileFormat", file_format) if file_format else format_of(name)) for name in files]
     console = Console(stderr=True)
     total = UploadResult()
@@ -88,11 +97,12 @@ def publish_files(
                 on_bad=on_bad,
                 on_progress=on_progress,
                 pace=Pace(speed) if speed else None,
+                connector=connector(source, fields) if source else None,
             )
             result = upload.run(name, form)
             progress.update(task, completed=size_of(name, form), published=result.published)
             _add(total, result)
-            _report(name, result)
+            _report(name, result, "no events of this source" if source else "of other parties")
     return total
 
 
@@ -117,12 +127,12 @@ def _add(total: UploadResult, result: UploadResult) -> None:
     total.skipped += result.skipped
 
 
-def _report(name: str, result: UploadResult) -> None:
+def _report(name: str, result: UploadResult, skipped: str) -> None:
     parts = [f"{result.published:,} published"]
     if len(result.by_party) > 1:
         parts.append(f"for {len(result.by_party)} parties")
     if result.skipped:
-        parts.append(f"{result.skipped:,} of other parties skipped")
+        parts.append(f"{result.skipped:,} {skipped} skipped")
     if result.bad:
         parts.append(f"{result.bad:,} bad, kept in {bad_path(name)}")
     typer.echo(f"{name}: {', '.join(parts)}", err=True)

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from weaklink.kafka_options import KafkaConfig
+    from weaklink.parties import PartyKind
     from weaklink.partner.actions import ActionSubscription, ReceivedAction
+    from weaklink.partner.aio import AsyncWeaklinkClient
     from weaklink.partner.builder import EventBuilder
     from weaklink.partner.classify import Hints
     from weaklink.partner.client import Delivered, DeliveryError, WeaklinkClient
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
         PaymentAttempt,
     )
     from weaklink.partner.publisher import Publisher
+    from weaklink.partner.recorder import Recorder
     from weaklink.partner.tokens import LocalTokeniser, Tokeniser
 
 _HOMES: Final = {
@@ -43,6 +46,7 @@ _HOMES: Final = {
     "ActionSubscription": "weaklink.partner.actions",
     "AddressLease": "weaklink.partner.models",
     "ApiUsage": "weaklink.partner.models",
+    "AsyncWeaklinkClient": "weaklink.partner.aio",
     "Delivered": "weaklink.partner.client",
     "DeliveryError": "weaklink.partner.client",
     "EVENT_MODELS": "weaklink.partner.models",
@@ -54,8 +58,10 @@ _HOMES: Final = {
     "LocalTokeniser": "weaklink.partner.tokens",
     "ModelReleased": "weaklink.partner.models",
     "PartnerConfig": "weaklink.partner.config",
+    "PartyKind": "weaklink.parties",
     "PaymentAttempt": "weaklink.partner.models",
     "Publisher": "weaklink.partner.publisher",
+    "Recorder": "weaklink.partner.recorder",
     "ReceivedAction": "weaklink.partner.actions",
     "Tokeniser": "weaklink.partner.tokens",
     "WeaklinkClient": "weaklink.partner.client",
@@ -69,6 +75,7 @@ __all__ = [
     "ActionSubscription",
     "AddressLease",
     "ApiUsage",
+    "AsyncWeaklinkClient",
     "Delivered",
     "DeliveryError",
     "EnforcementAction",
@@ -79,9 +86,11 @@ __all__ = [
     "LocalTokeniser",
     "ModelReleased",
     "PartnerConfig",
+    "PartyKind",
     "PaymentAttempt",
     "Publisher",
     "ReceivedAction",
+    "Recorder",
     "Tokeniser",
     "WeaklinkClient",
 ]

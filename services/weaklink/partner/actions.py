@@ -101,7 +101,10 @@ class ReceivedAction:
 
 
 class ActionSubscription:
-    """Iterate over it, or `poll()` it. One thread; use it as a context manager so that what was answered is committed at the end."""
+    """Iterate over it, or `poll()` it. One thread; use it as a context manager so that what was answered is committed at the end.
+
+    `consumer` is what it reads with, where that is not to be a member of the party's group.
+    """
 
     def __init__(
         self,
@@ -111,6 +114,7 @@ class ActionSubscription:
         *,
         idle_seconds: float | None,
         accept: bool,
+        consumer: Any = None,
     ) -> None:
         self._client = client
         self._accept = accept
@@ -119,7 +123,7 @@ class ActionSubscription:
         self._next_offsets: dict[TopicPartition, int] = {}
         self._handled = HandledActions(state_file)
         try:
-            self._consumer = self._subscribe(client.actions_topic, kafka)
+            self._consumer = consumer or self._subscribe(client.actions_topic, kafka)
         except BaseException:
             self._handled.close()
             raise

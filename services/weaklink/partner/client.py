@@ -18,7 +18,7 @@ from weaklink.partner.builder import E, EventBuilder
 from weaklink.partner.config import PartnerConfig
 from weaklink.partner.models import ActionReceipt, Event
 from weaklink.partner.outside_lists import Classes, OutsideLists
-from weaklink.partner.publisher import Publisher
+from weaklink.partner.publisher import Publisher, Sink
 from weaklink.partner.symbols import ReceiptStatus
 from weaklink.partner.tokens import LocalTokeniser, Tokeniser
 from weaklink.records.codec import encode
@@ -64,7 +64,7 @@ class WeaklinkClient:
         *,
         kind: PartyKind | None = None,
         classes: Classes | None = None,
-        publisher: Publisher | None = None,
+        publisher: Sink | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         if not PARTY_ID.fullmatch(party):
@@ -77,7 +77,7 @@ class WeaklinkClient:
         self.actions_topic: Final = f"party.{party}.actions"
         self._kafka = kafka or KafkaConfig()
         self._owns_publisher = publisher is None
-        self._publisher = publisher or Publisher(self._kafka, self.config)
+        self._publisher: Sink = publisher or Publisher(self._kafka, self.config)
         self._classes = classes or (OutsideLists() if self.config.outside_lists else None)
         self._builder = EventBuilder(tokeniser, self._classes) if tokeniser else None
         self._failures: list[Exception] = []

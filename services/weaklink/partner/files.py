@@ -1,6 +1,7 @@
 """Files of events as rows with their line numbers: NDJSON, CSV and Parquet. What cannot be read is a row with an error, not an exception."""
 
 import csv
+import gzip
 import io
 import json
 import sys
@@ -13,7 +14,8 @@ from typing import Any, Final, Literal
 
 from weaklink.errors import ConfigurationError
 
-FileFormat = Literal["ndjson", "csv", "parquet"]
+FileFormat = Literal["ndjson", "csv", "spaced", "parquet"]
+"""`spaced`: columns with spaces between, under a header line, as flow logs have them."""
 STDIN: Final = "-"
 _PARQUET_ROWS: Final = 20_000
 _LINE_BYTES_MAX: Final = 4 << 20
@@ -22,6 +24,7 @@ _BY_SUFFIX: Final[dict[str, FileFormat]] = {
     ".jsonl": "ndjson",
     ".json": "ndjson",
     ".csv": "csv",
+    ".log": "spaced",
     ".parquet": "parquet",
     ".pq": "parquet",
 }
@@ -44,11 +47,11 @@ class Row:
 
 
 def format_of(name: str) -> FileFormat:
-    """By the file's suffix; standard input is NDJSON. Raises ConfigurationError for an unknown one."""
+    """By the file's suffix (before `.gz`); standard input is NDJSON. Raises ConfigurationError for an unknown one."""
     if name == STDIN:
         return "ndjson"
     try:
-        return _BY_SUFFIX[Path(name).suffix.lower()]
+        return _BY_SUFFIX[Path(name.removesuffix(".gz")).suffix.lower()]
     except KeyError as error:
         raise ConfigurationError(
             f"{name}: the suffix says nothing known ({', '.join(_BY_SUFFIX)}); say --format"
@@ -56,8 +59,11 @@ def format_of(name: str) -> FileFormat:
 
 
 def size_of(name: str, file_format: FileFormat) -> int | None:
-    """What `consumed` will be at the end: bytes, or rows in Parquet. None for standard input. Raises ConfigurationError when it cannot be read."""
-    if name == STDIN:
+    """What `consumed` will be at the end: bytes, or rows in Parquet; None for standard input and what is compressed.
+
+    Raises ConfigurationError when it cannot be read.
+    """
+    if name == STDIN or name.endswith(".gz"):
         return None
     try:
         if file_format == "parquet":
@@ -75,7 +81,7 @@ def read_rows(name: str, file_format: FileFormat) -> Iterator[Row]:
         yield from _parquet(name)
         return
     with _lines(name) as lines:
-        yield from _ndjson(lines) if file_format == "ndjson" else _csv(lines)
+        yield from _ndjson(lines) if file_format == "ndjson" else _csv(lines, " " if file_format == "spaced" else ",")
 
 
 @contextmanager
@@ -84,10 +90,10 @@ def _lines(name: str) -> Iterator[Iterable[bytes]]:
         yield _bounded(sys.stdin.buffer)
         return
     try:
-        with Path(name).open("rb") as file:
+        with gzip.open(name) if name.endswith(".gz") else Path(name).open("rb") as file:
             yield _bounded(file)
-    except OSError as error:
-        raise ConfigurationError(f"{name} cannot be read: {error.strerror}") from error
+    except (OSError, EOFError) as error:
+        raise ConfigurationError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _bounded(file: Any) -> Iterator[bytes]:
@@ -113,7 +119,7 @@ def _ndjson(lines: Iterable[bytes]) -> Iterator[Row]:
             yield Row(number, None, "not a JSON object", raw, consumed)
 
 
-def _csv(lines: Iterable[bytes]) -> Iterator[Row]:
+def _csv(lines: Iterable[bytes], delimiter: str) -> Iterator[Row]:
     consumed = 0
 
     def decoded() -> Iterator[str]:
@@ -122,7 +128,7 @@ def _csv(lines: Iterable[bytes]) -> Iterator[Row]:
             consumed += len(line)
             yield line.decode("utf-8-sig" if consumed == len(line) else "utf-8", errors="surrogateescape")
 
-    reader = csv.reader(decoded(), strict=True)
+    reader = csv.reader(decoded(), strict=True, delimiter=delimiter)
     header = next(reader, None)
     while header is not None:
         try:
@@ -135,7 +141,7 @@ def _csv(lines: Iterable[bytes]) -> Iterator[Row]:
         if not cells:
             continue
         text = io.StringIO()
-        csv.writer(text, lineterminator="").writerow(cells)
+        csv.writer(text, lineterminator="", delimiter=delimiter).writerow(cells)
         raw = text.getvalue().encode(errors="surrogateescape").decode(errors="replace")
         if len(cells) != len(header):
             yield Row(reader.line_num, None, f"{len(cells)} cells under {len(header)} columns", raw, consumed)

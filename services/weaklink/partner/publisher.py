@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient
@@ -33,6 +33,22 @@ _REAP_EVERY: Final = 64
 
 Failures = list[Exception]
 """Where a client's undelivered records are noted, one error each."""
+
+
+class Sink(Protocol):
+    """Where a client's records go; `Publisher` is the one that sends them to Kafka."""
+
+    def send(self, topic: str, key: bytes, value: bytes, failures: Failures) -> Any:
+        """See `Publisher.send`."""
+        ...
+
+    def flush(self) -> None:
+        """See `Publisher.flush`."""
+        ...
+
+    def close(self) -> None:
+        """See `Publisher.close`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

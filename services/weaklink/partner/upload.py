@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
@@ -11,6 +11,7 @@ from weaklink.errors import PartyError, RecordError
 from weaklink.parties import PARTY_ID
 from weaklink.partner.builder import EventBuilder
 from weaklink.partner.client import WeaklinkClient
+from weaklink.partner.connectors import Connector
 from weaklink.partner.files import STDIN, FileFormat, Row, read_rows
 from weaklink.partner.pace import Pace
 from weaklink.partner.rows import event_of
@@ -21,7 +22,7 @@ _PROGRESS_EVERY: Final = 200
 
 @dataclass(slots=True)
 class UploadResult:
-    """What became of a file's rows: `published + bad + skipped` is their number."""
+    """What became of a file's rows: `published + bad + skipped` is their number. With a connector each part of a line counts as a row."""
 
     published: int = 0
     bad: int = 0
@@ -44,6 +45,7 @@ class Upload:
     """Publishes rows for one party (`party`), or for the party that a column of the file names (`party_column`).
 
     With `party`, rows whose `party` column names another one are skipped.
+    With a `connector` the lines are another source's, and rows are what it makes of them.
     `client_of` gives the client of a party (and raises PartyError when there is none). Without a `pace` rows go out as fast as they can.
     """
 
@@ -57,6 +59,7 @@ class Upload:
         on_bad: Callable[[str, BadRow], None],
         on_progress: Callable[[int, int], None] = lambda consumed, published: None,
         pace: Pace | None = None,
+        connector: Connector | None = None,
     ) -> None:
         self._client_of = client_of
         self._builder = builder
@@ -65,38 +68,82 @@ class Upload:
         self._on_bad = on_bad
         self._on_progress = on_progress
         self._pace = pace
+        self._connector = connector
 
     def run(self, name: str, file_format: FileFormat) -> UploadResult:
         """Publish one file and wait for delivery. Raises DeliveryError, BrokerError, ConfigurationError."""
         result = UploadResult()
         clients: dict[str, WeaklinkClient] = {}
         with _BadFile(bad_path(name)) as bad_file:
-            for count, row in enumerate(read_rows(name, file_format), 1):
+
+            def keep(row: Row, error: RecordError | PartyError) -> None:
+                result.bad += 1
+                bad = _bad_row(row, error)
+                bad_file.write(bad)
+                self._on_bad(name, bad)
+
+            count, line = 0, 0
+            for count, row in enumerate(self._parts(read_rows(name, file_format), keep), 1):
+                line = row.line
                 try:
-                    self._publish(row, clients, result)
+                    for values in self._rows(row, result):
+                        self._publish(values, row.line, clients, result)
                 except (RecordError, PartyError) as error:
-                    result.bad += 1
-                    bad = _bad_row(row, error)
-                    bad_file.write(bad)
-                    self._on_bad(name, bad)
+                    keep(row, error)
                 if count % _PROGRESS_EVERY == 0:
                     self._on_progress(row.consumed, result.published)
+            for values in self._connector.finish() if self._connector else ():
+                try:
+                    self._publish(values, line, clients, result)
+                except (RecordError, PartyError) as error:
+                    keep(Row(line, values, None, None, 0), error)
             for client in clients.values():
                 client.flush()
         return result
 
-    def _publish(self, row: Row, clients: dict[str, WeaklinkClient], result: UploadResult) -> None:
+    def _parts(self, rows: Iterable[Row], keep: Callable[[Row, RecordError], None]) -> Iterable[Row]:
+        """The rows, or with a connector the parts of each, which have its line."""
+        for row in rows:
+            if self._connector is None or row.values is None:
+                yield row
+                continue
+            try:
+                for part in self._connector.parts(row.values):
+                    yield Row(row.line, dict(part), None, None, row.consumed)
+            except RecordError as error:
+                keep(row, error)
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                keep(row, RecordError(reasons.MALFORMED, f"not a line of this source: {error}"))
+
+    def _rows(self, row: Row, result: UploadResult) -> list[dict[str, Any]]:
+        """The rows of a line or part, none where it is no event. Raises RecordError."""
         if row.values is None:
             raise RecordError(reasons.MALFORMED, row.error or "unreadable")
-        party = self._party_of(row.values)
+        if self._connector is None:
+            return [row.values]
+        try:
+            made = self._connector.rows(row.values)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            # What a source may hold where something else belongs is without end; its line is bad, and the next one is read.
+            raise RecordError(
+                reasons.MALFORMED, f"not a line of this source: {type(error).__name__} {error}"
+            ) from error
+        if made is None:
+            result.skipped += 1
+        return made or []
+
+    def _publish(
+        self, row: Mapping[str, Any], line: int, clients: dict[str, WeaklinkClient], result: UploadResult
+    ) -> None:
+        party = self._party_of(row)
         if party is None:
             result.skipped += 1
             return
         if party not in clients:
             clients[party] = self._client_of(party)
         # The party column is not a field of the record, whatever it is called.
-        values = {key: value for key, value in row.values.items() if key != self._party_column}
-        event = event_of(values, self._builder, row.line)
+        values = {key: value for key, value in row.items() if key != self._party_column}
+        event = event_of(values, self._builder, line)
         if self._pace:
             self._pace.wait(event.occurred_at)
         clients[party].send(event)

@@ -1,0 +1,101 @@
+"""The client for asyncio on a real broker: the same promises, to await."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.partner.conftest import TOKENISER, Member
+
+from weaklink.errors import BrokerError, PartyError, RecordError
+from weaklink.ops.provision import Topic, apply, plan_topics
+from weaklink.partner import AddressLease, ApiUsage, AsyncWeaklinkClient, DeliveryError, Event, PartnerConfig
+from weaklink.partner.symbols import Task
+
+pytestmark = pytest.mark.kafka
+
+
+def some_usage(account: str = "a", model: str = "m", requests: int = 1) -> ApiUsage:
+    return ApiUsage(
+        account=account, window_seconds=0, model=model, task=Task.OTHER, requests=requests, input_tokens=1, output_tokens=2
+    )  # fmt: skip
+
+
+def client_of(member: Member, **config: int) -> AsyncWeaklinkClient:
+    settings = member.config.model_copy(update=config)
+    return AsyncWeaklinkClient(member.party.id, member.kafka, settings, TOKENISER, kind=member.party.kind)
+
+
+async def test_many_publishes_at_once_are_each_told_where_their_event_lies(member: Member) -> None:
+    async with client_of(member) as client:
+        delivered = await asyncio.gather(*(client.publish(some_usage(f"u-{number}")) for number in range(200)))
+    assert len({(one.partition, one.offset) for one in delivered}) == 200
+    assert sorted(key for key, _, _ in member.published()) == sorted(f"u-{number}".encode() for number in range(200))
+
+
+async def test_a_stream_arrives_whole_and_in_order_while_the_loop_runs_on(member: Member) -> None:
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            ticks += 1
+            await asyncio.sleep(0.001)
+
+    async def stream() -> AsyncIterator[Event]:
+        for number in range(5_000):
+            yield some_usage(f"u-{number % 5}", requests=number)
+
+    async with client_of(member, in_flight_bytes_max=1 << 20, batch_bytes=4096) as client:
+        other = asyncio.create_task(tick())
+        assert await client.publish_many(stream()) == 5_000
+        other.cancel()
+    assert ticks > 20
+    by_account: dict[bytes, list[int]] = {}
+    for key, _, values in member.published():
+        by_account.setdefault(key, []).append(values["requests"])
+    assert sum(map(len, by_account.values())) == 5_000
+    assert all(numbers == sorted(numbers) for numbers in by_account.values())
+
+
+async def test_actions_come_once_and_are_answered(member: Member) -> None:
+    member.issue(("a1", 1), ("a2", 1))
+    async with client_of(member) as client:
+        for _ in range(2):
+            async with client.actions(idle_seconds=0.5) as actions:
+                async for received in actions:
+                    if received.action.action_id == "a1":
+                        await received.done()
+                    else:
+                        await received.dispute("ours")
+    assert member.receipts() == [("a1", 1, "ACCEPTED"), ("a2", 1, "ACCEPTED"), ("a1", 1, "DONE"), ("a2", 1, "DISPUTED")]
+
+
+async def test_errors_are_those_of_the_plain_client(member: Member) -> None:
+    async with client_of(member) as client:
+        with pytest.raises(PartyError, match="may not publish AddressLease"):
+            await client.publish(AddressLease(account="vm"))
+        with pytest.raises(RecordError, match="cannot be written"):
+            await client.publish_record("ApiUsage", {"task": "GARDENING"})
+    with pytest.raises(RuntimeError, match="async with"):
+        await client_of(member).flush()
+
+
+async def test_an_event_that_the_broker_refuses_is_told_by_its_own_publish(member: Member) -> None:
+    small = Topic(member.party.events_topic, 2, member.kafka.replication_factor, {"max.message.bytes": "2000"})
+    apply(member.kafka, plan_topics(member.kafka, [small]))
+    # Past the models' own limit, and hard to compress.
+    large = some_usage().model_copy(update={"model": "".join(uuid.uuid4().hex for _ in range(200))})
+    async with client_of(member) as client:
+        await client.publish(some_usage())
+        with pytest.raises(DeliveryError, match=f"1 events were not delivered to {member.party.events_topic}"):
+            await client.publish(large)
+        await client.publish(some_usage())
+    assert len(member.published()) == 2
+
+
+async def test_no_broker_is_told_when_it_connects(member: Member) -> None:
+    nowhere = member.kafka.model_copy(update={"bootstrap_servers": "127.0.0.1:1", "bootstrap_timeout_ms": 300})
+    with pytest.raises(BrokerError, match="cannot be reached"):
+        async with AsyncWeaklinkClient(member.party.id, nowhere, PartnerConfig()):
+            pass

@@ -26,10 +26,8 @@ from weaklink.partner.config import PartnerConfig
 
 _RECORD_OVERHEAD_BYTES: Final = 200
 """What a queued record costs beside its bytes: its future and its callbacks."""
-_REFUSALS: Final = (TopicAuthorizationFailedError, ClusterAuthorizationFailedError)
-
-_REAP_EVERY: Final = 64
-"""Records between two looks at what has been acknowledged meanwhile."""
+_REFUSALS: Final = (TopicAuthorizationFailedError, ClusterAuthorizationFailedError, MessageSizeTooLargeError)
+"""After one of these an idempotent producer fails whatever it is given next: it has to be made anew."""
 
 Failures = list[Exception]
 """Where a client's undelivered records are noted, one error each."""
@@ -68,7 +66,6 @@ class Publisher:
         # Futures are looked at in order instead of calling back: a callback a record would cost as much as sending it.
         self._in_flight: deque[_InFlight] = deque()
         self._in_flight_bytes = 0
-        self._sent = 0
         self._refused = False
         self._producer = self._connect()
 
@@ -156,9 +153,8 @@ class Publisher:
             raise BrokerError(f"a record of {size} bytes is too large for {topic}: {error}") from error
 
     def _make_room(self, size: int) -> None:
-        self._sent += 1
-        if self._sent % _REAP_EVERY == 0:
-            self._reap()
+        # Before the next one is queued: after a refusal it would be lost with a producer that is done for.
+        self._reap()
         # A record larger than the whole limit may go alone.
         while self._in_flight and self._in_flight_bytes + size > self._config.in_flight_bytes_max:
             with contextlib.suppress(KafkaError):  # what became of it is noted by _reap

@@ -3,14 +3,14 @@
 Verdicts are written to the ledger; the running enforce service publishes what follows from them within a second.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from getpass import getuser
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from weaklink.cli.action_tables import print_action, print_actions, print_history, print_json, time_text
+from weaklink.cli.ledger import read, with_database
 
 if TYPE_CHECKING:
     from weaklink.enforce.database import Database
@@ -22,8 +22,6 @@ By = Annotated[str, typer.Option("--by", help="Who decides; recorded in the hist
 Note = Annotated[str | None, typer.Option("--note", help="Why; recorded in the history.")]
 Campaign = Annotated[str | None, typer.Option("--campaign", help="Only of this campaign.")]
 Measure = Annotated[str | None, typer.Option("--measure", help="Only this measure.")]
-
-Answer = TypeVar("Answer")
 
 ASKS_ABOVE = 20
 
@@ -67,7 +65,7 @@ def list_actions(
 
     states = tuple(_states([*(state or []), *(["WAITING"] if waiting else [])]))
     which = Filter(states, party, campaign, measure.upper() if measure else None, limit)
-    rows = _read(lambda connection: query(connection, which))
+    rows = read(lambda connection: query(connection, which))
     if as_json:
         print_json(rows)
         return
@@ -83,7 +81,7 @@ def show(ident: Ident, as_json: AsJson = False) -> None:
     async def query(connection: Any) -> dict[str, Any]:
         return await show_action(connection, (await find_ids(connection, [ident]))[0])
 
-    row = _read(query)
+    row = read(query)
     if as_json:
         print_json([row])
         return
@@ -98,7 +96,7 @@ def history(ident: Ident, as_json: AsJson = False) -> None:
     async def query(connection: Any) -> list[dict[str, Any]]:
         return await rows_of(connection, (await find_ids(connection, [ident]))[0])
 
-    rows = _read(query)
+    rows = read(query)
     if as_json:
         print_json(rows)
     else:
@@ -141,7 +139,7 @@ def dead_letters(as_json: AsJson = False) -> None:
     """Messages that enforce could not handle: each one is a defect, of enforce or of who wrote it."""
     from weaklink.enforce.queries import list_dead_letters
 
-    rows = _read(list_dead_letters)
+    rows = read(list_dead_letters)
     if as_json:
         print_json(rows)
         return
@@ -175,7 +173,7 @@ def _decide(
         which = Filter(("WAITING",), campaign_id=campaign, measure=measure.upper() if measure else None, limit=None)
         return [row["action_id"] for row in await query(connection, which)]
 
-    chosen = _read(find)
+    chosen = read(find)
     if not chosen:
         typer.echo(f"nothing of campaign {campaign} waits", err=True)
         return
@@ -197,30 +195,7 @@ def _verdicts(idents: list[str], verdict: Any, *, by: str, note: str | None) -> 
         ledger = Ledger(database, settings.enforce, clock)
         return [await ledger.decide(ident, verdict, by=by, note=note) for ident in idents]
 
-    return _with_database(run)
-
-
-def _read(query: Callable[[Any], Awaitable[Answer]]) -> Answer:
-    async def run(database: "Database") -> Answer:
-        async with database.read() as connection:
-            return await query(connection)
-
-    return _with_database(run)
-
-
-def _with_database(work: "Callable[[Database], Awaitable[Answer]]") -> Answer:
-    from weaklink.enforce.database import Database, ledger_url
-    from weaklink.settings import load_settings
-
-    async def run() -> Answer:
-        database = Database(ledger_url(load_settings()))
-        try:
-            await database.migrate()
-            return await work(database)
-        finally:
-            await database.close()
-
-    return asyncio.run(run())
+    return with_database(run)
 
 
 def _states(names: list[str]) -> list[str]:

@@ -92,3 +92,17 @@ async def list_dead_letters(connection: AsyncConnection) -> list[dict[str, Any]]
 async def _rows(connection: AsyncConnection, query: sa.Select[Any]) -> list[dict[str, Any]]:
     rows = (await connection.execute(query)).mappings()
     return [{name: value.hex() if isinstance(value, bytes) else value for name, value in row.items()} for row in rows]
+
+
+async def answers(connection: AsyncConnection, party: str | None = None) -> list[dict[str, Any]]:
+    """What scorecards count: [party, state, answer, opened_at_us, answered_at_us, overdue] of every action that its party has seen."""
+    columns = (actions.c.party, actions.c.state, actions.c.answer, actions.c.opened_at_us, actions.c.answered_at_us, actions.c.overdue)  # fmt: skip
+    query = sa.select(*columns).where(actions.c.revision >= 1)
+    return await _rows(connection, query if party is None else query.where(actions.c.party == party))
+
+
+async def on_account(connection: AsyncConnection, party: str, account: str) -> list[dict[str, Any]]:
+    """Actions on one account of a party, newest first, as JSON-ready dicts."""
+    mine = sa.and_(actions.c.party == party, actions.c.target_account == account)
+    rows = await connection.execute(sa.select(actions).where(mine).order_by(actions.c.issued_at_us.desc()).limit(50))
+    return [action_json(action_of(row)) for row in rows.mappings()]

@@ -1,0 +1,74 @@
+"""Reads the topic of campaigns: whole the first time, then what is new."""
+
+from types import TracebackType
+from typing import Final, Self
+
+from kafka import KafkaConsumer, TopicPartition
+
+from weaklink import topology
+from weaklink.cases.store import Cases
+from weaklink.errors import BrokerError
+from weaklink.kafka_options import KafkaConfig
+from weaklink.small_topics import broker_errors
+
+_WHAT: Final = "the topic of campaigns"
+
+
+class CaseReader:
+    """`refresh` brings `cases` up to the last committed record. One for a process or thread."""
+
+    def __init__(self, kafka: KafkaConfig, topic: str | None = None) -> None:
+        self.cases: Final = Cases()
+        self._kafka: Final = kafka
+        self._topic: Final = topic or topology.CAMPAIGNS
+        with broker_errors(kafka, _WHAT):
+            self._consumer = KafkaConsumer(
+                **kafka.client_options(),
+                group_id=None,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                isolation_level="read_committed",
+                max_partition_fetch_bytes=8 << 20,
+            )
+        self._partitions: list[TopicPartition] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def refresh(self) -> Cases:
+        """Everything up to now. Raises BrokerError when the topic is missing or Kafka cannot be reached."""
+        with broker_errors(self._kafka, _WHAT):
+            if not self._partitions:
+                self._begin()
+            ends = self._consumer.end_offsets(self._partitions)
+            while any(self._consumer.position(one) < ends[one] for one in self._partitions):
+                for records in self._consumer.poll(timeout_ms=500).values():
+                    for record in records:
+                        self.cases.take(record.key or b"", record.value)
+        return self.cases
+
+    def _begin(self) -> None:
+        # Asked first, because end_offsets of a missing topic waits for its whole timeout.
+        numbers = self._consumer.partitions_for_topic(self._topic)
+        if not numbers:
+            raise BrokerError(
+                f"topic {self._topic} does not exist on {self._kafka.bootstrap_servers}: run `weaklink provision`"
+            )
+        self._partitions = [TopicPartition(self._topic, number) for number in sorted(numbers)]
+        self._consumer.assign(self._partitions)
+        self._consumer.seek_to_beginning(*self._partitions)
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._consumer.close()
+
+
+def read_cases(kafka: KafkaConfig) -> Cases:
+    """Everything as of now, read once."""
+    with CaseReader(kafka) as reader:
+        return reader.refresh()

@@ -1,0 +1,82 @@
+"""A campaign's timeline, and what measures did to it, in sentences: from its published records alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that happened. kind: begin, release, move, loss, found, end."""
+
+    at: datetime
+    kind: str
+    text: str
+
+
+def story(campaign: Mapping[str, Any], course: Mapping[str, Any] | None) -> list[Entry]:
+    """What happened, in order: first account, detection, releases and the moves after them, the first loss, the end."""
+    found = [Entry(campaign["detected_at"], "found", "found")]
+    if campaign["split_from"]:
+        found[0] = Entry(campaign["detected_at"], "found", f"came out of {campaign['split_from']}")
+    for pivot in campaign["pivots"]:
+        told = f"{pivot['model']} released; {pivot['share']:.0%} of the accounts of that time moved to it, after {pivot['hours_median']:.1f} h (median)"
+        found.append(Entry(pivot["released_at"], "release", told))
+    if course is not None:
+        first = next((day for day in course["days"] if day["accounts_new"]), None)
+        if first is not None:
+            found.append(Entry(first["day"], "begin", f"first accounts seen that day: {first['accounts_new']:,}"))
+        if course["losses"] is not None:
+            found.append(Entry(course["losses"]["first_at"], "loss", "first account lost to a measure or a closure"))
+        found += [
+            Entry(day["day"], "loss", f"{day['accounts_lost']:,} accounts lost, {day['accounts_new']:,} new")
+            for day in course["days"]
+            if day["accounts_lost"]
+        ]
+    if campaign["state"] == "MERGED":
+        found.append(Entry(campaign["updated_at"], "end", f"became part of {campaign['merged_into']}"))
+    elif campaign["state"] in ("DISSOLVED", "DORMANT"):
+        found.append(Entry(campaign["updated_at"], "end", campaign["state"].lower()))
+    return sorted(found, key=lambda one: (one.at, one.kind))
+
+
+def effect_lines(course: Mapping[str, Any] | None) -> list[str]:
+    """What measures did: volume cut, what came back and how fast, what it cost bystanders. Empty: nothing has been carried out yet."""
+    if course is None:
+        return []
+    said = []
+    for one in course["measures"]:
+        told = f"{one['measure']}: {one['standing']:,} stand on members' accounts, {one['obeyed']:,} carried out"
+        before, after = one["requests_per_day_before"], one["requests_per_day_after"]
+        if one["measured"] and before > 0:
+            told += (
+                f"; the {one['measured']:,} that can be measured made {before:,.0f} requests a day before "
+                f"and {after:,.0f} after ({1 - after / before:.0%} cut)"
+            )
+        elif one["obeyed"]:
+            told += "; no whole day before and after yet, so that the cut cannot be measured"
+        said.append(f"{told}; benign accounts touched: {one['benign_accounts_touched']:,}")
+    if course["losses"] is not None:
+        said += _losses(course["losses"])
+    return said
+
+
+def _losses(losses: Mapping[str, Any]) -> list[str]:
+    before, after = losses["requests_per_day_before"], losses["requests_per_day_after"]
+    volume = f"{before:,.0f} requests a day before the first loss"
+    if after is None:
+        volume += "; no whole day is over since"
+    else:
+        volume += f", {after:,.0f} on the last whole day"
+        volume += f" ({1 - after / before:.0%} less)" if before > 0 else ""
+    back = f"{losses['returned_accounts']:,} accounts came after it, {losses['returned_elsewhere']:,} of them in place of one at another party"
+    if losses["returned_requests_per_day"] is not None:
+        back += f"; they make {losses['returned_requests_per_day']:,.0f} requests a day"
+    if losses["hours_to_return_median"] is not None:
+        back += f"; a lost account is replaced after {losses['hours_to_return_median']:.1f} h (median)"
+    return [
+        f"{losses['accounts']:,} accounts lost: {volume}",
+        back,
+        f"disputed by their own parties: {losses['disputed_accounts']:,} accounts",
+    ]

@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup lock demo replay evaluate bench bench-quick test check clean
+.PHONY: help setup lock demo replay evaluate bench bench-quick test check docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ bench: setup ## the join beside Flink, Kafka Streams, Quix, Faust and raw recept
 
 bench-quick: setup ## the same in a few minutes: Weaklink, raw reception and Flink, once
 	$(BIN)/python -m bench --quick
+
+docs: setup ## the documentation, into build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 check: setup ## lint, types, import rules
 	$(BIN)/ruff check services tests bench

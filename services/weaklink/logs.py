@@ -1,8 +1,60 @@
 """Structured logs: JSON lines on stderr for services, readable lines for a terminal."""
 
 import sys
+from typing import Final
 
 import structlog
+
+FIELDS: Final = {
+    "timestamp": "when, ISO 8601, UTC",
+    "level": "debug, info, warning or error",
+    "event": "what happened, in snake case: search for this",
+    "service": "the stage or command that wrote the line",
+    "error": "what went wrong, with the type of the exception where it helps",
+    "meaning": "what follows from it",
+    "next": "what the process does about it by itself",
+    "stage": "the stage",
+    "slot": "the worker's stable name, where it has one",
+    "brokers": "bootstrap servers",
+    "ledger": "URL of the ledger, without its password",
+    "signal": "the signal that stops the process",
+    "topic": "Kafka topic",
+    "partition": "its partition",
+    "partitions": "several of them, as topic-partition",
+    "offset": "offset of a record",
+    "committed": "committed offset",
+    "log_begins": "first offset that the log still holds",
+    "wanted_from": "offset that would have been needed",
+    "unit": "unit of state, as the stage names it",
+    "units": "units of state that the process owns",
+    "rebuilt": "units that were rebuilt",
+    "snapshot": "whether there was a snapshot to begin with",
+    "path": "file, or object in the store",
+    "records": "number of records",
+    "messages": "number of messages",
+    "rows": "number of rows; by table where there are several",
+    "seconds": "how long it took",
+    "party": "party id",
+    "campaign_id": "campaign",
+    "measures": "number of measures in a decision",
+    "changes": "number of actions that changed",
+    "waiting": "number of actions that wait for a person",
+    "refused": "number of measures that policy refused",
+    "repeated": "number of messages that were known already",
+    "outcomes": "number of receipts by outcome",
+    "dead_letters": "number of messages set aside within the hour",
+    "work": "which timer",
+    "url": "URL of the schema registry",
+    "subject": "subject in the schema registry",
+    "id": "schema id in the registry",
+    "package": "Python package",
+    "classes": "what is set where a list is missing",
+    "install": "what to install",
+    "message": "what a library said",
+    "logger": "the library that said it",
+    "exception": "traceback",
+}
+"""Every field that a line may have: one name for one thing, everywhere. A test holds the code to it."""
 
 
 def configure_logging(service: str, *, json: bool | None = None, level: str = "info") -> None:

@@ -24,23 +24,34 @@ class TopicsConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     links_partitions: int = 4
+    """How many workers of correlate can share the work at most."""
     activity_partitions: int = 4
+    """Read by campaigns, which one process owns."""
     shared_partitions: int = 4
+    """As many as `links_partitions`, or more."""
     decisions_partitions: int = 4
+    """Of decisions, receipts and feedback: how many workers of enforce can share the work at most."""
     chunk_bytes_max: int = 8 << 20
+    """Largest message of an internal topic; the broker's `message.max.bytes` must allow it."""
     events_message_bytes_max: int = 1 << 20
+    """Largest batch that a party may publish."""
     rejects_message_bytes_max: int = 2 << 20
+    """More than that of events: the original comes back with headers."""
 
 
 class Settings(BaseSettings):
-    """Everything that a person can set. `clock` is `append` (the broker's time) or `event` (replay, demo, backtest)."""
+    """Everything that a person can set."""
 
     model_config = SettingsConfigDict(env_prefix="WEAKLINK_", env_nested_delimiter="__", frozen=True, extra="ignore")
 
     clock: Literal["append", "event"] = "append"
+    """What time it is: that of the broker (append), or that of the events (event: replay, demo, backtest)."""
     data_folder: Path = Path("build/weaklink")
+    """Of the process: ledger (SQLite), snapshots, spilled state, unless their own settings say otherwise."""
     log_json: bool | None = None
-    log_level: str = "info"
+    """JSON lines, or readable ones; unset: JSON unless stderr is a terminal."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged."""
 
     kafka: KafkaConfig = KafkaConfig()
     topics: TopicsConfig = TopicsConfig()

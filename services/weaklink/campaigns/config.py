@@ -384,11 +384,13 @@ class CampaignsConfig(_Section):
     profile_days: float = 120.0
     """Profiles idle for longer are dropped, members of campaigns excepted."""
     link_days: dict[int, float] = {Kind.IP: 7.0, Kind.PROMPT: 14.0, Kind.TLS: 7.0}
+    """Links of these kinds of identifier (by number) stay in the graph this long after their last use."""
     link_days_default: float = 90.0
     """Links stay in the graph this long after their last use. Links of campaigns' members stay for `track.tombstone_days`."""
     feedback_days: float = 365.0
     """What a party or a person said of an account, or refused, counts this long after it was last said: no word protects for ever."""
     reseller_end_users_min: int = 5
+    """End users that an account must name to be taken for a reseller."""
     reseller_end_user_share_min: float = 0.5
     """Share of an account's usage windows that must name an end user."""
     reseller_benign_holders_min: int = 20
@@ -396,7 +398,9 @@ class CampaignsConfig(_Section):
     end_user_belief_above: float = Field(default=0.5, ge=0, le=1)
     """A reseller's customer is throttled by itself when the belief that the campaign comes by it is above this."""
     organisation_established: bool = True
+    """Whether a customer that its party verified as an organisation counts as known to that party."""
     plans_per_tick_max: int = 12
+    """Campaigns that are planned anew in one evaluation; the others wait for the next."""
     plan_seconds_max: float = 10.0
     """Time limit of the solver for one campaign's plan."""
     plan_members_change_share: float = 0.25
@@ -407,3 +411,4 @@ class CampaignsConfig(_Section):
     plan_every_hours: float = 72.0
     """And after so long, if it has changed at all."""
     expire_every_hours: float = 24.0
+    """How often what is over is dropped from the graph."""

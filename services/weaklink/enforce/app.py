@@ -94,7 +94,7 @@ def build_app(settings: Settings, slot: str | None = None, health: Health | None
         relay.wake()
         count_receipts(receipts, answers)
         outcomes = Counter(answered.outcome for answered in answers if answered)
-        log.info("receipts", repeated=answers.count(None), **outcomes)
+        log.info("receipts", repeated=answers.count(None), outcomes=dict(outcomes))
 
     # A decision is one transaction of its own. Receipts are many and small: those that wait are handled together.
     _agent(app, topology.DECISIONS, Handling("Decision", decide, ledger, config), at_once_max=1)
@@ -112,7 +112,7 @@ def build_app(settings: Settings, slot: str | None = None, health: Health | None
         for table, rows in removed.items():
             metrics.PRUNED_ROWS.labels(table).inc(rows)
         if any(removed.values()):
-            log.info("pruned", **removed)
+            log.info("pruned", rows=dict(removed))
 
     async def observe() -> None:
         await measure(database)
@@ -184,7 +184,7 @@ def _unless_in_trouble(name: str, work: Callable[[], Awaitable[None]]) -> Callab
         except (
             DATABASE_TROUBLE
         ) as error:  # an exception that escapes a timer stops the worker; the next tick tries again
-            log.warning(f"{name} could not run; the next tick tries again", error=str(error))
+            log.warning("timer_failed", work=name, error=str(error), next="retry")
 
     return run
 
@@ -193,4 +193,10 @@ class _ToStructlog(logging.Handler):
     """What Faust, aiokafka and Alembic log, as lines of our own log."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        log.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info)
+        log.log(
+            record.levelno,
+            "library_message",
+            message=record.getMessage(),
+            logger=record.name,
+            exc_info=record.exc_info,
+        )

@@ -66,7 +66,7 @@ class Handling:
                 await self._apply([self._decoded(message) for message in messages])
                 return
             except Exception as error:
-                log.info("handled one by one", messages=len(messages), **_where(messages[0]), error=repr(error))
+                log.info("handled_one_by_one", messages=len(messages), **_where(messages[0]), error=repr(error))
         for message in messages:
             await self.handle(message)
 
@@ -83,7 +83,7 @@ class Handling:
                     if (failures >= _ATTEMPTS or isinstance(error, RecordError)) and await self._bury(message, error):
                         return
                 else:
-                    log.warning("the ledger does not serve; trying again", **_where(message), error=str(error))
+                    log.warning("ledger_unavailable", **_where(message), error=str(error), next="retry")
             await asyncio.sleep(pause)
             pause = min(2 * pause, self._config.retry_seconds_max)
 
@@ -99,10 +99,11 @@ class Handling:
             self._dead_letters.popleft()
         if len(self._dead_letters) >= self._config.dead_letters_per_hour_max:
             log.error(
-                "too many messages cannot be handled: standing still; mend the defect and restart",
+                "too_many_dead_letters",
                 **_where(message),
                 dead_letters=len(self._dead_letters),
                 error=repr(error),
+                meaning="standing still, so that no more is set aside: mend the defect and restart",
             )
             return False
         try:
@@ -115,9 +116,9 @@ class Handling:
                 error=repr(error),
             )
         except Exception as trouble:  # the next attempt comes here again
-            log.warning("a dead letter could not be kept; trying again", **_where(message), error=str(trouble))
+            log.warning("dead_letter_not_kept", **_where(message), error=str(trouble), next="retry")
             return False
-        log.error("cannot be handled: kept in the ledger's dead_letters", **_where(message), error=repr(error))
+        log.error("dead_letter", **_where(message), error=repr(error), meaning="kept in the ledger, table dead_letters")
         self._dead_letters.append(now)
         return True
 

@@ -132,7 +132,7 @@ class Relay:
                 await producer.start()
                 return
             except (KafkaError, OSError) as error:
-                log.warning("the relay cannot reach Kafka; it tries again", error=str(error))
+                log.warning("broker_trouble", error=str(error), next="retry")
                 await asyncio.sleep(self._config.retry_seconds_max)
 
     async def _relay(self, producer: AIOKafkaProducer) -> None:
@@ -145,7 +145,7 @@ class Relay:
                     released = True
                 rows = await self._outbox.claim()
             except DATABASE_TROUBLE as error:
-                log.warning("the relay cannot read the ledger; it tries again", error=str(error))
+                log.warning("ledger_unavailable", error=str(error), next="retry")
                 await asyncio.sleep(self._config.outbox_poll_seconds)
                 continue
             # One task a topic: a party whose topic is missing, or a broker that is away, holds nobody else up.
@@ -168,7 +168,7 @@ class Relay:
         self._woken.set()  # the topic may have got new rows meanwhile
         if not task.cancelled() and (error := task.exception()):
             # The claim lapses and the rows are published then.
-            log.error("publishing was cut short", error=repr(error))
+            log.error("publishing_cut_short", error=repr(error), next="when the claim lapses")
 
     async def _publish(self, producer: AIOKafkaProducer, rows: Sequence[Row]) -> None:
         results = await self._deliver(producer, rows)
@@ -180,16 +180,14 @@ class Relay:
         try:
             await self._outbox.close_rows(done)
             if too_large:
-                log.error(
-                    "messages are larger than their topic takes: given up", topic=rows[0].topic, rows=len(too_large)
-                )
+                log.error("messages_too_large", topic=rows[0].topic, rows=len(too_large), next="given up")
                 await self._outbox.close_rows(too_large, error="larger than the topic's max.message.bytes")
             if later:
                 first = next(error for error in results if error is not None)
-                log.warning("not published; tried again", topic=rows[0].topic, rows=len(later), error=repr(first))
+                log.warning("not_published", topic=rows[0].topic, rows=len(later), error=repr(first), next="retry")
                 await self._outbox.put_back(later)
         except DATABASE_TROUBLE as error:
-            log.warning("published, but not noted: published again when the claim lapses", error=str(error))
+            log.warning("published_not_noted", error=str(error), next="published again when the claim lapses")
 
     async def _deliver(self, producer: AIOKafkaProducer, rows: Sequence[Row]) -> list[BaseException | None]:
         """Per row: None when the broker has it, else why not. After a row that cannot be queued none of the following is tried."""

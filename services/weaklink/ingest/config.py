@@ -17,6 +17,7 @@ class SchemaRegistryConfig(BaseModel):
     subjects: tuple[str, ...] = ()
     """Allow-list: an id counts only if the registry lists it under one of these subjects."""
     timeout_seconds: float = 2.0
+    """How long one question to the registry may take."""
     unknown_ttl_seconds: float = 60.0
     """How long an id that the registry does not know, or that is not allowed, stays cached as unknown."""
     retry_seconds_max: float = Field(default=15.0, gt=0)

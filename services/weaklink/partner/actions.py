@@ -219,8 +219,8 @@ class ActionSubscription:
             _, values = decode(record.value)
             action = EnforcementAction.model_validate(values)
         except (ValueError, RecordError) as error:
-            _log.error("action cannot be read: upgrade weaklink", topic=source.topic, partition=source.partition,
-                       offset=record.offset, error=str(error))  # fmt: skip
+            _log.error("action_not_readable", topic=source.topic, partition=source.partition,
+                       offset=record.offset, error=str(error), meaning="upgrade weaklink")  # fmt: skip
             return None
         waiting = any(
             other.action.action_id == action.action_id and other.action.revision >= action.revision
@@ -246,5 +246,5 @@ class ActionSubscription:
             self._consumer.commit({source: OffsetAndMetadata(offset, "", -1) for source, offset in offsets.items()})
         except KafkaError as error:
             # Another process of this party has taken the partition over; what is remembered here will not be handed out here again.
-            _log.warning("offsets of actions were not committed", party=self._client.party, error=str(error))
+            _log.warning("offsets_not_committed", party=self._client.party, error=str(error))
         self._next_offsets = {}

@@ -19,6 +19,7 @@ class PartnerConfig(BaseModel):
     """Remembers handled actions, one small SQLite file per party."""
 
     compression: Literal["lz4", "gzip", "none"] = "lz4"
+    """Of batches of events on their way to the broker."""
     linger_ms: int = Field(default=100, ge=0)
     """How long an event that is published in a stream waits for company in its batch; a single one is sent at once."""
     batch_bytes: int = Field(default=256 << 10, ge=1024)

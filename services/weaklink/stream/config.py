@@ -11,6 +11,7 @@ class StreamConfig(BaseModel):
     linger_ms: int = Field(default=40, ge=0)
     """How long a transaction waits for more input after its first; it waits longer, up to `linger_ms_max`, while commits are slow."""
     linger_ms_max: int = Field(default=250, ge=0)
+    """How long it waits at most, however slow commits are."""
     batches_max: int = Field(default=1_000, ge=1)
     """Record batches (ingest) in one transaction at most."""
     chunks_max: int = Field(default=2_000, ge=1)
@@ -37,5 +38,6 @@ class StreamConfig(BaseModel):
     """Snapshots kept of each unit: a damaged one falls back to the one before."""
 
     metrics_port: int | None = None
-    """Where Prometheus may scrape the process; None: nowhere."""
+    """Where /metrics, /healthz and /readyz are served; unset: nowhere (exporter: 9464)."""
     metrics_host: str = "127.0.0.1"
+    """Address on which metrics and probes are served; 0.0.0.0 in a container."""

@@ -54,6 +54,7 @@ class WeakLinksConfig(BaseModel):
     lease_replacement: float = 0.02
     """`*_replacement`: what the operator pays for another one, in account-equivalents; lowers the price of a measure, never below `price_min`."""
     price_min: float = 0.01
+    """Lowest price of a measure, in account-equivalents."""
 
     suspend_harm: float = 1.0
     challenge_harm: float = 0.2

@@ -1,0 +1,127 @@
+"""Reference pages hold what the code has: settings, metrics, commands, records, logs."""
+
+import json
+import re
+
+import pytest
+import structlog
+
+from weaklink.logs import FIELDS, configure_logging
+from weaklink.metrics import LISTED
+from weaklink.records.schemas import all_schemas
+from weaklink.reference import PAGES, attributes
+from weaklink.reference.commands import argument_name, commands
+from weaklink.reference.logs import events
+from weaklink.reference.settings import settings, unit_of
+
+_WEIGHTS = ("campaigns", "weaklinks")
+"""Sections whose numbers are weights of the method (docs/detection.md), explained section by section."""
+
+
+def test_every_setting_says_what_it_is() -> None:
+    """Each has a docstring; those of the method's weights may share that of their section."""
+    silent = [
+        one.variable
+        for one in settings()
+        if not one.meaning and not (one.section.startswith(_WEIGHTS) and len(one.about) > 10)
+    ]
+    assert silent == []
+
+
+def test_every_number_has_a_unit_or_says_what_it_counts() -> None:
+    """Names end in their unit; what has none is counted in what its docstring says."""
+    bare = [one.variable for one in settings() if one.number and not one.unit and not one.meaning]
+    assert [name for name in bare if not name.startswith(("WEAKLINK_CAMPAIGNS__", "WEAKLINK_WEAKLINKS__"))] == []
+    assert (unit_of("linger_ms_max"), unit_of("chunk_bytes_max"), unit_of("kept")) == ("milliseconds", "bytes", "")
+
+
+def test_the_pages_are_complete() -> None:
+    """Every setting, metric, command, record, field and event of a log is on its page."""
+    pages = {name: make() for name, make in PAGES.items()}
+    assert all(f"`{one.variable}`" in pages["settings"] for one in settings())
+    assert all(f"`{one.name}" in pages["metrics"] for one in LISTED)
+    for path, command in commands():
+        assert f"## weaklink {' '.join(path)}\n" in pages["commands"]
+        for one in command.params:
+            names = [argument_name(one)] if one.param_type_name == "argument" else one.opts
+            assert one.name == "help" or all(f"`{name}`" in pages["commands"] for name in names)
+    assert all(f"## {record}, version {version}\n" in pages["records"] for record, version in all_schemas())
+    assert all(f"| `{name}` | {meaning} |" in pages["logs"] for name, meaning in FIELDS.items())
+
+
+def test_no_table_is_broken() -> None:
+    """Every row has as many cells as its header, whatever defaults and docstrings hold."""
+    for name, make in PAGES.items():
+        width = 0
+        for line in make().splitlines():
+            cells = len(re.findall(r"(?<!\\)\|", line)) if line.startswith("|") else 0
+            assert not (width and cells and cells != width), (name, line)
+            width = cells
+
+
+def test_secrets_have_no_default_on_the_page() -> None:
+    """Nor can a password from this environment get there."""
+    (password,) = [one for one in settings() if one.variable == "WEAKLINK_KAFKA__PASSWORD"]
+    assert (password.type, password.default) == ("secret or unset", "")
+
+
+def test_log_lines_use_the_fields_of_the_list_and_no_others() -> None:
+    """One name for one thing; an event is a word to search for, never a sentence."""
+    for one in events():
+        assert set(one.fields) <= set(FIELDS), one
+        assert re.fullmatch(r"[a-z]+(_[a-z]+)*", one.name), one
+    written = {field for one in events() for field in one.fields}
+    by_themselves = {
+        "message",
+        "timestamp",
+        "level",
+        "event",
+        "service",
+        "logger",
+        "exception",
+        "topic",
+        "partition",
+        "offset",
+    }
+    assert set(FIELDS) - written <= by_themselves
+
+
+def test_a_line_is_one_json_object_with_those_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line break in what a party sent stays inside."""
+    configure_logging("ingest", json=True)
+    try:
+        structlog.get_logger().warning("party_not_registered", topic="party.x\n{}", meaning="not read")
+    finally:
+        structlog.reset_defaults()
+        structlog.contextvars.clear_contextvars()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert set(json.loads(line)) == {"timestamp", "level", "event", "service", "topic", "meaning"} <= set(FIELDS)
+
+
+class _Example:
+    """About it all.
+
+    `first`, `second`: of the class's
+      docstring.
+    """
+
+    first: int = 1
+    second: int = 2
+    third: int = 3
+    """Its own."""
+    fourth_cost: int = 4
+    fifth_cost: int = 5
+    """`*_cost`: of a family."""
+
+
+def test_docstrings_of_fields_are_found_wherever_they_are() -> None:
+    """Below the field, below the last of a family, or in the class's docstring."""
+    family = "`*_cost`: of a family."
+    assert attributes.attribute_docstrings(_Example) == {
+        "first": "of the class's docstring.",
+        "second": "of the class's docstring.",
+        "third": "Its own.",
+        "fourth_cost": family,
+        "fifth_cost": family,
+    }
+    assert attributes.summary(_Example) == "About it all."

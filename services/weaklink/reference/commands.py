@@ -49,7 +49,7 @@ def _arguments(command: Any) -> list[str]:
 
 def argument_name(one: Any) -> str:
     """An argument as the usage shows it."""
-    name: str = one.metavar or one.name.upper()
+    name: str = (one.metavar or one.name.upper()).replace("|", " or ")  # a bar would end a table's cell
     return name if one.nargs == 1 or name.strip("[]").endswith("...") else f"{name}..."
 
 

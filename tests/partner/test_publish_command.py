@@ -147,9 +147,11 @@ def test_rejects_are_shown_with_reason_and_place(member: Member, offset: str, sh
         headers=[(f"weaklink-{name}", text.encode()) for name, text in headers.items()],
     )
     producer.close()
-    text = RUN.invoke(app, ["partner", "rejects", "--party", member.party.id]).output
+    text = RUN.invoke(app, ["partner", "rejects", "--each", "--party", member.party.id]).output
     assert f"{member.party.events_topic} partition 1 offset {shown}: TOO_OLD (occurred_at): 9 days old" in text
-    (line,) = RUN.invoke(app, ["partner", "rejects", "--party", member.party.id, "--json"]).output.splitlines()
+    (line,) = RUN.invoke(
+        app, ["partner", "rejects", "--each", "--party", member.party.id, "--json"]
+    ).output.splitlines()
     reject = json.loads(line)
     assert (reject["value"], reject["offset"], reject["last_offset"]) == (b"\x00bytes".hex(), 42, last)
     assert "older than this record's limit" in reject["explanation"]

@@ -162,33 +162,49 @@ def receipt(
     typer.echo(f"{status} for action {action_id} revision {revision} is delivered to {client.events_topic}")
 
 
-def rejects(party: PartyOption, follow: FollowOption = False, as_json: JsonOption = False) -> None:
-    """Show the party's rejected events and why."""
+def rejects(
+    *,
+    party: PartyOption,
+    reason: Annotated[str | None, typer.Option("--reason", help="Only those for this reason.")] = None,
+    each: Annotated[bool, typer.Option("--each", help="Every one on a line of its own, instead of groups.")] = False,
+    follow: FollowOption = False,
+    as_json: JsonOption = False,
+    write: Annotated[
+        Path | None, typer.Option("--write", metavar="FILE", help="Write them as rows to be mended.")
+    ] = None,
+    replay: Annotated[
+        Path | None, typer.Option("--replay", metavar="FILE", help="Publish the rows of a mended file.")
+    ] = None,
+    mend: Annotated[
+        list[str] | None,
+        typer.Option("--mend", metavar="FIELD=VALUE", help="Set the field in those it was wrong in, and publish them."),
+    ] = None,
+) -> None:
+    """What came back, by reason, with an example and how to mend it; and back again once it is mended.
+
+    A mended event keeps its id, so that it counts once however often it is replayed. --follow shows each as it comes.
+    """
     import json
 
+    from weaklink.cli import partner_rejects as work
+    from weaklink.errors import ConfigurationError
     from weaklink.partner.reading import read_rejects
 
-    for reject in read_rejects(_settings().kafka, party, follow=follow):
-        if as_json:
-            typer.echo(
-                json.dumps(
-                    {
-                        "reason": reject.reason,
-                        "field": reject.field,
-                        "detail": reject.detail,
-                        "explanation": reject.explanation,
-                        "topic": reject.topic,
-                        "partition": reject.partition,
-                        "offset": reject.offset,
-                        "last_offset": reject.last_offset,
-                        "value": reject.value.hex(),
-                    }
-                )
-            )
-            continue
-        where = f"{reject.topic} partition {reject.partition} offset {reject.offset}"
-        where += f" to {reject.last_offset}" if reject.last_offset > reject.offset else ""
-        typer.echo(f"{where}: {reject.reason}{f' ({reject.field})' if reject.field else ''}: {reject.detail}")
+    if sum(bool(one) for one in (write, replay, mend, each or follow)) > 1:
+        raise ConfigurationError("say one of --write, --replay, --mend and --each or --follow")
+    settings = _settings()
+    if write:
+        work.write_rows(settings, party, reason, write)
+    elif replay or mend:
+        result = work.replay(settings, party, replay) if replay else work.mend(settings, party, reason, mend or ())
+        if result.bad:
+            raise typer.Exit(_BAD_ROWS_EXIT_CODE)
+    elif each or follow:
+        for reject in read_rejects(settings.kafka, party, follow=follow):
+            if reason in (None, reject.reason):
+                typer.echo(json.dumps(work.as_json(reject)) if as_json else work.as_text(reject))
+    else:
+        work.show_groups(settings, party, reason, as_json=as_json)
 
 
 def key_new(

@@ -1,7 +1,7 @@
 """Rows of files (NDJSON, CSV, Parquet) to events: field by field, with the reason when one cannot be used.
 
 A row has the fields of its record, and `event_type` (or `record`) with the record's name. Identifiers are raw, `{"kind": "IP", "value": "192.0.2.7"}`,
-or tokens, `{"token": "<34 hex digits>"}`; `end_user` is a raw id or `{"token": ...}`. Null means absent; `party` and `party_kind` are ignored here.
+or tokens, `{"token": "<34 hex digits>"}`; `end_user` is a raw id or `{"token": ...}`. Null means absent; `party`, `party_kind` and `_reject` are ignored here.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from weaklink.partner.builder import EventBuilder, validated
 from weaklink.partner.models import EVENT_MODELS, Event
 from weaklink.records import reasons
 
-_ROUTING: Final = frozenset({"event_type", "record", "party", "party_kind"})
+_ROUTING: Final = frozenset({"event_type", "record", "party", "party_kind", "_reject"})
 _TIMES: Final = ("occurred_at", "released_at")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

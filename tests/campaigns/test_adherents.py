@@ -23,7 +23,7 @@ def labels_after(world: World, members: str, *, b: float = 0.0, silent: str = "-
     quiet = (accounts["party"] == silent).to_numpy()
     candidates = Candidates(np.ones(n, bool), np.full(n, hot), quiet, known, np.full(n, b))
     after = adherents(
-        graph, labels, candidates, config=CONFIG.adherents, tie_config=CONFIG.fast, templates=CONFIG.cluster.templates
+        graph, labels, candidates, config=CONFIG.adherents, tie_config=CONFIG.fast, cluster=CONFIG.cluster
     )
     return dict(zip(accounts["account_name"], after.tolist(), strict=True))
 
@@ -109,6 +109,32 @@ def test_what_honest_people_hold_too_takes_nobody_in() -> None:
         world.link(accounts, Kind.CARD, np.repeat(card, accounts.height))
     after = labels_after(world, "known")
     assert [after[f"family-{i}"] for i in range(3)] == [NONE] * 3
+
+
+@pytest.mark.parametrize(("kind", "members", "more", "label"), [
+    (Kind.CARD, 2, False, 0), (Kind.CARD, 5, False, NONE), (Kind.CARD, 5, True, 0), (Kind.DEVICE, 5, False, 0), (Kind.DEVICE, 13, False, NONE),
+])  # fmt: skip
+def test_a_card_of_many_takes_in_only_who_has_something_else_in_common(
+    kind: Kind, members: int, more: bool, label: int
+) -> None:
+    """Cards are given away and stolen: even who is believed by it needs a second tie. Of a chain's three holders nobody is a stranger."""
+    world = World()
+    known, new = world.add("known", "lab-a", members), world.add("new", "lab-a", 1)
+    for tie in (kind, *([Kind.PHONE] if more else [])):
+        value = world.values(1)
+        world.link(known, tie, np.repeat(value, members))
+        world.link(new, tie, value)
+    assert labels_after(world, "known", hot=True)["new-0"] == label
+
+
+@pytest.mark.parametrize(("b", "label"), [(0.7, NONE), (0.9, 0)])
+def test_conduct_that_speaks_for_itself_is_a_second_tie(b: float, label: int) -> None:
+    """As in the test of members."""
+    world = World()
+    known, new, card = world.add("known", "lab-a", 5), world.add("new", "lab-a", 1), world.values(1)
+    world.link(known, Kind.CARD, np.repeat(card, 5))
+    world.link(new, Kind.CARD, card)
+    assert labels_after(world, "known", hot=True, b=b)["new-0"] == label
 
 
 def test_those_who_join_take_in_who_hangs_on_them_for_some_rounds() -> None:

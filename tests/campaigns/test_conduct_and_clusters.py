@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.campaigns.test_method import NOW_US, state_of
 from tests.campaigns.worlds import World, benign_life, campaign
 from weaklink.campaigns import chains, evidence, verdict
-from weaklink.campaigns.cluster import merge_fragments
+from weaklink.campaigns.cluster import merge_fragments, split_by_firm_ties
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.graph import build_graph
 from weaklink.campaigns.population import TypicalConduct
@@ -141,6 +141,46 @@ def test_a_card_of_many_persons_joins_nobody_where_few_are_asked_for() -> None:
     joined = verdict.joined_persons(graph, everybody, chains.people(graph, 8), 12)
     assert set(joined[groups == "chain"].tolist()) == {20}
     assert (joined[groups == "stranger"] <= 1).all()
+
+
+def flooded(kind: Kind, *, pool: int, strangers: int, b: float = 0.0) -> set[str]:
+    """Which groups stay with the campaign: twenty accounts on two identifiers each (`pool` accounts on one), and strangers, each with an account
+    at a payment party on the same address, whom one identifier of the campaign was given to."""
+    world = World()
+    chain = world.add("campaign", "lab-a", 20)
+    for one, shift in ((Kind.DEVICE, 0), (Kind.PHONE, pool // 2)):
+        world.link(chain, one, np.roll(np.repeat(world.values(20 // pool), pool), shift))
+    buyers, payers = world.add("stranger", "lab-a", strangers), world.add("payer", "pay-a", strangers)
+    homes = world.values(strangers)
+    world.link(pl.concat([buyers, payers]), Kind.IP, np.tile(homes, 2))
+    given = pl.concat([chain[:4], buyers, payers])
+    world.link(given, kind, np.repeat(world.values(1), given.height))
+    accounts = world.truth().sort("account")
+    graph = build_graph(accounts, world.shared().sort("identifier", "slot", "account"), 8)
+    groups = accounts["group"].to_numpy()
+    conduct = np.where(groups == "stranger", b, 0.0)
+    labels = split_by_firm_ties(graph, np.zeros(graph.n_accounts, np.int64), conduct, CONFIG.cluster)
+    with_campaign = set(labels[groups == "campaign"].tolist())
+    assert len(with_campaign) == 1
+    return {name for name in ("stranger", "payer") if set(labels[groups == name].tolist()) & with_campaign}
+
+
+@pytest.mark.parametrize(
+    ("kind", "strangers", "stay"),
+    [(Kind.CARD, 1, False), (Kind.CARD, 60, False), (Kind.DEVICE, 3, True), (Kind.DEVICE, 60, False)],
+)
+@pytest.mark.parametrize("pool", [4, 10, 20])
+def test_whom_one_identifier_was_given_to_is_cut_off_from_those_who_gave_it(
+    kind: Kind, strangers: int, stay: bool, pool: int
+) -> None:
+    """However many they are and whatever ties each to an account of his own; the campaign hangs together, by wide identifiers too."""
+    found = flooded(kind, pool=pool, strangers=strangers)
+    assert found == ({"stranger", "payer"} if stay else set())
+
+
+def test_who_hangs_on_one_card_stays_when_conduct_speaks_for_it() -> None:
+    """What its own party sees of it is a tie of another kind."""
+    assert flooded(Kind.CARD, pool=4, strangers=2, b=1.0) == {"stranger", "payer"}
 
 
 @pytest.mark.parametrize(("persons", "tied"), [(12, True), (1000, False)])

@@ -226,11 +226,11 @@ def test_ties_to_communities_are_counted_by_kind(seed: int) -> None:
     best = {a: min((-weigh[b, to], to) for b, to in tied if b == a)[1] for a, _ in tied}
     rows_most = list(zip(*(column.tolist() for column in most), strict=True))
     assert sorted(best) == [row[0] for row in rows_most]
-    for account, to, weight, is_strong, hard_kinds, own, speaking in rows_most:
+    for account, to, weight, is_strong, hard_kinds, identifiers, own, speaking in rows_most:
         hard = sum(bool(IS_HARD[k]) for k in tied[account, to])
         assert to == best[account]
         assert weight == pytest.approx(weigh[account, to])
-        assert (is_strong, hard_kinds) == (hard > 0, hard)
+        assert (is_strong, hard_kinds, identifiers) == (hard > 0, hard, sum(tied[account, to].values()))
         assert own == (int(graph.party[account]) in vouched[account, to])
         assert speaking == len(vouched[account, to])
 

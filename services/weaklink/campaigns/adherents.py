@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from weaklink.campaigns import fast
-from weaklink.campaigns.cluster import NONE
-from weaklink.campaigns.config import AdherentsConfig, FastConfig, TemplatesConfig
+from weaklink.campaigns.cluster import NONE, is_wide
+from weaklink.campaigns.config import AdherentsConfig, ClusterConfig, FastConfig
 from weaklink.campaigns.graph import IS_HARD, Bools, Floats, Graph, Ints, counts, sums
 from weaklink.campaigns.templates import hangers_on
 from weaklink.records.identifiers import IdentifierKind
@@ -30,7 +30,7 @@ def adherents(
     *,
     config: AdherentsConfig,
     tie_config: FastConfig,
-    templates: TemplatesConfig,
+    cluster: ClusterConfig,
 ) -> Ints:
     """`labels` with the candidates that join, round by round, since those who join tie others.
 
@@ -41,8 +41,11 @@ def adherents(
     - it is hot, and tied by half that weight, or by a template of the community's own (`templates.hangers_on`);
     - it is silent, and all that its hard identifiers join it to are members (whose card serves members only pays for them), or it
       has no such identifier and hardly anybody but members is on its addresses (who rents them for members).
+
+    One hard identifier of so many holders that it ties no members alone is no tie, except for those who are silent.
     """
     labels = labels.copy()
+    wide = _wide_only(graph, cluster)
     for _ in range(config.rounds):
         found = fast.ties(
             graph,
@@ -59,14 +62,24 @@ def adherents(
         elsewhere = (found.parties >= config.parties_min) | (found.hard_kinds >= config.hard_kinds_min)
         vouched = found.own_party | (elsewhere & (candidates.b[at] >= config.conduct_min))
         believed = candidates.hot[at] & (found.weight >= config.believed_weight_min)
-        joined = found.strong & ((tied & vouched) | believed | (candidates.silent[at] & (only > 0)))
+        lone = (found.identifiers == 1) & wide[at]
+        lone &= candidates.b[at] < cluster.member_hard_conduct
+        joined = found.strong & (((tied & vouched) | believed) & ~lone | (candidates.silent[at] & (only > 0)))
         joined |= candidates.silent[at] & (found.hard_kinds == 0) & _addresses_only(graph, labels, config)[at]
-        by_template, community = hangers_on(graph, labels, candidates.hot & candidates.free, templates)
+        by_template, community = hangers_on(graph, labels, candidates.hot & candidates.free, cluster.templates)
         if not joined.any() and not len(by_template):
             break
         labels[by_template] = community
         labels[at[joined]] = found.label[joined]
     return labels
+
+
+def _wide_only(graph: Graph, config: ClusterConfig) -> Bools:
+    """Accounts all of whose shared hard identifiers are held by so many that none of them alone ties anybody."""
+    hard = np.flatnonzero(IS_HARD[graph.link_kind])
+    narrow = hard[~is_wide(graph, config)[graph.node[hard]]]
+    none: Bools = counts(graph.account[narrow], graph.n_accounts) == 0
+    return none
 
 
 def _members_only(graph: Graph, labels: Ints) -> Ints:

@@ -164,11 +164,13 @@ def _joined(graph: Graph, labels: Ints, n: int, evidenced: Bools, config: Cluste
     return from_label[joined], into_label[joined]
 
 
-def split_by_firm_ties(graph: Graph, labels: Ints) -> Ints:
-    """Communities cut where nothing but templates (or an organisation's name) holds them together.
+def split_by_firm_ties(graph: Graph, labels: Ints, b: Floats, config: ClusterConfig) -> Ints:
+    """Communities cut where nothing but templates (or an organisation's name) holds them together, or one identifier of many.
 
     What remains together is linked by hard identifiers or addresses most of whose holders are in the community: two operators,
-    or an operator and a stranger, who use one published template are not one operator.
+    or an operator and a stranger, who use one published template are not one operator. Nor is whoever was given a card: accounts that
+    hang on the others by a single hard identifier of more than `lone_holders_max` are cut off, unless the conduct `b` of one of
+    them speaks for itself (`member_hard_conduct`) or they are enough for a cluster of their own.
     """
     n = graph.n_accounts
     links = np.flatnonzero((labels[graph.account] != NONE) & IS_FIRM[graph.link_kind])
@@ -177,9 +179,34 @@ def split_by_firm_ties(graph: Graph, labels: Ints) -> Ints:
     part, part_node, _ = distinct(graph.node[links], labels[graph.account[links]])
     held = counts(part, len(part_node))
     firm = (held > 1) & (2 * held > (graph.known + graph.unseen)[part_node])
-    rows = firm[part]
-    component = components(n + len(part_node), graph.account[links[rows]], n + part[rows])
+    links, part = links[firm[part]], part[firm[part]]
+    account = graph.account[links]
+    wide = is_wide(graph, config)[part_node][part]
+    lone = _hanging_on_one(n, account, part, wide, b >= config.member_hard_conduct, accounts_min=config.accounts_min)
+    component = components(n + len(part_node), account[~lone], n + part[~lone])
     return relabel(np.where(labels == NONE, NONE, component[:n]))
+
+
+def is_wide(graph: Graph, config: ClusterConfig) -> Bools:
+    """By node: a hard identifier of so many holders that it alone ties nobody (`lone_holders_max`)."""
+    most = np.array([config.lone_holders_max.get(kind, 0) for kind in range(KINDS)])
+    wide: Bools = IS_HARD[graph.kind] & (graph.known + graph.unseen > most[graph.kind])
+    return wide
+
+
+def _hanging_on_one(n: int, account: Ints, part: Ints, wide: Bools, convinces: Bools, *, accounts_min: int) -> Bools:
+    """Links to `wide` identifiers by one of which alone accounts hang on others, with whatever their other links join them to.
+
+    As many as a cluster needs at all, `accounts_min`, hang on nobody: they are judged by what holds them together.
+    """
+    group = components(n + int(part.max(initial=NONE)) + 1, account[~wide], n + part[~wide])
+    pair, pair_group, _ = distinct(group[account[wide]], part[wide])
+    alone = counts(pair_group, len(group)) == 1
+    alone &= counts(group[:n], len(group)) < accounts_min
+    alone[group[:n][convinces]] = False
+    result = np.zeros(len(account), bool)
+    result[wide] = alone[pair_group][pair]
+    return result
 
 
 def link_weight(kind: Ints, many: Floats, config: ClusterConfig) -> Floats:

@@ -131,15 +131,17 @@ def tied_most(
     weights: Floats,
     is_hard: Bools,
     size: int,
-) -> tuple[Ints, Ints, Floats, Bools, Ints, Bools, Ints]:
+) -> tuple[Ints, Ints, Floats, Bools, Ints, Ints, Bools, Ints]:
     """Of each of the accounts `candidates` that has a part on its nodes: the account, and of the community that it is tied to most, the first of
-    equals: label, weight, whether by something `strong` [kind * width + many], hard kinds, evidenced members at its own party, parties with such.
+    equals: label, weight, whether by something `strong` [kind * width + many], hard kinds, identifiers, evidenced members at its own party,
+    parties with such.
     """
     kinds = len(is_hard)
     width, parties = len(weights) // kinds, len(vouching) // max(len(part_label), 1)
     n, rows = len(candidates), 0
     account, label = np.empty(n, np.int64), np.empty(n, np.int64)
     weight, hard_kinds, speaking = np.empty(n), np.zeros(n, np.int64), np.zeros(n, np.int64)
+    identifiers = np.zeros(n, np.int64)
     is_strong, own = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
     many, touched = np.zeros(size * kinds, np.int64), np.empty(size, np.int64)
     near, seen = np.zeros(size, np.bool_), np.zeros(size * parties, np.bool_)
@@ -169,6 +171,7 @@ def tied_most(
         for k in range(kinds):
             is_strong[rows] |= strong[k * width + many[best * kinds + k]]
             hard_kinds[rows] += is_hard[k] and many[best * kinds + k] > 0
+            identifiers[rows] += many[best * kinds + k]
         for p in range(parties):
             speaking[rows] += seen[best * parties + p]
         own[rows] = seen[best * parties + party[a]]
@@ -177,4 +180,13 @@ def tied_most(
             near[to] = False
             many[to * kinds : (to + 1) * kinds] = 0
             seen[to * parties : (to + 1) * parties] = False
-    return account[:rows], label[:rows], weight[:rows], is_strong[:rows], hard_kinds[:rows], own[:rows], speaking[:rows]
+    return (
+        account[:rows],
+        label[:rows],
+        weight[:rows],
+        is_strong[:rows],
+        hard_kinds[:rows],
+        identifiers[:rows],
+        own[:rows],
+        speaking[:rows],
+    )

@@ -198,6 +198,16 @@ class ClusterConfig(_Section):
     member_conduct: float = 2.5
     member_hard_conduct: float = 0.8
     """Conduct from which one hard identifier in common is tie enough and nobody else need vouch: what its own party sees of it."""
+    lone_holders_max: dict[int, int] = {
+        Kind.CARD: 3,
+        Kind.BANK_ACCOUNT: 3,
+        Kind.API_KEY: 3,
+        Kind.DEVICE: 12,
+        Kind.PHONE: 12,
+    }
+    """Holders of a hard identifier beyond which it alone ties nobody to a community. What is a number can be given away or stolen, and is
+    then held by strangers who share nothing else with its owner; of a thing that must be in one's hands so many cannot make use who
+    are not together. A chain's identifiers, with fewer holders, are all that it shows."""
     member_template_share: float = 0.2
     """Share of a template's holders that must be in a community for it to tie an account to it: a published one ties nobody."""
     member_rounds: int = 3

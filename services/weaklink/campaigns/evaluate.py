@@ -238,7 +238,7 @@ def judge(case: Case, ring: rings.Rings, config: CampaignsConfig) -> Evaluation:
     silent = rings.at_parties(graph, case.population.silent)
     candidates = Candidates(free, hot, silent, heard, belief.b)
     labels = adherents(
-        graph, labels, candidates, config=config.adherents, tie_config=config.fast, templates=config.cluster.templates
+        graph, labels, candidates, config=config.adherents, tie_config=config.fast, cluster=config.cluster
     )
     p = np.where(labels >= by_conduct, np.maximum(belief.p, config.pieces.confidence), belief.p)
     labels, score, ring_of = _with_rings(labels, p, np.where(disputed, NONE, ring.labels), ring.score)

@@ -24,6 +24,7 @@ class Ties:
     weight: Floats
     strong: Bools  # one hard kind, or two PROMPT bands
     hard_kinds: Ints
+    identifiers: Ints
     own_party: Bools  # evidenced members at the own party
     parties: Ints  # other parties with evidenced members, or the own one too
 

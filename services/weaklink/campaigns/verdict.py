@@ -202,10 +202,10 @@ def confirmed(graph: Graph, fragments: Ints, standing: Standing, config: Cluster
     labels = merge_fragments(graph, labels, standing.evidenced, config)
     labels = _reunited(graph, labels, standing, config)
     labels = member_test(graph, labels, standing, config)
-    labels = _reunited(graph, split_by_firm_ties(graph, labels), standing, config)
+    labels = _reunited(graph, split_by_firm_ties(graph, labels, standing.b, config), standing, config)
     labels = party_test(graph, labels, config.party_min, standing, config)
     labels = member_test(graph, labels, standing, config)
-    labels = _reunited(graph, split_by_firm_ties(graph, labels), standing, config)
+    labels = _reunited(graph, split_by_firm_ties(graph, labels, standing.b, config), standing, config)
     size = int(labels.max(initial=NONE)) + 1
     scores = cluster_scores(graph, labels, labels, size=size, standing=standing, config=config)
     passed = (

@@ -5,10 +5,13 @@ Pairs of a link and a foreign group are never laid out as arrays: a template wit
 """
 
 import math
+from typing import Final
 
 import numpy as np
 
 from weaklink.campaigns.compiled import BOOL, BOOLS, FLOAT, FLOATS, INT, INTS, Bools, Floats, Ints, compiled
+
+_RATIOS_PER_LOG: Final = 8
 
 
 @compiled(INTS, INT)
@@ -110,8 +113,8 @@ def means_by_kind(starts: Ints, order: Ints, node: Ints, kind: Ints, q: Floats, 
     return total / np.maximum(held, 1)
 
 
-@compiled(INTS, INTS, INTS, INTS, INTS, INTS, BOOLS, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, FLOAT, BOOL)
-def heard_at_home(
+@compiled(INTS, INTS, INTS, INTS, INTS, INTS, BOOLS, FLOATS, FLOATS, FLOATS)
+def home_links(
     starts: Ints,
     order: Ints,
     node: Ints,
@@ -119,38 +122,79 @@ def heard_at_home(
     group: Ints,
     seat: Ints,
     skipped: Bools,
-    seat_q: Floats,
-    group_q: Floats,
     group_persons: Floats,
     unseen: Floats,
+    caps: Floats,
+) -> tuple[Ints, Ints, Ints, Ints, Floats, Floats]:
+    """The links by which accounts that are not `skipped` hear of others at their party, by account and kind.
+
+    Returns (first row of each run of one account and kind, and the number of rows at the end; account * kinds + kind of each run; of each
+    row group, seat, 1 + unseen holders of the group, and all its holders). Rounds go over these rows only, one after the other in memory.
+    `unseen`: of each group, its share of the holders of its node that are only counted.
+    """
+    n, kinds = len(starts) - 1, len(caps)
+    first, key = np.empty(len(order) + 1, np.int64), np.empty(len(order), np.int64)
+    row_group, row_seat = np.empty(len(order), np.int64), np.empty(len(order), np.int64)
+    more, size = np.empty(len(order)), np.empty(len(order))
+    place = np.zeros(kinds + 1, np.int64)
+    rows, runs = 0, 0
+    for account in range(n):
+        if skipped[account]:
+            continue
+        place[:] = 0
+        for i in range(starts[account], starts[account + 1]):
+            k = kind[node[order[i]]]
+            if group_persons[group[order[i]]] > 1 and caps[k] > 0:
+                place[k] += 1
+        for k in range(kinds):
+            many = place[k]
+            place[k] = rows
+            if many:
+                first[runs], key[runs] = rows, account * kinds + k
+                runs += 1
+                rows += many
+        for i in range(starts[account], starts[account + 1]):
+            link = order[i]
+            k, g = kind[node[link]], group[link]
+            if group_persons[g] > 1 and caps[k] > 0:
+                row_group[place[k]], row_seat[place[k]] = g, seat[link]
+                more[place[k]], size[place[k]] = 1 + unseen[g], group_persons[g] + unseen[g]
+                place[k] += 1
+    first[runs] = rows
+    return first[: runs + 1], key[:runs], row_group[:rows], row_seat[:rows], more[:rows], size[:rows]
+
+
+@compiled(INT, INTS, INTS, INTS, INTS, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, FLOAT, BOOL)
+def heard_at_home(
+    n: int,
+    first: Ints,
+    key: Ints,
+    row_group: Ints,
+    row_seat: Ints,
+    more: Floats,
+    size: Floats,
+    seat_q: Floats,
+    group_q: Floats,
     pi: Floats,
     caps: Floats,
     floor: float,
     leave_one_out: bool,
 ) -> Floats:
-    """Nats by account: sum over kinds of clip(sum of ln(r / pi_k), floor, cap_k); 0 for accounts `skipped`.
-
-    `unseen`: of each group, its share of the holders of its node that are only counted.
-    """
-    n, kinds = len(starts) - 1, len(pi)
+    """Nats of each of `n` accounts: sum over kinds of clip(sum of ln(r / pi_k), floor, cap_k), over the rows of `home_links`."""
+    kinds = len(pi)
     result = np.zeros(n)
-    told, asked = np.zeros(kinds), np.zeros(kinds, np.bool_)
-    for account in range(n):
-        if skipped[account]:
-            continue
-        for i in range(starts[account], starts[account + 1]):
-            link = order[i]
-            g = group[link]
-            k = kind[node[link]]
-            if group_persons[g] > 1 and caps[k] > 0:
-                others = max(group_q[g] - (seat_q[seat[link]] if leave_one_out else 0.0), 0.0)
-                told[k] += math.log((others + pi[k] * (1 + unseen[g])) / (group_persons[g] + unseen[g]) / pi[k])
-                asked[k] = True
-        for k in range(kinds):
-            if asked[k]:
-                result[account] += min(max(told[k], floor), caps[k])
-                told[k] = 0.0
-                asked[k] = False
+    for run in range(len(key)):
+        account, k = key[run] // kinds, key[run] % kinds
+        told, ratio = 0.0, 1.0
+        for row in range(first[run], first[run + 1]):
+            others = max(group_q[row_group[row]] - (seat_q[row_seat[row]] if leave_one_out else 0.0), 0.0)
+            ratio *= (others + pi[k] * more[row]) / (size[row] * pi[k])
+            # One logarithm for several ratios, each of which lies far within 1e-30 and 1e30.
+            if (row - first[run]) % _RATIOS_PER_LOG == _RATIOS_PER_LOG - 1:
+                told += math.log(ratio)
+                ratio = 1.0
+        told += math.log(ratio)
+        result[account] += min(max(told, floor), caps[k])
     return result
 
 

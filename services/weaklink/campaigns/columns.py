@@ -10,7 +10,7 @@ import polars as pl
 
 from weaklink.campaigns.folding import Fold, checked, unlike
 from weaklink.campaigns.graph import Bools, Ints, Keys
-from weaklink.campaigns.keys import Columns, KeyIndex
+from weaklink.campaigns.keys import Columns, KeyIndex, inserted
 from weaklink.errors import WeaklinkError
 from weaklink.frames import NUMPY
 
@@ -35,8 +35,8 @@ class _Numbers(KeyIndex):
         new = np.unique(keys[~self.has(keys)])
         if len(new):
             at = np.searchsorted(self.keys, new)
-            self.numbers = np.insert(self.numbers, at, np.arange(self.given, self.given + len(new)))
-            self.keys = np.insert(self.keys, at, new)
+            self.numbers = inserted(self.numbers, at, np.arange(self.given, self.given + len(new)))
+            self.keys = inserted(self.keys, at, new)
             self.given += len(new)
         return self.find(keys)
 

@@ -31,7 +31,7 @@ class SortedKeys:
     def insert(self, keys: Keys) -> None:
         """Add keys that are sorted, distinct and not there yet."""
         if len(keys):
-            self.keys = _inserted(self.keys, np.searchsorted(self.keys, keys), keys)
+            self.keys = inserted(self.keys, np.searchsorted(self.keys, keys), keys)
 
     def between(self, low: Keys, high: Keys) -> tuple[Ints, Ints]:
         """(positions of the keys in each [low, high), one after the other; how many in each)."""
@@ -64,12 +64,12 @@ class KeyIndex(SortedKeys):
         new = np.unique(keys[~self.has(keys)])
         if len(new):
             at = np.searchsorted(self.keys, new)
-            self.numbers = _inserted(self.numbers, at, np.arange(len(self.keys), len(self.keys) + len(new)))
-            self.keys = _inserted(self.keys, at, new)
+            self.numbers = inserted(self.numbers, at, np.arange(len(self.keys), len(self.keys) + len(new)))
+            self.keys = inserted(self.keys, at, new)
         return self.find(keys)
 
 
-def _inserted(keys: Keys, at: Ints, new: Keys) -> Keys:
+def inserted(keys: Keys, at: Ints, new: Keys) -> Keys:
     """np.insert of 64-bit numbers at ascending places."""
     found: Keys = live_loops.inserted(keys.view(np.int64), at, new.view(np.int64)).view(keys.dtype)
     return found

@@ -340,27 +340,18 @@ class LiveGraph:
         `_HEARD` it makes no difference. Of hard identifiers the number of persons speaks by itself (structure).
         """
         columns = self.group
-        moved = (columns["persons"][groups] != columns["told_persons"][groups]) | (
-            columns["q"][groups] != columns["told_q"][groups]
+        return live_loops.news(
+            groups,
+            *(columns[name] for name in ("node", "persons", "q", "told_persons", "told_q")),
+            self.node["known"],
+            self.node["kind"],
+            IS_HARD,
+            pi,
+            at_least,
+            _GROWN,
+            *_HEARD,
+            _UNIT,
         )
-        groups = groups[moved]
-        groups = groups[self.node["known"][columns["node"][groups]] > 1]
-        kind = self.node["kind"][self.group["node"][groups]]
-        size, told_size = (
-            np.maximum(self.group[name][groups], 1).astype(np.float64) for name in ("persons", "told_persons")
-        )
-        q, told_q = (self.group[name][groups] / _UNIT for name in ("q", "told_q"))
-        changed = IS_HARD[kind] & (np.abs(np.log(size / told_size)) > _GROWN)
-        for less in (0.0, 1.0):
-            now, before = (
-                np.clip(np.log((np.maximum(of - less, 0) + pi[kind]) / n / pi[kind]), *_HEARD)
-                for of, n in ((q, size), (told_q, told_size))
-            )
-            changed |= np.abs(now - before) > at_least
-        found: Ints = groups[changed]
-        self.group["told_persons"][found] = self.group["persons"][found]
-        self.group["told_q"][found] = self.group["q"][found]
-        return found
 
     def _add(self, region: Region, sign: int, which: Bools) -> None:
         inside = self._inside(region, which)

@@ -3,12 +3,13 @@
 Links are sorted keys, the number of one end above its lower `ENDS_BITS` bits and that of the other end in them.
 """
 
+import math
 from typing import Final
 
 import numpy as np
 
 from weaklink.campaigns.belief_loops import grouped
-from weaklink.campaigns.compiled import BOOLS, FLOAT, FLOATS, INT, INTS, Bools, Floats, Ints, compiled
+from weaklink.campaigns.compiled import BOOLS, FLOAT, FLOATS, INT, INTS, INTS_OUT, Bools, Floats, Ints, compiled
 
 ENDS_BITS: Final = 32
 _MASK: Final = (1 << ENDS_BITS) - 1
@@ -175,6 +176,48 @@ def inside(
             persons[seat_group[s]] += 1
             q_sum[seat_group[s]] += np.int64(np.rint(seat_q[s] / seat_accounts[s] * unit))
     return persons, q_sum, benign, p_sum
+
+
+@compiled(FLOAT, FLOAT, FLOAT, FLOAT, FLOAT)
+def _word(others: float, persons: float, pi: float, low: float, high: float) -> float:
+    return min(max(math.log((max(others, 0.0) + pi) / persons / pi), low), high)
+
+
+@compiled(INTS, INTS, INTS, INTS, INTS_OUT, INTS_OUT, INTS, INTS, BOOLS, FLOATS, FLOAT, FLOAT, FLOAT, FLOAT, FLOAT)
+def news(
+    groups: Ints,
+    node: Ints,
+    persons: Ints,
+    q: Ints,
+    told_persons: Ints,
+    told_q: Ints,
+    known: Ints,
+    kind: Ints,
+    is_hard: Bools,
+    pi: Floats,
+    at_least: float,
+    grown: float,
+    low: float,
+    high: float,
+    unit: float,
+) -> Ints:
+    """Those of the groups whose holders have to reckon anew (see `live.LiveGraph.news`); what they are told now is noted."""
+    found, many = np.empty(len(groups), np.int64), 0
+    for g in groups:
+        if (persons[g] == told_persons[g] and q[g] == told_q[g]) or known[node[g]] < 2:
+            continue
+        k = kind[node[g]]
+        size, told_size = float(max(persons[g], 1)), float(max(told_persons[g], 1))
+        changed = is_hard[k] and abs(math.log(size / told_size)) > grown
+        for less in (0.0, 1.0):
+            if not changed:
+                now = _word(q[g] / unit - less, size, pi[k], low, high)
+                changed = abs(now - _word(told_q[g] / unit - less, told_size, pi[k], low, high)) > at_least
+        if changed:
+            found[many] = g
+            many += 1
+            told_persons[g], told_q[g] = persons[g], q[g]
+    return found[:many].copy()
 
 
 @compiled(INTS, INTS, INTS, INTS, INTS, INTS, BOOLS, INT, INT, INT)

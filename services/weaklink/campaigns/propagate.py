@@ -28,23 +28,28 @@ def first_hand(
     """
     caps = np.array([config.kind_caps.get(kind, 0.0) for kind in range(KINDS)])
     unseen = _unseen(graph)
+    heard_by = belief_loops.home_links(
+        along.starts,
+        along.order,
+        graph.node,
+        graph.kind,
+        graph.group,
+        graph.seat,
+        cleared,
+        graph.group_persons,
+        unseen,
+        caps,
+    )
     logit = prior.copy()
     for _ in range(config.rounds):
         q = expit(logit)
         means = kind_means(graph, along, q, config) if pi is None else pi
         seat_q, group_q = _beliefs(graph, q)
         heard = belief_loops.heard_at_home(
-            along.starts,
-            along.order,
-            graph.node,
-            graph.kind,
-            graph.group,
-            graph.seat,
-            cleared,
+            len(logit),
+            *heard_by,
             seat_q,
             group_q,
-            graph.group_persons,
-            unseen,
             means,
             caps,
             config.kind_floor,

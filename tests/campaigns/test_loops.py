@@ -315,3 +315,36 @@ def test_reach_follows_links_for_so_many_rounds(seed: int) -> None:
     node_at = [{v for a, v in links if a == account} for account in found.tolist()]
     met = {(int(a), int(v)) for a, v in zip(one, other, strict=True)}
     assert [len(some) for some in node_at] == [sum(a == i for a, _ in met) for i in range(len(found))]
+
+
+@OFTEN
+@given(SEEDS)
+def test_a_group_is_news_when_its_word_to_one_of_its_holders_moved(seed: int) -> None:
+    """With the holder's own q left out, which lies between 0 and 1; of hard identifiers also when it grew by a quarter, as a logarithm."""
+    rng, groups, unit = np.random.default_rng(seed), 40, float(1 << 40)
+    node, kind = rng.integers(0, 20, groups), rng.choice([Kind.CARD, Kind.PROMPT], 20).astype(np.int64)
+    known, pi = rng.integers(0, 4, 20), np.full(KINDS, 0.02)
+    persons, told_persons = rng.integers(0, 6, groups), rng.integers(0, 6, groups)
+    q, told_q = (np.rint(rng.choice([0.0, 0.01, 0.9, 1.7], groups) * unit).astype(np.int64) for _ in range(2))
+    now = np.where(rng.random(groups) < 0.5, told_persons, persons)  # half of them did not grow
+
+    def word(others: float, holders: float) -> float:
+        return float(np.clip(log((max(others, 0) + 0.02) / holders / 0.02), -0.3, 2.5))
+
+    expected = []
+    for g in range(groups):
+        size, before = max(now[g], 1), max(told_persons[g], 1)
+        moved = [
+            abs(word(q[g] / unit - less, size) - word(told_q[g] / unit - less, before)) > 0.05 for less in (0.0, 1.0)
+        ]
+        grown = IS_HARD[kind[node[g]]] and abs(log(size / before)) > 0.25
+        if known[node[g]] > 1 and (any(moved) or grown):
+            expected.append(g)
+    asked = np.arange(groups)
+    told = (told_persons.copy(), told_q.copy())
+    found = live_loops.news(asked, node, now, q, *told, known, kind, IS_HARD, pi, 0.05, 0.25, -0.3, 2.5, unit)
+    assert found.tolist() == expected
+    assert np.array_equal(told[0][found], now[found])
+    assert np.array_equal(told[1][found], q[found])
+    again = live_loops.news(asked, node, now, q, *told, known, kind, IS_HARD, pi, 0.05, 0.25, -0.3, 2.5, unit)
+    assert not len(again)

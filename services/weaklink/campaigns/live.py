@@ -342,14 +342,19 @@ class LiveGraph:
         columns = self.group
         return live_loops.news(
             groups,
-            *(columns[name] for name in ("node", "persons", "q", "told_persons", "told_q")),
+            columns["node"],
+            columns["persons"],
+            columns["q"],
+            columns["told_persons"],
+            columns["told_q"],
             self.node["known"],
             self.node["kind"],
             IS_HARD,
             pi,
             at_least,
             _GROWN,
-            *_HEARD,
+            _HEARD[0],
+            _HEARD[1],
             _UNIT,
         )
 

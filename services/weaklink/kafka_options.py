@@ -1,8 +1,11 @@
 """Connection options that every Kafka client of Weaklink shares."""
 
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from weaklink.errors import ConfigurationError
 
 
 class KafkaConfig(BaseModel):
@@ -20,12 +23,16 @@ class KafkaConfig(BaseModel):
     """Of the principal whose ACLs apply."""
     password: SecretStr | None = None
     """Of that principal; never logged."""
+    password_file: Path | None = None
+    """A file that holds the password (a mounted secret), instead of `password`; a newline at its end does not count."""
     ssl_cafile: str | None = None
-    """PEM file of the authorities that may sign the brokers' certificates; unset: the system's."""
+    """Certificates that a broker's must rest on (PEM). None: those of the operating system. Host names are always checked."""
     ssl_certfile: str | None = None
-    """PEM file of the client's certificate, where brokers ask for one."""
+    """This client's own certificate chain (PEM), for mutual TLS."""
     ssl_keyfile: str | None = None
-    """PEM file of that certificate's key."""
+    """PEM file of that certificate's key; None: it is in `ssl_certfile`."""
+    ssl_password: SecretStr | None = None
+    """What the client's key is encrypted with; None: nothing."""
     bootstrap_timeout_ms: int = Field(default=5_000, ge=100)
     """How long a client looks for a broker that answers and lets it in, before it says that there is none."""
     session_timeout_ms: int = 10_000
@@ -34,6 +41,27 @@ class KafkaConfig(BaseModel):
     """The broker aborts a transaction that a dead worker left open after so long; readers wait for that."""
     replication_factor: int = 1
     """Copies of every topic that `weaklink provision` makes: 3 on a cluster of three brokers or more."""
+
+    @model_validator(mode="after")
+    def _login_is_whole(self) -> Self:
+        if self.password and self.password_file:
+            raise ValueError("password and password_file are both set: which one is meant?")
+        if self.security_protocol.startswith("SASL") and not (self.username and (self.password or self.password_file)):
+            raise ValueError(f"{self.security_protocol} needs username, and password or password_file")
+        if self.ssl_keyfile and not self.ssl_certfile:
+            raise ValueError("ssl_keyfile is the key of ssl_certfile, which is not set")
+        return self
+
+    def secret(self) -> str | None:
+        """The password. Raises ConfigurationError when its file cannot be read."""
+        if self.password_file is None:
+            return self.password.get_secret_value() if self.password else None
+        try:
+            return self.password_file.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(
+                f"WEAKLINK_KAFKA__PASSWORD_FILE {self.password_file} cannot be read: {type(error).__name__}"
+            ) from error
 
     def client_options(self) -> dict[str, Any]:
         """Keyword arguments for KafkaConsumer, KafkaProducer and KafkaAdminClient."""
@@ -46,12 +74,21 @@ class KafkaConfig(BaseModel):
             options |= {
                 "sasl_mechanism": self.sasl_mechanism,
                 "sasl_plain_username": self.username,
-                "sasl_plain_password": self.password.get_secret_value() if self.password else None,
+                "sasl_plain_password": self.secret(),
             }
         if self.security_protocol.endswith("SSL"):
             options |= {
                 "ssl_cafile": self.ssl_cafile,
                 "ssl_certfile": self.ssl_certfile,
                 "ssl_keyfile": self.ssl_keyfile,
+                "ssl_password": self.ssl_password.get_secret_value() if self.ssl_password else None,
             }
         return options
+
+    def environment(self) -> dict[str, str]:
+        """These settings as environment variables, for a child process: what it needs to connect just so (secrets among them)."""
+        given = {name: getattr(self, name) for name in self.model_fields_set if getattr(self, name) is not None}
+        return {
+            f"WEAKLINK_KAFKA__{name.upper()}": value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            for name, value in given.items()
+        }

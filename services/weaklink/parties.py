@@ -45,6 +45,8 @@ class Party(BaseModel):
     name: str = ""
     added_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
     events_partitions: int = Field(default=2, ge=1, le=1024)
+    suspended_at: datetime | None = None
+    """Since when it is kept out; None: it is not."""
 
     @field_validator("id")
     @classmethod
@@ -54,6 +56,16 @@ class Party(BaseModel):
                 f"{value!r} is not a party id: 2 to 40 of a-z, 0-9 and '-' (no dot, so that no id is a prefix of another's topics)"
             )
         return value
+
+    @property
+    def principal(self) -> str:
+        """Its name at the brokers (`User:` before it in ACLs)."""
+        return self.principal_of(self.id)
+
+    @staticmethod
+    def principal_of(party_id: str) -> str:
+        """The principal of the party with this id."""
+        return f"party.{party_id}"
 
     @property
     def events_topic(self) -> str:

@@ -12,6 +12,7 @@ from weaklink.enforce.config import EnforceConfig
 from weaklink.errors import ConfigurationError
 from weaklink.ingest.config import IngestConfig
 from weaklink.kafka_options import KafkaConfig
+from weaklink.ops.access_config import AccessConfig
 from weaklink.ops.config import ExporterConfig
 from weaklink.partner.config import PartnerConfig
 from weaklink.stream.config import StreamConfig
@@ -55,6 +56,7 @@ class Settings(BaseSettings):
 
     kafka: KafkaConfig = KafkaConfig()
     topics: TopicsConfig = TopicsConfig()
+    access: AccessConfig = AccessConfig()
     stream: StreamConfig = StreamConfig()
     ingest: IngestConfig = IngestConfig()
     correlate: CorrelateConfig = CorrelateConfig()

@@ -14,6 +14,7 @@ COMMANDS = (
     "party list",
     "party show acme",
     "party remove acme",
+    "party rotate acme",
     "partner publish --party acme events.ndjson",
     "partner actions --party acme",
     "partner rejects --party acme",

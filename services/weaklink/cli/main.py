@@ -18,6 +18,7 @@ app = typer.Typer(
 GROUPS: Final = (
     "provision",
     "party",
+    "principal",
     "benign",
     "partner",
     "run",

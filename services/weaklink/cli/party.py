@@ -1,19 +1,28 @@
-"""`weaklink party add|list|show|remove`: the registry of parties."""
+"""`weaklink party add|list|show|rotate|suspend|resume|remove`: the registry of parties, and who is let in."""
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from weaklink.parties import PartyKind
 
+SecretFile = Annotated[
+    Path | None,
+    typer.Option("--secret-file", help="Write the login there (mode 0600; must not exist) instead of showing it."),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    group = typer.Typer(no_args_is_help=True, help="The registry of parties, and their topics.")
+    group = typer.Typer(no_args_is_help=True, help="The registry of parties, their topics, rights and secrets.")
     group.command("add")(add)
     group.command("list")(list_parties)
     group.command("show")(show)
+    group.command("rotate")(rotate)
+    group.command("suspend")(suspend)
+    group.command("resume")(resume)
     group.command("remove")(remove)
     app.add_typer(group, name="party")
 
@@ -25,11 +34,14 @@ def add(
     partitions: int = typer.Option(
         2, "--partitions", min=1, max=1024, help="Partitions of its events topic; fixed once created."
     ),
+    secret_file: SecretFile = None,
 ) -> None:
-    """Create a party's three topics, then register it. Safe to repeat."""
+    """Create a party's topics, rights, quotas and secret, then register it. Safe to repeat; the secret is shown once, the first time."""
     from pydantic import ValidationError
 
+    from weaklink.cli.secrets import hand_out, refuse_existing
     from weaklink.errors import PartyError
+    from weaklink.ops import membership
     from weaklink.ops.provision import add_party
     from weaklink.parties import Party
     from weaklink.settings import load_settings
@@ -38,10 +50,18 @@ def add(
         party = Party(id=party_id, kind=kind, name=name, events_partitions=partitions)
     except ValidationError as error:
         raise PartyError("; ".join(str(one["msg"]).removeprefix("Value error, ") for one in error.errors())) from error
-    add_party(load_settings(), party)
+    settings = load_settings()
+    refuse_existing(secret_file)
+    party = add_party(settings, party)
     typer.echo(
         f"{party.id} ({party.kind}) may publish on {party.events_topic} and reads {party.actions_topic} and {party.rejects_topic}"
     )
+    if (
+        membership.is_managed(settings)
+        and not party.suspended_at
+        and not membership.has_secret(settings, party.principal)
+    ):
+        hand_out(party.principal, membership.issue_secret(settings, party.principal), secret_file)
 
 
 def list_parties(as_json: bool = typer.Option(False, "--json", help="One JSON object a line.")) -> None:
@@ -58,12 +78,18 @@ def list_parties(as_json: bool = typer.Option(False, "--json", help="One JSON ob
         typer.echo("no parties yet: weaklink party add ID --kind lab|router|cloud|payment", err=True)
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table("party", "kind", "name", "partitions", "added", box=None, pad_edge=False)
+    table = Table("party", "kind", "name", "partitions", "added", "suspended", box=None, pad_edge=False)
     for party in parties:
         table.add_row(
-            party.id, party.kind, party.name, str(party.events_partitions), f"{party.added_at:%Y-%m-%d %H:%M}"
+            party.id,
+            party.kind,
+            escape(party.name),
+            str(party.events_partitions),
+            f"{party.added_at:%Y-%m-%d %H:%M}",
+            f"{party.suspended_at:%Y-%m-%d %H:%M}" if party.suspended_at else "",
         )
     Console().print(table)
 
@@ -81,12 +107,46 @@ def show(party_id: str = typer.Argument(metavar="ID")) -> None:
     typer.echo(json.dumps(fields, indent=2))
 
 
+def rotate(party_id: str = typer.Argument(metavar="ID"), secret_file: SecretFile = None) -> None:
+    """Give a party a new secret, shown once. The old one lets nobody in from then on."""
+    from weaklink.cli.secrets import hand_out, refuse_existing
+    from weaklink.ops.membership import rotate_party
+    from weaklink.parties import Party
+    from weaklink.settings import load_settings
+
+    refuse_existing(secret_file)
+    secret = rotate_party(load_settings(), party_id)
+    hand_out(Party.principal_of(party_id), secret, secret_file)
+
+
+def suspend(party_id: str = typer.Argument(metavar="ID")) -> None:
+    """Keep a party out from this moment: its live sessions end at their next request, and its secret is deleted."""
+    from weaklink.ops.membership import suspend_party
+    from weaklink.settings import load_settings
+
+    party = suspend_party(load_settings(), party_id)
+    typer.echo(f"{party_id} is suspended since {party.suspended_at:%Y-%m-%d %H:%M:%S}; what it published before stays")
+
+
+def resume(party_id: str = typer.Argument(metavar="ID"), secret_file: SecretFile = None) -> None:
+    """Let a suspended party in again, with a new secret, shown once."""
+    from weaklink.cli.secrets import hand_out, refuse_existing
+    from weaklink.ops.membership import resume_party
+    from weaklink.parties import Party
+    from weaklink.settings import load_settings
+
+    refuse_existing(secret_file)
+    secret = resume_party(load_settings(), party_id)
+    typer.echo(f"{party_id} is let in again")
+    hand_out(Party.principal_of(party_id), secret, secret_file)
+
+
 def remove(
     party_id: str = typer.Argument(metavar="ID"),
     delete_topics: bool = typer.Option(False, "--delete-topics", help="Delete its topics and all that they hold."),
     yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask before deleting topics."),
 ) -> None:
-    """Take a party out of the registry; its topics stay unless --delete-topics."""
+    """End a party's sessions and take it out of the registry; its topics stay unless --delete-topics."""
     from weaklink.ops.provision import remove_party
     from weaklink.settings import load_settings
 

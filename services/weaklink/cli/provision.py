@@ -1,4 +1,4 @@
-"""`weaklink provision`: topics as the topology and the registry of parties want them."""
+"""`weaklink provision`: topics, principals, ACLs and quotas as the topology and the registry of parties want them."""
 
 import json
 from typing import TYPE_CHECKING
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from weaklink.ops.access import Difference
     from weaklink.ops.provision import Step
 
 _COLOURS = {"create": "green", "configure": "yellow", "fine": "dim", "conflict": "red"}
@@ -24,23 +25,39 @@ def provision(
     ),
     as_json: bool = typer.Option(False, "--json", help="Print the plan as JSON lines."),
 ) -> None:
-    """Create or mend Weaklink's topics and those of every registered party; shows the plan first."""
-    from weaklink.ops.provision import Change, apply, plan
+    """Create or mend Weaklink's topics and those of every registered party, with principals, ACLs and quotas; shows the plan first."""
+    from weaklink.ops.membership import apply_access
+    from weaklink.ops.provision import Change, apply, plan, plan_access
     from weaklink.settings import load_settings
 
     settings = load_settings()
     steps = plan(settings)
     show_plan(steps, as_json=as_json)
+    access = plan_access(settings)
+    show_access(access, as_json=as_json)
     pending = [step for step in steps if step.change is not Change.FINE]
     if check:
-        raise typer.Exit(1 if pending else 0)
-    if dry_run or not pending:
+        raise typer.Exit(1 if pending or access else 0)
+    if dry_run or not (pending or any(one.mendable for one in access)):
         return
     if any(step.change is Change.CONFLICT for step in steps) or yes or typer.confirm("Execute this plan?", err=True):
         apply(settings.kafka, steps)
-        typer.echo(f"done: {len(pending)} topics", err=True)
+        # Planned again: before the first run there is no registry of parties to plan from.
+        left = plan_access(settings)
+        apply_access(settings, left)
+        mended = sum(one.mendable for one in left)
+        typer.echo(f"done: {len(pending)} topics, {mended} permissions, quotas and secrets", err=True)
     else:
         raise typer.Exit(1)
+
+
+def show_access(steps: "list[Difference]", *, as_json: bool) -> None:
+    """One line per difference in principals, ACLs and quotas; nothing where there is none."""
+    for step in steps:
+        if as_json:
+            typer.echo(json.dumps({"change": step.change, "what": step.what, "advice": step.advice}))
+        else:
+            typer.echo(f"{step.change}: {step.what}{f' ({step.advice})' if step.advice else ''}")
 
 
 def show_plan(steps: "list[Step]", *, as_json: bool) -> None:

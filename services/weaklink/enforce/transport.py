@@ -67,7 +67,7 @@ def faust_credentials(kafka: KafkaConfig) -> Any:
         return faust.SSLCredentials(context) if context else None
     credentials = faust.SASLCredentials(
         username=kafka.username,
-        password=kafka.password.get_secret_value() if kafka.password else None,
+        password=kafka.secret(),
         ssl_context=context,
         mechanism=kafka.sasl_mechanism,
     )
@@ -78,7 +78,7 @@ def faust_credentials(kafka: KafkaConfig) -> Any:
 def aiokafka_options(kafka: KafkaConfig) -> dict[str, Any]:
     """Connection options of an aiokafka client."""
     options = kafka.client_options()
-    for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "bootstrap_timeout_ms"):
+    for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_password", "bootstrap_timeout_ms"):
         options.pop(name, None)
     context = ssl_context(kafka)
     return options | ({"ssl_context": context} if context else {})
@@ -91,7 +91,8 @@ def ssl_context(kafka: KafkaConfig) -> ssl.SSLContext | None:
     try:
         context = ssl.create_default_context(cafile=kafka.ssl_cafile)
         if kafka.ssl_certfile:
-            context.load_cert_chain(kafka.ssl_certfile, kafka.ssl_keyfile)
+            password = kafka.ssl_password.get_secret_value() if kafka.ssl_password else None
+            context.load_cert_chain(kafka.ssl_certfile, kafka.ssl_keyfile, password)
     except (OSError, ssl.SSLError) as error:
         raise BrokerError(f"kafka.ssl_cafile, ssl_certfile or ssl_keyfile cannot be used: {error}") from error
     return context

@@ -1,4 +1,4 @@
-"""A real Apache Kafka cluster on loopback: one or several KRaft nodes as child processes, with or without SCRAM.
+"""A real Apache Kafka cluster on loopback: one or several KRaft nodes as child processes, with or without SCRAM and TLS.
 
 Demo, tests and benchmarks share it. Settings and timings are measured ones: see the notes beside them.
 """
@@ -51,13 +51,31 @@ transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Certificates of a local cluster, in PEM. `node`: key (PKCS #8) and chain of every node, for 127.0.0.1, common name `admin`.
+
+    `clients_too`: a client's certificate is asked for, and its common name is the principal.
+    """
+
+    authority: Path
+    node: Path
+    clients_too: bool = False
+
+
 @dataclass
 class LocalCluster:
-    """`with LocalCluster(folder) as cluster:` starts `nodes` brokers below `folder` and stops them at the end."""
+    """`with LocalCluster(folder) as cluster:` starts `nodes` brokers below `folder` and stops them at the end.
+
+    With `scram`, or `tls` of clients, an authorizer refuses whatever no ACL allows. `reauth_ms`: how long a SCRAM session lasts
+    before the broker asks again (None: for ever).
+    """
 
     folder: Path
     nodes: int = 1
     scram: bool = False
+    tls: Tls | None = None
+    reauth_ms: int | None = None
     heap_mib: int = 512
     admin_password: str = field(default_factory=lambda: secrets.token_urlsafe(18))
     _ports: list[int] = field(default_factory=list)
@@ -72,17 +90,22 @@ class LocalCluster:
     def kafka(self) -> KafkaConfig:
         """How an administrator connects."""
         replication = min(self.nodes, 3)
-        login: dict[str, Any] = (
-            {"security_protocol": "SASL_PLAINTEXT", "username": ADMIN, "password": self.admin_password}
-            if self.scram
-            else {}
-        )
+        login: dict[str, Any] = {"security_protocol": self._protocol}
+        if self.scram:
+            login |= {"username": ADMIN, "password": self.admin_password}
+        if self.tls:
+            login |= {"ssl_cafile": str(self.tls.authority)}
+            login |= {"ssl_certfile": str(self.tls.node)} if self.tls.clients_too else {}
         return KafkaConfig(
             bootstrap_servers=self.bootstrap_servers,
             bootstrap_timeout_ms=_BOOTSTRAP_TIMEOUT_MS,
             replication_factor=replication,
             **login,
         )
+
+    @property
+    def _protocol(self) -> str:
+        return ("SASL_" if self.scram else "") + ("SSL" if self.tls else "PLAINTEXT")
 
     def pid(self, node: int) -> int:
         """The process id of node 1, 2, ..."""
@@ -207,7 +230,7 @@ class LocalCluster:
             "listeners": f"CLIENT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller}",
             "advertised.listeners": f"CLIENT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller}",
             "inter.broker.listener.name": "CLIENT",
-            "listener.security.protocol.map": f"CLIENT:{'SASL_PLAINTEXT' if self.scram else 'PLAINTEXT'},CONTROLLER:PLAINTEXT",
+            "listener.security.protocol.map": f"CLIENT:{self._protocol},CONTROLLER:PLAINTEXT",
             "controller.quorum.bootstrap.servers": ",".join(f"127.0.0.1:{port}" for port in self._ports[self.nodes :]),
             "log.dirs": str(self._node_folder(node) / "data"),
             "offsets.topic.replication.factor": str(replicas),
@@ -216,18 +239,40 @@ class LocalCluster:
             "default.replication.factor": str(replicas),
             "min.insync.replicas": str(min(replicas, 2)),
         }
+        return (
+            _COMMON
+            + "\n".join(f"{key}={value}" for key, value in (lines | self._failover() | self._security()).items())
+            + "\n"
+        )
+
+    def _security(self) -> dict[str, str]:
+        lines: dict[str, str] = {}
         if self.scram:
             lines |= {
                 "sasl.enabled.mechanisms": "SCRAM-SHA-512",
                 "sasl.mechanism.inter.broker.protocol": "SCRAM-SHA-512",
                 "listener.name.client.scram-sha-512.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required "
                 f'username="{ADMIN}" password="{self.admin_password}";',
+            }
+        if self.scram and self.reauth_ms is not None:
+            lines["listener.name.client.scram-sha-512.connections.max.reauth.ms"] = str(self.reauth_ms)
+        if self.tls:
+            lines |= {
+                "ssl.keystore.type": "PEM",
+                "ssl.keystore.location": str(self.tls.node),
+                "ssl.truststore.type": "PEM",
+                "ssl.truststore.location": str(self.tls.authority),
+                "ssl.client.auth": "required" if self.tls.clients_too else "none",
+                "ssl.principal.mapping.rules": "RULE:^.*CN=([^,]+).*$/$1/,DEFAULT",
+            }
+        if self.scram or (self.tls and self.tls.clients_too):
+            lines |= {
                 "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
                 "allow.everyone.if.no.acl.found": "false",
                 # ANONYMOUS: the plaintext controller listener, which is bound to loopback. Without it the broker never serves.
                 "super.users": f"User:{ADMIN};User:ANONYMOUS",
             }
-        return _COMMON + "\n".join(f"{key}={value}" for key, value in (lines | self._failover()).items()) + "\n"
+        return lines
 
     def _java_env(self) -> dict[str, str]:
         return {**os.environ, "LC_ALL": "C.UTF-8"}

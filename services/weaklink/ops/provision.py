@@ -4,18 +4,20 @@ The pure part (`internal_topics`, `party_topics`, `compare`) knows no broker; th
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
-from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
+from kafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
 from weaklink import topology
 from weaklink.errors import BrokerError, PartyError
 from weaklink.kafka_options import KafkaConfig
+from weaklink.ops import membership
+from weaklink.ops.access import Difference
+from weaklink.ops.admin import open_admin
 from weaklink.parties import Party
 from weaklink.party_registry import find_party, read_parties, write_party
 from weaklink.settings import Settings
@@ -139,22 +141,6 @@ def _compare_one(target: Topic, found: Topic | None) -> Step:
     return Step(Change.CONFIGURE, target, details, differing)
 
 
-@contextmanager
-def _admin(kafka: KafkaConfig) -> Iterator[KafkaAdminClient]:
-    """An admin connection; what Kafka says against it becomes a BrokerError that names the cluster."""
-    try:
-        admin = KafkaAdminClient(**kafka.client_options())
-        try:
-            yield admin
-        finally:
-            admin.close()
-    except KafkaError as error:
-        raise BrokerError(
-            f"Kafka at {kafka.bootstrap_servers} cannot be reached or refused: {error} "
-            "(WEAKLINK_KAFKA__BOOTSTRAP_SERVERS says where it is)"
-        ) from error
-
-
 def _read_topics(admin: KafkaAdminClient, names: Iterable[str]) -> dict[str, Topic]:
     """Those of `names` that exist."""
     wanted = set(names)
@@ -176,7 +162,7 @@ def _read_topics(admin: KafkaAdminClient, names: Iterable[str]) -> dict[str, Top
 
 def plan_topics(kafka: KafkaConfig, targets: Sequence[Topic]) -> list[Step]:
     """Compare these topics with the cluster's. Raises BrokerError when it cannot be reached."""
-    with _admin(kafka) as admin:
+    with open_admin(kafka) as admin:
         return compare(targets, _read_topics(admin, (target.name for target in targets)))
 
 
@@ -199,7 +185,7 @@ def apply(kafka: KafkaConfig, steps: Sequence[Step]) -> None:
     configured = {step.topic.name: step.configs for step in steps if step.change is Change.CONFIGURE}
     if not created and not configured:
         return
-    with _admin(kafka) as admin:
+    with open_admin(kafka) as admin:
         if created:
             _create(admin, created)
         if configured:
@@ -234,40 +220,57 @@ def _create(admin: KafkaAdminClient, topics: Sequence[Topic]) -> None:
     admin.wait_for_topics([topic.name for topic in topics], timeout_ms=30_000)
 
 
+def plan_access(settings: Settings) -> list[Difference]:
+    """What differs in principals, ACLs and quotas; nothing where Weaklink does not keep them (`access.managed`)."""
+    if not membership.is_managed(settings):
+        return []
+    with open_admin(settings.kafka) as admin:
+        registered = topology.PARTIES in admin.list_topics()
+    return membership.plan_access(settings, read_parties(settings.kafka) if registered else {})
+
+
 def provision(settings: Settings) -> list[Step]:
-    """Plan and execute. Returns the plan that was executed; a second call finds everything fine."""
+    """Plan and execute: topics, then principals, ACLs and quotas. Returns the topics' plan; a second call finds everything fine."""
     steps = plan(settings)
     apply(settings.kafka, steps)
+    membership.apply_access(settings, plan_access(settings))
     return steps
 
 
 def add_party(settings: Settings, party: Party) -> Party:
-    """Create the party's topics, then register it (in this order: ingest leaves topics of unknown parties alone).
+    """Create the party's topics and ACLs, then register it (in this order: ingest leaves topics of unknown parties alone).
 
-    Adding it again mends its topics and changes its name. Returns the party as registered.
+    It has no secret yet (`membership.issue_secret`). Adding it again mends its topics and ACLs and changes its name.
+    Returns the party as registered.
     Raises PartyError when the id is taken by a party of another kind, BrokerError when the cluster is not provisioned.
     """
-    known = read_parties(settings.kafka).get(party.id)
+    parties = read_parties(settings.kafka)
+    known = parties.get(party.id)
     if known and known.kind is not party.kind:
         raise PartyError(
             f"{party.id} is a {known.kind} already: remove it first, or give the new {party.kind} another id"
         )
     if known:
-        party = party.model_copy(update={"added_at": known.added_at})
+        party = party.model_copy(update={"added_at": known.added_at, "suspended_at": known.suspended_at})
     apply(settings.kafka, plan_topics(settings.kafka, party_topics(settings, party)))
+    membership.admit(settings, party, parties)
     if party != known:
         write_party(settings.kafka, party.id, party)
     return party
 
 
 def remove_party(settings: Settings, party_id: str, *, delete_topics: bool = False) -> None:
-    """Take a party out of the registry, and on demand its topics with all that they hold. Raises PartyError when it is unknown."""
+    """End a party's sessions at once and take it out of the registry; on demand its topics go with all that they hold.
+
+    Raises PartyError when it is unknown.
+    """
     party = find_party(settings.kafka, party_id)
+    membership.lock_out(settings, party)
     write_party(settings.kafka, party_id, None)
-    if not delete_topics:
-        return
-    with _admin(settings.kafka) as admin:
-        _delete(admin, [topic.name for topic in party_topics(settings, party)])
+    if delete_topics:
+        with open_admin(settings.kafka) as admin:
+            _delete(admin, [topic.name for topic in party_topics(settings, party)])
+    membership.forget(settings, party, topics_too=delete_topics)
 
 
 def _delete(admin: KafkaAdminClient, names: Sequence[str]) -> None:

@@ -182,9 +182,7 @@ def service_environment(kafka: KafkaConfig, data_folder: Path) -> dict[str, str]
         "WEAKLINK_CLOCK": "event",
         "WEAKLINK_DATA_FOLDER": str(data_folder.resolve()),
         "WEAKLINK_LOG_JSON": "true",
-        "WEAKLINK_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-        "WEAKLINK_KAFKA__BOOTSTRAP_TIMEOUT_MS": str(kafka.bootstrap_timeout_ms),
-        "WEAKLINK_KAFKA__REPLICATION_FACTOR": str(kafka.replication_factor),
+        **kafka.environment(),
         "WEAKLINK_PARTNER__STATE_FOLDER": str((data_folder / "partner").resolve()),
         # One core each at most: there are five processes and often only two cores.
         "POLARS_MAX_THREADS": "1",

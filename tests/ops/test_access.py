@@ -1,0 +1,147 @@
+"""Who may do what, as a table: what each principal gets, what nobody gets, and what a comparison says."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weaklink import topology
+from weaklink.ops.access import (
+    SERVICE_PRINCIPALS,
+    Access,
+    Grant,
+    all_grants,
+    denials,
+    differences,
+    party_grants,
+    service_grants,
+    wanted_access,
+)
+from weaklink.ops.access_config import AccessConfig
+from weaklink.parties import Party, PartyKind
+
+CONFIG = AccessConfig()
+IDS = st.from_regex(r"[a-z0-9-]{2,40}", fullmatch=True)
+
+
+def party(party_id: str, *, suspended: bool = False) -> Party:
+    return Party(id=party_id, kind=PartyKind.LAB, suspended_at=datetime.now(UTC) if suspended else None)
+
+
+def covers(grant: Grant, resource: str, name: str) -> bool:
+    """Whether an ACL speaks of this resource."""
+    if grant.resource != resource:
+        return False
+    return name.startswith(grant.name) if grant.prefixed else grant.name in (name, "*")
+
+
+@given(IDS, IDS)
+def test_no_right_of_a_party_reaches_what_is_anothers(one: str, another: str) -> None:
+    """Whatever two ids are called, also when one begins with the other."""
+    mine, theirs = party(one), party(another)
+    if one == another:
+        return
+    for grant in party_grants(mine):
+        for topic in (theirs.events_topic, theirs.actions_topic, theirs.rejects_topic):
+            assert not covers(grant, "TOPIC", topic)
+        assert not covers(grant, "GROUP", theirs.actions_topic)
+        assert not any(
+            covers(grant, "TOPIC", spec.name) or covers(grant, "GROUP", spec.name) for spec in topology.TOPICS
+        )
+
+
+def test_a_party_has_four_rights_and_none_to_create_describe_or_transact() -> None:
+    grants = party_grants(party("lab"))
+    assert {(one.resource, one.operation) for one in grants} == {
+        ("TOPIC", "WRITE"),
+        ("TOPIC", "READ"),
+        ("GROUP", "READ"),
+    }
+    assert len(grants) == 4
+    assert not any(one.deny for one in grants)
+
+
+def test_a_service_reads_its_input_writes_its_output_and_no_more() -> None:
+    """Only ingest may read what parties publish, only enforce may write what they are told."""
+    grants = service_grants([party("lab")])
+    may = {
+        (operation, topic): {
+            one.principal for one in grants if one.operation == operation and covers(one, "TOPIC", topic)
+        }
+        for operation in ("READ", "WRITE")
+        for topic in (
+            "party.lab.events",
+            "party.lab.actions",
+            "party.lab.rejects",
+            topology.DECISIONS,
+            topology.PARTIES,
+        )
+    }
+    assert may["READ", "party.lab.events"] == {"weaklink.ingest", "weaklink.operator"}
+    assert may["WRITE", "party.lab.events"] == set()
+    assert may["WRITE", "party.lab.actions"] == {"weaklink.enforce"}
+    assert may["WRITE", "party.lab.rejects"] == {"weaklink.ingest", "weaklink.enforce"}
+    assert may["WRITE", topology.DECISIONS] == {"weaklink.campaigns"}
+    assert may["WRITE", topology.PARTIES] == set()
+    operations = {one.operation for one in grants}
+    assert operations == {"READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"}
+    assert {one.resource for one in grants} == {"TOPIC", "GROUP", "TRANSACTIONAL_ID"}
+
+
+def test_a_suspended_party_is_denied_everything_and_has_no_secret() -> None:
+    one = party("lab", suspended=True)
+    assert denials(one) <= all_grants([one])
+    wanted = wanted_access({"lab": one}, CONFIG)
+    assert one.principal not in wanted.secrets
+    assert set(SERVICE_PRINCIPALS) == set(wanted.secrets)
+    assert wanted_access({"lab": one}, AccessConfig(authentication="certificate")).secrets == frozenset()
+
+
+def test_nothing_differs_where_everything_is_as_it_should_be() -> None:
+    wanted = wanted_access({"lab": party("lab")}, CONFIG)
+    assert differences(wanted, wanted, CONFIG) == []
+
+
+@pytest.mark.parametrize(
+    ("grant", "told"),
+    [
+        (Grant("somebody", "TOPIC", "*", "READ"), True),
+        (Grant("*", "TOPIC", "weaklink.links", "READ"), True),
+        (Grant("somebody", "TOPIC", "wea", "READ", prefixed=True), True),
+        (Grant("somebody", "CLUSTER", "kafka-cluster", "ALTER"), True),
+        (Grant("somebody", "TOPIC", "weaklink.links", "ALL", deny=True), False),
+        (Grant("somebody", "TOPIC", "another-product", "READ"), False),
+        (Grant("somebody", "TOPIC", "wea", "READ"), False),
+    ],
+)  # fmt: skip
+def test_strangers_rights_are_told_where_they_reach_weaklinks_resources(grant: Grant, told: bool) -> None:
+    """They are never removed by Weaklink, and may be allowed by name."""
+    wanted = wanted_access({}, CONFIG)
+    found = Access(wanted.grants | {grant}, wanted.quotas, wanted.secrets)
+    steps = differences(wanted, found, CONFIG)
+    assert [step.what for step in steps] == ([str(grant)] if told else [])
+    assert not any(step.mendable for step in steps)
+    assert differences(wanted, found, AccessConfig(other_principals=(f"User:{grant.principal}",))) == []
+
+
+def test_a_right_for_one_host_is_not_the_right_for_every_host() -> None:
+    wanted = wanted_access({"lab": party("lab")}, CONFIG)
+    write = Grant("party.lab", "TOPIC", "party.lab.events", "WRITE")
+    narrowed = Grant("party.lab", "TOPIC", "party.lab.events", "WRITE", host="10.0.0.1")
+    steps = differences(wanted, Access(wanted.grants - {write} | {narrowed}, wanted.quotas, wanted.secrets), CONFIG)
+    assert [(step.change, step.grant) for step in steps] == [("grant", write), ("revoke", narrowed)]
+
+
+def test_a_quota_that_is_missing_too_high_or_unknown_is_told_with_both_values() -> None:
+    wanted = wanted_access({"lab": party("lab")}, CONFIG)
+    quotas = {
+        "party.lab": {**wanted.quotas["party.lab"], "request_percentage": 800.0, "strange": 1.0},
+        "party.gone": {"x": 1.0},
+    }
+    del quotas["party.lab"]["producer_byte_rate"]
+    steps = differences(wanted, Access(wanted.grants, quotas, wanted.secrets), CONFIG)
+    assert [step.principal for step in steps] == ["party.gone", "party.lab"]
+    assert steps[1].quotas == {"producer_byte_rate": 16777216.0, "request_percentage": 50.0, "strange": None}
+    assert "request_percentage 800.0 -> 50.0" in steps[1].what
+    assert "strange 1.0 -> unset" in steps[1].what

@@ -42,7 +42,7 @@ FLOAT: Final[Any] = types.float64
 BOOL: Final[Any] = types.boolean
 WORD: Final[Any] = types.uint64
 
-_MODULES: Final = ("weaklink.campaigns.evaluator",)
+_MODULES: Final = ("weaklink.campaigns.evaluator", "weaklink.correlate.runs")
 
 
 def compiled(*signature: Any) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:

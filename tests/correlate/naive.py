@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from weaklink.correlate.config import CorrelateConfig
-from weaklink.correlate.rows import REQUESTS_PER_ROW_MAX
+from weaklink.correlate.packed import REQUESTS_MAX, REQUESTS_PER_ROW_MAX
 from weaklink.frames import LINKS
 from weaklink.records.identifiers import IdentifierKind
 
@@ -19,6 +19,11 @@ Member = tuple[Node, int]
 def frame(uses: list[Use]) -> pl.DataFrame:
     """Uses as a LINKS frame."""
     return pl.DataFrame(uses, schema=LINKS)
+
+
+def tail_of(identifier: int, rest: int) -> int:
+    """A tail as tokens have it: its lowest byte is the highest one of the identifier."""
+    return rest % 2**56 << 8 | identifier >> 56
 
 
 def node_of(use: Use) -> Node:
@@ -74,7 +79,7 @@ def merged(one: Use, other: Use) -> Use:
         "last_seen_us": max(one["last_seen_us"], other["last_seen_us"]),
         "appended_at_us": max(one["appended_at_us"], other["appended_at_us"]),
         "mentions": min(one["mentions"] + other["mentions"], 2**32 - 1),
-        "requests": one["requests"] + other["requests"],
+        "requests": min(one["requests"] + other["requests"], REQUESTS_MAX),
     }
 
 

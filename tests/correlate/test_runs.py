@@ -32,9 +32,10 @@ KEY = ["identifier", "slot", "kind", "epoch", "account", "first_seen_us"]
 def uses(draw: st.DrawFn) -> naive.Use:
     kind = draw(st.sampled_from([IdentifierKind.IP, IdentifierKind.CARD, IdentifierKind.PROMPT]))
     first = draw(st.integers(0, 30 * HOUR_US))
+    identifier = draw(st.sampled_from([0, 1, 2, 2**63, 2**64 - 1]))
     return {
-        "identifier": draw(st.sampled_from([0, 1, 2, 2**63, 2**64 - 1])),
-        "tail": draw(st.integers(0, 2)),
+        "identifier": identifier,
+        "tail": naive.tail_of(identifier, draw(st.integers(0, 2))),
         "kind": int(kind),
         "epoch": draw(st.sampled_from([1, 255])),
         "slot": draw(st.sampled_from([1, 65535])) if kind is IdentifierKind.IP else 0,
@@ -57,7 +58,7 @@ def cut(stream: list[naive.Use], at: list[int]) -> list[list[naive.Use]]:
 
 
 def links_of(state: LinkRuns) -> pl.DataFrame:
-    return state.to_frames()["links"].sort(KEY)
+    return state.links().sort(KEY)
 
 
 def member(row: dict[str, Any]) -> naive.Member:
@@ -153,7 +154,7 @@ def use(account: int, hour: float, **other: Any) -> naive.Use:
     time_us = int(hour * HOUR_US)
     return {
         "identifier": 7,
-        "tail": 7,
+        "tail": 7 << 8,
         "kind": int(IdentifierKind.CARD),
         "epoch": 1,
         "slot": 0,
@@ -215,14 +216,21 @@ def test_a_hub_emits_a_sample_and_counts_everyone() -> None:
 
 def test_frames_of_something_else_are_refused() -> None:
     """A snapshot that is damaged must not become a state."""
-    frames = LinkRuns(CONFIG).to_frames()
-    with pytest.raises(CheckpointError, match="missing"):
+    state = LinkRuns(CONFIG)
+    state.add(naive.frame([use(1, 0), use(2, 0)]))
+    frames = state.to_frames()
+    words = frames["links"]["words"]
+    with pytest.raises(CheckpointError, match="no sound runs, clock, reach"):
         LinkRuns.from_frames(CONFIG, {"links": frames["links"]})
-    with pytest.raises(CheckpointError, match="snapshot of links"):
-        LinkRuns.from_frames(CONFIG, frames | {"links": pl.DataFrame(schema=LINKS).drop("tail")})
-    unordered = pl.concat([naive.frame([use(2, 0)]), naive.frame([use(1, 0)])])
+    with pytest.raises(CheckpointError, match="no sound links"):
+        LinkRuns.from_frames(CONFIG, frames | {"links": pl.DataFrame(schema=LINKS)})
+    with pytest.raises(CheckpointError, match="13 words"):
+        LinkRuns.from_frames(CONFIG, frames | {"links": pl.DataFrame({"words": words[:13]})})
+    with pytest.raises(CheckpointError, match="has 1 links, its runs 2"):
+        LinkRuns.from_frames(CONFIG, frames | {"links": pl.DataFrame({"words": words[:7]})})
+    unordered = pl.concat([words[7:], words[:7]])
     with pytest.raises(CheckpointError, match="order"):
-        LinkRuns.from_frames(CONFIG, frames | {"links": unordered, "runs": pl.DataFrame({"rows": [2]})})
+        LinkRuns.from_frames(CONFIG, frames | {"links": pl.DataFrame({"words": unordered})})
 
 
 def test_many_links_merge_into_few_runs_that_keep_them_all() -> None:
@@ -232,7 +240,7 @@ def test_many_links_merge_into_few_runs_that_keep_them_all() -> None:
     for chunk in range(120):
         rows = [use(row % 7, 0, identifier=(chunk * 311 + row * 7919) % 20_011) for row in range(100)]
         state.add(naive.frame(rows))
-    links = state.to_frames()["links"]
+    links = state.links()
     assert links.select(KEY).is_duplicated().sum() == 0
     assert links["mentions"].sum() == 12_000
     assert state.to_frames()["runs"].height <= 24

@@ -11,7 +11,7 @@ from typing import Final
 
 import polars as pl
 
-from weaklink.correlate.rows import UINT32_MAX
+from weaklink.correlate.packed import MENTIONS_MAX, REQUESTS_MAX
 
 NODE: Final = ("identifier", "place")
 STORED: Final = "stored"  # number of the stored link that a row is, null for a new use
@@ -41,8 +41,8 @@ def episodes(uses: pl.DataFrame, share_accounts_min: int, hub_accounts_max: int,
         .agg(
             pl.col("tail", "first_seen_us").min(),
             pl.col("last_seen_us", "appended_at_us").max(),
-            pl.col("mentions").sum().clip(0, UINT32_MAX),
-            pl.col("requests").sum(),
+            pl.col("mentions").sum().clip(0, MENTIONS_MAX),
+            pl.col("requests").sum().clip(0, REQUESTS_MAX),
             pl.col(STORED).drop_nulls().sort(),
             pl.col("held").max().alias("held_max"),
             pl.col("last_seen_us").filter(pl.col(STORED).is_not_null()).max().alias("known_last_us"),

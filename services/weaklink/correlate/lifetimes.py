@@ -9,13 +9,13 @@ The one cell more makes the two rules fit: as long as links are expired whenever
 identifier can be too far apart, and no search for gaps is needed. Slotted links (IP) are bounded by their slot and have no gaps.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
-import polars as pl
 
 from weaklink.correlate.config import CorrelateConfig
-from weaklink.correlate.run import Array
+from weaklink.correlate.packed import Array
 
 _US: Final = 1_000_000
 _KINDS: Final = 256
@@ -45,18 +45,27 @@ class Lifetimes:
         self._end_min = np.maximum(self._end_min, cell - self._lifetime_cells)
         return True
 
-    def alive(self, kind: Array, last_seen_us: Array) -> Array:
-        """Which links the clock has not outlived."""
-        alive: Array = last_seen_us >= ((self.now_cell - self._lifetime_cells) * self.cell_us)[kind]
-        return alive
+    @property
+    def oldest_us(self) -> Array:
+        """For each kind byte the last use (microseconds) that the clock has not outlived."""
+        if self.now_cell == _NEVER:
+            return np.full(_KINDS, np.iinfo(np.int64).min)
+        oldest: Array = (self.now_cell - self._lifetime_cells) * self.cell_us
+        return oldest
 
-    def note(self, links: pl.DataFrame) -> None:
-        """Take in the times of links (LINKS) that are about to be stored."""
-        unslotted = links["slot"].to_numpy() == 0
-        kind = links["kind"].to_numpy()[unslotted]
-        begin, end = (links[name].to_numpy()[unslotted] // self.cell_us for name in ("first_seen_us", "last_seen_us"))
-        np.maximum.at(self._begin_max, kind, begin)
-        np.minimum.at(self._end_min, kind, end)
+    def note(self, begin_max_us: Array, end_min_us: Array) -> None:
+        """Unslotted links are about to be stored: their latest first and earliest last use (microseconds) by kind byte."""
+        np.maximum(self._begin_max, np.maximum(begin_max_us // self.cell_us, _NEVER), out=self._begin_max)
+        np.minimum(self._end_min, np.minimum(end_min_us // self.cell_us, -_NEVER), out=self._end_min)
+
+    @property
+    def reach(self) -> dict[str, Array]:
+        """How far the uses of each kind lie apart, in cells by kind byte: the latest `begin_max` and the earliest `end_min`."""
+        return {"begin_max": self._begin_max.copy(), "end_min": self._end_min.copy()}
+
+    @reach.setter
+    def reach(self, reach: Mapping[str, Array]) -> None:
+        self._begin_max, self._end_min = (np.array(reach[name]) for name in ("begin_max", "end_min"))
 
     def kinds_with_gaps(self) -> list[int]:
         """Kinds of which two stored uses may be too far apart; for all others every pair of uses belongs together."""

@@ -1,176 +1,141 @@
-"""One sorted run of links: numpy columns ordered by (identifier, place, account), searched for many links at once.
-
-`place` is slot << 16 | kind << 8 | epoch: together with the identifier it is the node that accounts share. Tokens that agree in their
-identifier but not in kind or epoch are thereby different nodes, whatever a party sends.
-"""
+"""One sorted run of packed links, with a directory of its identifiers: a link is found with two accesses to memory, however long the run is."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, Self
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
-Columns = dict[str, Array]
+from weaklink.correlate import merge_loops, search_loops
+from weaklink.correlate.memory import Block
+from weaklink.correlate.packed import Array, Rows
 
-DTYPES: Final[dict[str, Any]] = {
-    "identifier": np.uint64,
-    "place": np.uint32,
-    "account": np.uint64,
-    "tail": np.uint64,
-    "first_seen_us": np.int64,
-    "last_seen_us": np.int64,
-    "appended_at_us": np.int64,
-    "mentions": np.uint32,
-    "requests": np.uint32,  # int64 once a link needs it: see `SortedRuns.widen`
-}
-"""Columns of a run: 60 bytes a link."""
+_BUCKET_ROWS: Final = 8
+_NOT_ENTERED: Final = (1 << 32) - 1
+ROWS_MAX: Final = _NOT_ENTERED - 1
+"""Links of one run at most: a directory counts them in 32 bits."""
+
+
+class Directory:
+    """For each first so many bits of an identifier: the first row of a run that has them or more, and marks of those that follow. Two bytes a link at most."""
+
+    __slots__ = ("_entered", "rows", "shift")
+
+    def __init__(self, rows_max: int) -> None:
+        bits = max(1, (rows_max // _BUCKET_ROWS).bit_length())
+        self.shift = 64 - bits
+        # What is not entered yet lies behind all rows, so that a search there finds none.
+        self.rows = np.full((1 << bits) + 1, _NOT_ENTERED, dtype=np.uint64)
+        self._entered = 0
+
+    def enter(self, rows: Rows, begin: int, end: int) -> None:
+        """Rows `begin` to `end` of the run have come; earlier ones are entered already."""
+        self._entered = merge_loops.enter(rows, begin, end, self.rows, self.shift, self._entered)
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Links to look up, ordered by (identifier, place, account) without repetition, and the nodes that they touch."""
+    """Links to look up: rows ordered by (identifier, place, account) without repetition (at least one), and the first row of each node."""
 
-    identifiers: Array  # distinct, ascending
-    node_identifier: Array  # index into `identifiers`
-    node_place: Array
-    row_node: Array  # index into the nodes
-    row_account: Array
+    rows: Rows
+    begins: Array  # one more than there are nodes
 
     @classmethod
-    def of(cls, rows: Columns) -> "Query":
-        """The query for sorted, distinct rows (at least one)."""
-        identifier, place = rows["identifier"], rows["place"]
-        new_identifier = np.concatenate(([True], identifier[1:] != identifier[:-1]))
-        new_node = new_identifier | np.concatenate(([True], place[1:] != place[:-1]))
-        return cls(
-            identifiers=identifier[new_identifier],
-            node_identifier=(np.cumsum(new_identifier) - 1)[new_node],
-            node_place=place[new_node],
-            row_node=np.cumsum(new_node) - 1,
-            row_account=rows["account"],
-        )
+    def of(cls, rows: Rows) -> Self:
+        """The query for these rows."""
+        begins = np.empty(len(rows) + 1, dtype=np.int64)
+        count = search_loops.node_begins(rows, begins)
+        return cls(rows, begins[: count + 1])
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes there are."""
+        return len(self.begins) - 1
+
+    def node_of(self, rows: Array) -> Array:
+        """The node of each of these rows (by number)."""
+        found: Array = np.searchsorted(self.begins, rows, side="right") - 1
+        return found
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What one run knows of a query. Bounds are row numbers of the run, upper ones exclusive."""
+class Bounds:
+    """The nodes of a query that a piece holds; each between `lower` and `upper` of its rows."""
 
-    nodes: Array  # indexes of the query's nodes that the run holds
-    lower: Array  # per such node
+    nodes: Array
+    lower: Array
     upper: Array
-    rows: Array  # indexes of the query's rows on those nodes
-    position: Array  # per such row: where its account is, or would be
-    rank: Array  # how many smaller accounts the run holds on its node
-    matched: Array  # whether it is there
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows of a run that are searched together: all of it, or what a merge has left of it. Values (not keys) may be changed in place."""
+
+    rows: Rows
+    directory: Directory
+    offset: int  # of the first row in the run that the directory tells of
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def bounds(self, query: Query) -> Bounds:
+        """Where the query's nodes stand. The piece has at least one row."""
+        identifiers = query.rows[:, 0]
+        row_from = np.searchsorted(identifiers, self.rows[0, 0])
+        row_to = np.searchsorted(identifiers, self.rows[-1, 0], side="right")
+        node_from, node_to = (int(one) for one in np.searchsorted(query.begins[:-1], (row_from, row_to)))
+        nodes, lower, upper = (np.empty(node_to - node_from + 1, dtype=np.int64) for _ in range(3))
+        own, unread = self.directory, np.empty(1, dtype=np.uint64)
+        count = search_loops.bounds(
+            self.rows, own.rows, own.shift, self.offset, query.rows, query.begins, node_from, node_to, nodes, lower, upper, unread
+        )  # fmt: skip
+        return Bounds(nodes[:count], lower[:count], upper[:count])
 
 
 class Run:
-    """Columns of equal length; values (not keys) may be changed in place."""
+    """Ordered rows in a block of memory of their own, with their directory."""
 
-    __slots__ = ("columns",)
+    __slots__ = ("begin", "block", "directory", "end")
 
-    def __init__(self, columns: Columns) -> None:
-        self.columns = columns
+    def __init__(self, block: Block, rows_max: int) -> None:
+        """A run without rows yet, that grows up to `rows_max`."""
+        self.block, self.begin, self.end = block, 0, 0
+        self.directory = Directory(rows_max)
+
+    @classmethod
+    def of(cls, rows: Rows) -> Self:
+        """A copy of these rows as a run."""
+        block = Block(len(rows))
+        block.rows[:] = rows
+        run = cls(block, len(rows))
+        run.grow(len(rows))
+        return run
 
     def __len__(self) -> int:
-        return len(self.columns["identifier"])
+        return self.end - self.begin
 
-    def slice(self, begin: int, end: int) -> "Run":
-        """A view of rows begin..end."""
-        return Run({name: column[begin:end] for name, column in self.columns.items()})
+    @property
+    def bytes_held(self) -> int:
+        """Memory that the run takes."""
+        return self.block.held(self.end) + self.directory.rows.nbytes
 
-    def take(self, positions: Array) -> Columns:
-        """A copy of these rows."""
-        return {name: column[positions] for name, column in self.columns.items()}
+    @property
+    def piece(self) -> Piece:
+        """The rows, to search and to change in place."""
+        return Piece(self.block.rows[self.begin : self.end], self.directory, self.begin)
 
-    def find(self, query: Query) -> Found:
-        """Bounds of the query's nodes and positions of its accounts."""
-        nodes, lower, upper = self.node_bounds(query)
-        slot_of_node = np.full(len(query.node_place), -1, dtype=np.int64)
-        slot_of_node[nodes] = np.arange(len(nodes))
-        slot_of_row = slot_of_node[query.row_node]
-        rows = np.flatnonzero(slot_of_row >= 0)
-        which = slot_of_row[rows]
-        accounts, sought = self.columns["account"], query.row_account[rows]
-        position = lower_bound(accounts, lower[which], upper[which], sought)
-        inside = position < upper[which]
-        matched = inside.copy()
-        matched[inside] = accounts[position[inside]] == sought[inside]
-        return Found(nodes, lower, upper, rows, position, position - lower[which], matched)
+    def grow(self, rows: int) -> None:
+        """So many further rows were written to the block."""
+        self.directory.enter(self.block.rows, self.end, self.end + rows)
+        self.end += rows
 
-    def node_bounds(self, query: Query) -> tuple[Array, Array, Array]:
-        """The query's nodes that the run holds (indexes), and the row numbers between which each stands."""
-        own = self.columns["identifier"]
-        left = np.searchsorted(own, query.identifiers)
-        known = own[np.minimum(left, len(own) - 1)] == query.identifiers
-        right = left + known
-        # Most identifiers have one row: only the others need a search for their end.
-        several = np.flatnonzero(known & (own[np.minimum(right, len(own) - 1)] == query.identifiers))
-        right[several] = np.searchsorted(own, query.identifiers[several], side="right")
-        nodes = np.flatnonzero(known[query.node_identifier])
-        begin, end = left[query.node_identifier[nodes]], right[query.node_identifier[nodes]]
-        places, sought = self.columns["place"], query.node_place[nodes]
-        # Likewise most identifiers have one place, and what remains is to be cut to the place that is sought.
-        mixed = np.flatnonzero((places[begin] != sought) | (places[end - 1] != sought))
-        if len(mixed):
-            lower, upper, place = begin[mixed], end[mixed], sought[mixed]
-            begin[mixed] = lower_bound(places, lower, upper, place)
-            end[mixed] = lower_bound(places, begin[mixed], upper, place.astype(np.int64) + 1)
-        held = begin < end
-        return nodes[held], begin[held], end[held]
+    def drop(self, rows: int) -> None:
+        """The first so many rows are not needed any more."""
+        self.begin += rows
+        self.block.release(0, self.begin)
 
-
-def lower_bound(values: Array, lower: Array, upper: Array, sought: Array) -> Array:
-    """For each i, the first position in lower[i]..upper[i] whose value is not below sought[i]; values ascend within each such range."""
-    result = lower.copy()
-    # Most ranges have one row: settle those first, so that the loop runs over the few long ones only.
-    filled = np.flatnonzero(lower < upper)
-    result[filled] += values[lower[filled]] < sought[filled]
-    open_ = filled[(upper[filled] - lower[filled] > 1) & (result[filled] > lower[filled])]
-    low, high, keys = result[open_], upper[open_], sought[open_]
-    while len(open_):
-        middle = (low + high) >> 1
-        below = values[middle] < keys
-        low = np.where(below, middle + 1, low)
-        high = np.where(below, high, middle)
-        done = low >= high
-        result[open_[done]] = low[done]
-        going = ~done
-        open_, low, high, keys = open_[going], low[going], high[going], keys[going]
-    return result
-
-
-def key_order(identifier: Array, place: Array, account: Array) -> Array:
-    """The permutation that orders rows by (identifier, place, account)."""
-    order = np.argsort(identifier)
-    ordered = identifier[order]
-    same = ordered[1:] == ordered[:-1]
-    tied = np.zeros(len(order), dtype=bool)
-    tied[1:] |= same
-    tied[:-1] |= same
-    _settle(order, np.flatnonzero(tied), identifier, place, account)
-    return order
-
-
-def merge_order(left: Columns, right: Columns) -> Array:
-    """The permutation that puts the rows of `left` followed by those of `right` in order; both are sorted."""
-    identifier, place, account = (
-        np.concatenate((left[name], right[name])) for name in ("identifier", "place", "account")
-    )
-    order = np.argsort(identifier, kind="stable")  # two ascending pieces: the stable sort merges them in one pass
-    ordered = identifier[order]
-    from_right = order >= len(left["identifier"])
-    # Only identifiers that both sides hold can be out of order now: between their places and accounts.
-    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
-    lengths = np.diff(np.append(starts, len(ordered)))
-    rights = np.add.reduceat(from_right, starts, dtype=np.int64) if len(starts) else starts
-    _settle(order, np.flatnonzero(np.repeat((rights > 0) & (rights < lengths), lengths)), identifier, place, account)
-    return order
-
-
-def _settle(order: Array, mixed: Array, identifier: Array, place: Array, account: Array) -> None:
-    """Order by all three those positions of `order` that are in order by identifier only; groups of one identifier are whole."""
-    if len(mixed):
-        among = order[mixed]
-        order[mixed] = among[np.lexsort((account[among], place[among], identifier[among]))]
+    def keep(self, kept: Array, rows_max: int) -> None:
+        """Keep the marked rows alone; the run may grow up to `rows_max` still."""
+        count = merge_loops.keep_marked(self.block.rows[self.begin : self.end], kept)
+        self.end = self.begin
+        self.directory = Directory(rows_max)
+        self.grow(count)

@@ -40,12 +40,12 @@ class Unit:
             self._now_us = max(before_us, self._clock_us(chunk, links))
             self._rows_since_expiry += links.height
             if self._now_us // self._cell_us > before_us // self._cell_us and self._expiry_pays():
-                yield self.links.add(pl.concat(waiting))
+                yield self.links.add(*waiting)
                 waiting.clear()
                 self.links.expire(self._now_us)
                 self._rows_since_expiry, self._rows_at_expiry = 0, len(self.links)
         if waiting:
-            yield self.links.add(pl.concat(waiting))
+            yield self.links.add(*waiting)
 
     def to_frames(self) -> dict[str, pl.DataFrame]:
         """The unit as frames: those of `LinkRuns`, and `progress`."""

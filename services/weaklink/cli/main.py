@@ -37,6 +37,9 @@ GROUPS: Final = (
 )
 """One module of `weaklink.cli` each; every one has `register(app)`. They import heavy packages only inside commands."""
 
+_FORMATS: Final = ("joserfc", "stix2", "stix2patterns", "xarf")
+"""Packages of the extra `formats`; every other one that may be missing belongs to the services."""
+
 for group in GROUPS:
     import_module(f"weaklink.cli.{group}").register(app)
 
@@ -57,7 +60,8 @@ def main() -> None:
         print(f"weaklink: {error}", file=sys.stderr)
         sys.exit(1)
     except ModuleNotFoundError as error:
+        extra = "formats" if error.name in _FORMATS else "services"
         print(
-            f"weaklink: this command needs the package {error.name}: pip install 'weaklink[services]'", file=sys.stderr
+            f"weaklink: this command needs the package {error.name}: pip install 'weaklink[{extra}]'", file=sys.stderr
         )
         sys.exit(1)

@@ -1,10 +1,11 @@
-"""`weaklink partner publish|import|actions|receipt|rejects|key`: what a party does by hand or from a script."""
+"""`weaklink partner publish|import|actions|receipt|rejects|export|key`: what a party does by hand or from a script."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from weaklink.cli import partner_export
 from weaklink.partner.symbols import ReceiptStatus
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def register(app: typer.Typer) -> None:
     group.command("actions")(actions)
     group.command("receipt")(receipt)
     group.command("rejects")(rejects)
+    partner_export.register(group)
     keys = typer.Typer(no_args_is_help=True, help="Keys that raw identifiers are hashed with.")
     keys.command("new")(key_new)
     keys.command("rotate")(key_rotate)

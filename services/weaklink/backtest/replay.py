@@ -1,20 +1,19 @@
-"""One run: ticks of events through correlate's runs, campaigns' engine and enforce's policy. Causal: a tick sees nothing after its end."""
+"""The second half of a run: what correlate says at each tick through campaigns' engine and enforce's policy. A tick sees nothing after its end."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import polars as pl
 
 from weaklink.backtest.actions import MemoryLedger
-from weaklink.backtest.feed import Feed, Tick
 from weaklink.backtest.findings import Findings, Run, findings
+from weaklink.backtest.history import Step
 from weaklink.benign import BenignRecord
 from weaklink.campaigns import calibration
 from weaklink.campaigns.engine import Engine, Update
 from weaklink.campaigns.evaluate import Evaluation
 from weaklink.campaigns.identity import MERGED
-from weaklink.correlate.runs import LinkRuns
 from weaklink.parties import PartyKind
 from weaklink.settings import Settings
 
@@ -59,7 +58,6 @@ class Replay:
         self, settings: Settings, parties: Mapping[str, PartyKind], benign: Sequence[BenignRecord] = ()
     ) -> None:
         self._parties = parties
-        self._runs = LinkRuns(settings.correlate)
         self._engine = Engine(settings.campaigns, settings.weaklinks)
         self._engine.state.fold_benign(benign)
         self._campaigns: dict[str, _Seen] = {}
@@ -69,12 +67,11 @@ class Replay:
         self._last: Evaluation | None = None
         self.ledger = MemoryLedger(settings.enforce)
 
-    def step(self, tick: Tick) -> None:
-        """Fold the tick's events, then evaluate as of its end."""
+    def step(self, tick: Step) -> None:
+        """Fold what the tick brings, then evaluate as of its end."""
         state = self._engine.state
-        if tick.links.height:
-            state.fold_shared(self._runs.add(tick.links))
-        self._runs.expire(tick.end_us)
+        if tick.shared.height:
+            state.fold_shared(tick.shared)
         state.fold_activity(tick.activity)
         self._now_us = tick.end_us
         self._decide()
@@ -186,19 +183,3 @@ class Replay:
         found = pl.DataFrame(rows, schema=schema)
         at = pl.from_epoch("detected_at", time_unit="us").dt.replace_time_zone("UTC")
         return found.with_columns(at).sort("detected_at", "campaign_id").cast(CAMPAIGNS)
-
-
-def replay(
-    feed: Feed,
-    settings: Settings,
-    parties: Mapping[str, PartyKind],
-    advance: Callable[[int], None],
-    benign: Sequence[BenignRecord] = (),
-) -> Replay:
-    """Run all ticks, with this benign list. `advance` is told the number of events of each tick when it is done."""
-    run = Replay(settings, parties, benign)
-    for tick in feed:
-        run.step(tick)
-        advance(tick.events)
-    run.finish()
-    return run

@@ -1,5 +1,6 @@
 """`weaklink backtest`: what Weaklink would have found and asked for, on a history of events."""
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Final
@@ -8,6 +9,8 @@ import typer
 
 from weaklink.errors import ConfigurationError
 
+_AHEAD_BYTES_MIN: Final = 2_000_000
+"""Size of the files from which a second process is worth its start."""
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -47,7 +50,8 @@ def backtest(
                 tasks[phase] = bars.add_task(phase, total=total)
             bars.update(tasks[phase], advance=done)
 
-        summary = run(events, out, seconds(tick), load_settings(), progress, benign=benign or ())
+        ahead = (os.cpu_count() or 1) > 1 and sum(map(_size, events)) > _AHEAD_BYTES_MIN
+        summary = run(events, out, seconds(tick), load_settings(), progress, benign=benign or (), ahead=ahead)
         for task in bars.tasks:
             bars.update(task.id, completed=task.total)
     typer.echo(
@@ -69,3 +73,7 @@ def seconds(text: str) -> int:
     if not match or not int(match[1]):
         raise ConfigurationError(f"{text!r} is not a length of time; write 90s, 15m, 1h or 1d")
     return int(match[1]) * _SECONDS[match[2]]
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0  # a file that is not there is told of when it is read

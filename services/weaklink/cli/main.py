@@ -21,6 +21,7 @@ GROUPS: Final = (
     "principal",
     "benign",
     "partner",
+    "schema",
     "run",
     "actions",
     "campaigns",

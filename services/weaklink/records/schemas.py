@@ -45,14 +45,27 @@ def schema_folder() -> Path:
 
 def load_schema(path: Path) -> Schema:
     """Read one `<Record>/v<N>.avsc`. Raises SchemaError when it is not valid Avro."""
+    return _read(path, path.parent.name, int(path.stem.removeprefix("v")))
+
+
+def read_schema(path: Path) -> Schema:
+    """Read a schema file of any name: the record is the one that it defines, the version 0. Raises SchemaError when it is no record in valid Avro."""
+    return _read(path, None, 0)
+
+
+def _read(path: Path, record: str | None, version: int) -> Schema:
     try:
         definition = json.loads(path.read_text(encoding="utf-8"))
         fingerprint = fastavro.schema.fingerprint(fastavro.schema.to_parsing_canonical_form(definition), "CRC-64-AVRO")
         parsed = fastavro.schema.parse_schema(definition, named_schemas={})
-    except (OSError, ValueError, fastavro.schema.SchemaParseException) as error:
+        name = record or str(definition["name"]).rpartition(".")[2]
+        if definition["type"] != "record":
+            raise ValueError(f"it defines no record but {definition['type']}")
+        iter(definition["fields"])
+    except (OSError, ValueError, KeyError, TypeError, fastavro.schema.SchemaParseException) as error:
         raise SchemaError(f"{path} is not a readable Avro schema: {error}") from error
     # fastavro gives the fingerprint in the order of the single-object header: little-endian bytes as hex.
-    return Schema(path.parent.name, int(path.stem.removeprefix("v")), definition, parsed, bytes.fromhex(fingerprint))
+    return Schema(name, version, definition, parsed, bytes.fromhex(fingerprint))
 
 
 @cache

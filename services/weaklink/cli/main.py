@@ -30,6 +30,7 @@ GROUPS: Final = (
     "scorecard",
     "lag",
     "audit",
+    "strimzi",
     "backtest",
     "evaluate",
     "demo",

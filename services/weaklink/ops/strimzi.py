@@ -1,0 +1,97 @@
+"""Topics and principals as Strimzi's resources, for a Kafka that Strimzi's operators keep: the same table as `weaklink provision` works from.
+
+With Strimzi the operators create topics, users and ACLs, so Weaklink must not (`access.managed=false`). API: kafka.strimzi.io/v1beta2.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, Final
+
+from weaklink.ops.access import Grant, party_grants, party_quotas, service_grants
+from weaklink.ops.provision import Topic, internal_topics, party_topics
+from weaklink.parties import Party
+from weaklink.settings import Settings
+
+API: Final = "kafka.strimzi.io/v1beta2"
+ADMIN: Final = "weaklink.admin"
+"""Whoever runs `weaklink provision --check` and `weaklink party add`: all rights to Weaklink's topics."""
+
+_RESOURCES: Final = {"TOPIC": "topic", "GROUP": "group", "TRANSACTIONAL_ID": "transactionalId", "CLUSTER": "cluster"}
+_QUOTAS: Final = {
+    "producer_byte_rate": "producerByteRate",
+    "consumer_byte_rate": "consumerByteRate",
+    "request_percentage": "requestPercentage",
+    "controller_mutation_rate": "controllerMutationRate",
+}
+
+
+def resources(settings: Settings, parties: Iterable[Party], cluster: str) -> list[dict[str, Any]]:
+    """KafkaTopic and KafkaUser resources for Weaklink and these parties, in the Kafka cluster of that name."""
+    parties = sorted(parties, key=lambda party: party.id)
+    topics = [*internal_topics(settings), *(topic for party in parties for topic in party_topics(settings, party))]
+    by_principal: dict[str, list[Grant]] = defaultdict(list)
+    for grant in sorted(service_grants(parties) | _admin_grants()):
+        by_principal[grant.principal].append(grant)
+    users = [_user(name, grants, cluster) for name, grants in by_principal.items()]
+    quotas = {_QUOTAS[name]: _number(value) for name, value in party_quotas(settings.access).items()}
+    users += [_user(party.principal, sorted(party_grants(party)), cluster, quotas) for party in parties]
+    return [*(_topic(topic, cluster) for topic in topics), *users]
+
+
+def _admin_grants() -> set[Grant]:
+    prefixes = ("weaklink.", "party.")
+    found = {Grant(ADMIN, "TOPIC", prefix, "ALL", prefixed=True) for prefix in prefixes}
+    return found | {Grant(ADMIN, "GROUP", prefix, "DESCRIBE", prefixed=True) for prefix in prefixes}
+
+
+def _labels(cluster: str) -> dict[str, str]:
+    return {"strimzi.io/cluster": cluster, "app.kubernetes.io/part-of": "weaklink"}
+
+
+def _topic(topic: Topic, cluster: str) -> dict[str, Any]:
+    return {
+        "apiVersion": API,
+        "kind": "KafkaTopic",
+        "metadata": {"name": topic.name, "labels": _labels(cluster)},
+        "spec": {
+            "partitions": topic.partitions,
+            "replicas": topic.replication_factor,
+            "config": {name: _typed(value) for name, value in sorted(topic.configs.items())},
+        },
+    }
+
+
+def _user(
+    principal: str, grants: Iterable[Grant], cluster: str, quotas: dict[str, float] | None = None
+) -> dict[str, Any]:
+    operations: dict[tuple[str, str, bool], list[str]] = defaultdict(list)
+    for grant in grants:
+        operations[grant.resource, grant.name, grant.prefixed].append(grant.operation)
+    acls = [
+        {
+            "type": "allow",
+            "host": "*",
+            "operations": [operation.replace("_", " ").title().replace(" ", "") for operation in sorted(found)],
+            "resource": {"type": _RESOURCES[kind], "name": name, "patternType": "prefix" if prefixed else "literal"},
+        }
+        for (kind, name, prefixed), found in operations.items()
+    ]
+    spec: dict[str, Any] = {
+        "authentication": {"type": "scram-sha-512"},
+        "authorization": {"type": "simple", "acls": acls},
+    }
+    return {
+        "apiVersion": API,
+        "kind": "KafkaUser",
+        "metadata": {"name": principal, "labels": _labels(cluster)},
+        "spec": spec | ({"quotas": quotas} if quotas else {}),
+    }
+
+
+def _typed(value: str) -> str | int:
+    """Numbers as numbers, as Strimzi's topic operator writes them back."""
+    return int(value) if value.lstrip("-").isdigit() else value
+
+
+def _number(value: float) -> float:
+    return int(value) if value == int(value) else value

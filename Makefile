@@ -7,10 +7,10 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup lock demo replay evaluate bench bench-quick test check docs clean
+.PHONY: help setup lock demo replay evaluate bench bench-quick bench-growth test check docs clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.installed ## make .venv with everything pinned, and the command `weaklink` in it
 
@@ -42,6 +42,9 @@ bench: setup ## the join beside Flink, Kafka Streams, Quix, Faust and raw recept
 
 bench-quick: setup ## the same in a few minutes: Weaklink, raw reception and Flink, once
 	$(BIN)/python -m bench --quick
+
+bench-growth: setup ## correlate at 1, 10 and 50 million links, snapshot, restore, rebuild; build/bench/growth.json (8 GB, 15 minutes; a quiet machine)
+	$(BIN)/python -m bench.growth
 
 docs: setup ## the documentation, into build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -1,5 +1,6 @@
 """Snapshots: what is saved comes back, damage is noticed, and the newest sound one wins."""
 
+import io
 from pathlib import Path
 
 import polars as pl
@@ -10,7 +11,7 @@ from kafka import TopicPartition
 from polars.testing import assert_frame_equal
 
 from weaklink.errors import CheckpointError
-from weaklink.stream.checkpoint import Snapshot, SnapshotStore, decode, encode
+from weaklink.stream.checkpoint import Compression, Snapshot, SnapshotStore, read, write
 
 TP = TopicPartition("weaklink.links", 0)
 OTHER = TopicPartition("weaklink.links", 1)
@@ -30,16 +31,32 @@ def files(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.snapshot"))
 
 
+def encode(made: Snapshot, compression: Compression = "uncompressed") -> bytes:
+    file = io.BytesIO()
+    write(made, file, compression)
+    return file.getvalue()
+
+
+def decode(data: bytes) -> Snapshot:
+    return read(io.BytesIO(data))
+
+
 @given(
     offsets=st.dictionaries(st.integers(0, 5), st.integers(0, 1 << 60)),
     values=st.lists(st.none() | st.integers(0, 1 << 40)),
+    compression=st.sampled_from(["uncompressed", "lz4", "zstd"]),
 )
 @settings(max_examples=50, deadline=None)
-def test_a_snapshot_comes_back_as_it_was(offsets: dict[int, int], values: list[int | None]) -> None:
+def test_a_snapshot_comes_back_as_it_was(
+    offsets: dict[int, int], values: list[int | None], compression: Compression
+) -> None:
     """Encoding and decoding is the identity."""
     frame = pl.DataFrame({"v": pl.Series(values, dtype=pl.Int64)})
     found = decode(
-        encode(Snapshot({TopicPartition("t", number): offset for number, offset in offsets.items()}, {"f": frame}))
+        encode(
+            Snapshot({TopicPartition("t", number): offset for number, offset in offsets.items()}, {"f": frame}),
+            compression,
+        )
     )
     assert found.offsets == {TopicPartition("t", number): offset for number, offset in offsets.items()}
     assert_frame_equal(found.frames["f"], frame)

@@ -8,9 +8,9 @@ import numpy as np
 from weaklink.correlate.packed import LINK_BYTES, Rows, empty_rows
 from weaklink.correlate.row_loops import WORDS
 
-_MAPPED_BYTES_MIN: Final = 8 << 20  # below that it is not worth a mapping of its own
+_MAPPED_BYTES_MIN: Final = 1 << 20  # below that it is not worth a mapping of its own
 _GIVES_BACK: Final = hasattr(mmap, "MADV_DONTNEED") and hasattr(mmap, "MAP_ANONYMOUS")
-_RELEASE_BYTES: Final = 1 << 21  # whole large pages at a time
+_RELEASE_BYTES: Final = 1 << 18  # not each page on its own
 
 
 class Block:
@@ -37,7 +37,7 @@ class Block:
         if self._map is None:
             return
         if first <= self._begin:
-            # Whole large pages only; the rest goes with the next ones.
+            # The rest goes with the next ones.
             last = last // _RELEASE_BYTES * _RELEASE_BYTES
             if last > self._begin:
                 self._map.madvise(mmap.MADV_DONTNEED, self._begin, last - self._begin)

@@ -1,7 +1,8 @@
 """Snapshots of a unit's state with the offsets it stands at, in a folder or an object store by URL.
 
 One snapshot is one file, named by its sequence number: written aside, then moved to its name, so that a reader never meets half of one.
-Layout: magic, 8-byte length of the header, header (JSON: format, offsets, frames with their sizes), the frames as Arrow IPC, SHA-256 of all before.
+Layout: magic, the frames as Arrow IPC, a table (JSON: offsets; name, size and SHA-256 of each frame), its length in 8 bytes, SHA-256 of the table and
+its length. So it is written and read frame by frame, and never held whole beside the state that it is of.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final, Literal, cast
 from urllib.parse import quote
 
 import polars as pl
@@ -23,12 +24,14 @@ from pyarrow import ArrowException, fs
 from weaklink import metrics
 from weaklink.errors import CheckpointError
 
-_MAGIC: Final = b"WLSNAP1\n"
+_MAGIC: Final = b"WLSNAP2\n"
 _DIGEST_BYTES: Final = 32
 _LENGTH_BYTES: Final = 8
 _NAME: Final = re.compile(r"(\d{20})\.snapshot")
+_DAMAGED: Final = "checksum differs: the file is damaged, cut short, or of another version"
 _log = structlog.get_logger()
 
+Compression = Literal["uncompressed", "lz4", "zstd"]
 Offsets = Mapping[TopicPartition, int]
 
 
@@ -40,45 +43,71 @@ class Snapshot:
     frames: dict[str, pl.DataFrame]
 
 
-def encode(snapshot: Snapshot) -> bytes:
-    """A snapshot as the bytes of its file."""
-    bodies: dict[str, bytes] = {}
+class _Counted:
+    """A file being written, with how much of the current frame there is and its digest."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.size, self.digest = 0, hashlib.sha256()
+
+    def write(self, data: Any) -> int:
+        """Take some bytes."""
+        self.digest.update(data)
+        self._file.write(data)
+        self.size += len(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is kept back here."""
+
+
+def write(snapshot: Snapshot, file: Any, compression: Compression = "uncompressed") -> None:
+    """Write a snapshot to an open binary file."""
+    file.write(_MAGIC)
+    frames: list[tuple[str, int, str]] = []
     for name, frame in snapshot.frames.items():
-        buffer = io.BytesIO()
-        frame.write_ipc(buffer, compression="lz4")
-        bodies[name] = buffer.getvalue()
-    header = json.dumps(
-        {
-            "offsets": [[tp.topic, tp.partition, offset] for tp, offset in sorted(snapshot.offsets.items())],
-            "frames": [[name, len(body)] for name, body in bodies.items()],
-        }
-    ).encode()
-    content = b"".join((_MAGIC, len(header).to_bytes(_LENGTH_BYTES, "little"), header, *bodies.values()))
-    return content + hashlib.sha256(content).digest()
+        counted = _Counted(file)
+        frame.write_ipc(cast("IO[bytes]", counted), compression=compression)
+        frames.append((name, counted.size, counted.digest.hexdigest()))
+    offsets = [[tp.topic, tp.partition, offset] for tp, offset in sorted(snapshot.offsets.items())]
+    table = json.dumps({"offsets": offsets, "frames": frames}).encode()
+    end = table + len(table).to_bytes(_LENGTH_BYTES, "little")
+    file.write(end)
+    file.write(hashlib.sha256(end).digest())
 
 
-def decode(data: bytes) -> Snapshot:
-    """The snapshot in a file's bytes. Raises CheckpointError unless its checksum agrees."""
-    content, digest = data[:-_DIGEST_BYTES], data[-_DIGEST_BYTES:]
-    if not data.startswith(_MAGIC) or hashlib.sha256(content).digest() != digest:
-        raise CheckpointError("checksum differs: the file is damaged or cut short")
-    start = len(_MAGIC) + _LENGTH_BYTES
-    length = int.from_bytes(content[len(_MAGIC) : start], "little")
-    header = json.loads(content[start : start + length])
-    position = start + length
+def read(file: Any) -> Snapshot:
+    """The snapshot in an open binary file that can be read anywhere. Raises CheckpointError unless its checksums agree."""
+    end = file.seek(0, io.SEEK_END)
+    tail_bytes = _LENGTH_BYTES + _DIGEST_BYTES
+    file.seek(max(0, end - tail_bytes))
+    tail = file.read(tail_bytes)
+    length = int.from_bytes(tail[:_LENGTH_BYTES], "little")
+    begin = end - len(tail) - length
+    if begin < len(_MAGIC):
+        raise CheckpointError(_DAMAGED)
+    file.seek(begin)
+    table = file.read(length)
+    if hashlib.sha256(table + tail[:_LENGTH_BYTES]).digest() != tail[_LENGTH_BYTES:]:
+        raise CheckpointError(_DAMAGED)
+    header = json.loads(table)
+    file.seek(0)
+    if file.read(len(_MAGIC)) != _MAGIC or len(_MAGIC) + sum(size for _, size, _ in header["frames"]) != begin:
+        raise CheckpointError(_DAMAGED)
     frames: dict[str, pl.DataFrame] = {}
-    for name, size in header["frames"]:
-        frames[name] = pl.read_ipc(io.BytesIO(content[position : position + size]))
-        position += size
-    return Snapshot(
-        {TopicPartition(topic, partition): offset for topic, partition, offset in header["offsets"]}, frames
-    )
+    for name, size, digest in header["frames"]:
+        body = file.read(size)
+        if hashlib.sha256(body).hexdigest() != digest:
+            raise CheckpointError(_DAMAGED)
+        frames[name] = pl.read_ipc(body)
+    offsets = {TopicPartition(topic, partition): offset for topic, partition, offset in header["offsets"]}
+    return Snapshot(offsets, frames)
 
 
 class SnapshotStore:
     """Snapshots of one stage below `url`: a folder of this machine, or anything that pyarrow.fs opens (s3://, gs://, hdfs://)."""
 
-    def __init__(self, url: str, stage: str, kept: int) -> None:
+    def __init__(self, url: str, stage: str, kept: int, compression: Compression = "uncompressed") -> None:
         try:
             if "://" in url:
                 self._files, root = fs.FileSystem.from_uri(url)
@@ -89,6 +118,7 @@ class SnapshotStore:
         self._stage = stage
         self._root = f"{root.rstrip('/')}/{stage}"
         self._kept = kept
+        self._compression: Compression = compression
 
     def save(self, unit: str, snapshot: Snapshot) -> None:
         """Write the unit's newest snapshot, then drop those beyond the number kept. Raises CheckpointError."""
@@ -99,7 +129,7 @@ class SnapshotStore:
             # Nanoseconds order the snapshots of successive owners; of two at once, the later write wins, and both are sound.
             path = f"{folder}/{time.time_ns():020d}.snapshot"
             with self._files.open_output_stream(f"{path}.partial") as stream:
-                stream.write(encode(snapshot))
+                write(snapshot, stream, self._compression)
             self._files.move(f"{path}.partial", path)
             for old in self._paths(unit)[self._kept :]:
                 self._files.delete_file(old)
@@ -127,8 +157,8 @@ class SnapshotStore:
     def _sound(self, unit: str) -> Iterator[tuple[str, Snapshot]]:
         for path in self._paths(unit):
             try:
-                with self._files.open_input_stream(path) as stream:
-                    snapshot = decode(stream.read())
+                with self._files.open_input_file(path) as file:
+                    snapshot = read(file)
             except (CheckpointError, ArrowException, OSError, ValueError, pl.exceptions.PolarsError) as error:
                 metrics.SNAPSHOT_FAILURES.labels(self._stage).inc()
                 _log.error(

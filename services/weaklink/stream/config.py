@@ -1,5 +1,7 @@
 """Settings of the columnar runner. Every field has its unit in its name or its docstring."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -36,6 +38,9 @@ class StreamConfig(BaseModel):
     """How often each unit of state is written."""
     snapshots_kept: int = Field(default=3, ge=1)
     """Snapshots kept of each unit: a damaged one falls back to the one before."""
+
+    snapshot_compression: Literal["uncompressed", "lz4", "zstd"] = "uncompressed"
+    """Of snapshots. Links are hashes for the most part: lz4 makes them two fifths smaller and takes three times as long; it may pay on a store by network."""
 
     metrics_port: int | None = None
     """Where /metrics, /healthz and /readyz are served; unset: nowhere (exporter: 9464)."""

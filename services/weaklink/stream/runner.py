@@ -55,7 +55,7 @@ class Runner:
         self._sink = TransactionalSink(stage.name, slot, settings)
         self._source = Source(spec, traits, settings)
         url = self._stream.snapshot_url or str(Path(settings.data_folder) / "snapshots")
-        self._store = SnapshotStore(url, stage.name, self._stream.snapshots_kept)
+        self._store = SnapshotStore(url, stage.name, self._stream.snapshots_kept, self._stream.snapshot_compression)
         self._recovery = Recovery(stage, self._source, self._store, settings)
         self._stopping = False
         self._recovered = False

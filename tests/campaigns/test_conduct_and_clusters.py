@@ -183,6 +183,29 @@ def test_who_hangs_on_one_card_stays_when_conduct_speaks_for_it() -> None:
     assert flooded(Kind.CARD, pool=4, strangers=2, b=1.0) == {"stranger", "payer"}
 
 
+@pytest.mark.parametrize(
+    ("team", "tied", "stays"),
+    [(6, 1, False), (6, 3, True), (1, 1, True), (20, 1, True)],
+    ids=["one", "half", "alone", "many"],
+)
+def test_one_colleagues_address_does_not_make_a_team_an_operators(team: int, tied: int, stays: bool) -> None:
+    """Half of them on the campaign's addresses do; an account by itself stays, and so many that they are judged by themselves."""
+    world = World()
+    chain, colleagues = world.add("campaign", "lab-a", 20), world.add("team", "lab-a", team)
+    world.link(chain, Kind.DEVICE, np.repeat(world.values(10), 2))
+    world.link(chain, Kind.PHONE, np.roll(np.repeat(world.values(10), 2), 1))
+    world.link(colleagues, Kind.DEVICE, np.repeat(world.values(1), team))
+    for i, address in enumerate(world.values(tied)):
+        for one in (chain[i], colleagues[i]):
+            world.link(one, Kind.IP, [address])
+    accounts = world.truth().sort("account")
+    graph = build_graph(accounts, world.shared().sort("identifier", "slot", "account"), 8)
+    n, groups = graph.n_accounts, accounts["group"].to_numpy()
+    labels = split_by_firm_ties(graph, np.zeros(n, np.int64), np.full(n, 4.0), CONFIG.cluster)
+    assert len(set(labels[groups == "campaign"].tolist())) == len(set(labels[groups == "team"].tolist())) == 1
+    assert (labels[groups == "team"][0] == labels[groups == "campaign"][0]) == stays
+
+
 @pytest.mark.parametrize(("persons", "tied"), [(12, True), (1000, False)])
 def test_the_tie_that_a_suspension_needs_leads_to_so_many_persons_of_the_campaign(persons: int, tied: bool) -> None:
     """Whether or not it is there, the same accounts are flagged."""

@@ -170,7 +170,9 @@ def split_by_firm_ties(graph: Graph, labels: Ints, b: Floats, config: ClusterCon
     What remains together is linked by hard identifiers or addresses most of whose holders are in the community: two operators,
     or an operator and a stranger, who use one published template are not one operator. Nor is whoever was given a card: accounts that
     hang on the others by a single hard identifier of more than `lone_holders_max` are cut off, unless the conduct `b` of one of
-    them speaks for itself (`member_hard_conduct`) or they are enough for a cluster of their own.
+    them speaks for itself (`member_hard_conduct`) or they are enough for a cluster of their own. And where hard identifiers join several
+    accounts, too few for a cluster, addresses tie them to others only if they do so for the share `addresses_share_min` of them: one
+    colleague's proxy does not make a team an operator's.
     """
     n = graph.n_accounts
     links = np.flatnonzero((labels[graph.account] != NONE) & IS_FIRM[graph.link_kind])
@@ -180,11 +182,27 @@ def split_by_firm_ties(graph: Graph, labels: Ints, b: Floats, config: ClusterCon
     held = counts(part, len(part_node))
     firm = (held > 1) & (2 * held > (graph.known + graph.unseen)[part_node])
     links, part = links[firm[part]], part[firm[part]]
+    bridges = _few_bridges(n, graph.account[links], part, IS_HARD[graph.kind[part_node]][part], config)
+    links, part = links[~bridges], part[~bridges]
     account = graph.account[links]
     wide = is_wide(graph, config)[part_node][part]
     lone = _hanging_on_one(n, account, part, wide, b >= config.member_hard_conduct, accounts_min=config.accounts_min)
     component = components(n + len(part_node), account[~lone], n + part[~lone])
     return relabel(np.where(labels == NONE, NONE, component[:n]))
+
+
+def _few_bridges(n: int, account: Ints, part: Ints, hard: Bools, config: ClusterConfig) -> Bools:
+    """Links to addresses that tie few of the accounts which hard identifiers join, too few for a cluster, to accounts outside these."""
+    soft, size = np.flatnonzero(~hard), int(part.max(initial=NONE)) + 1
+    group = components(n + size, account[hard], n + part[hard])
+    _, _, met_part = distinct(group[account[soft]], part[soft])
+    soft = soft[(counts(met_part, size) > 1)[part[soft]]]
+    tied = counts(group[np.unique(account[soft])], len(group))
+    accounts = counts(group[:n], len(group))
+    few = (tied < config.addresses_share_min * accounts) & (accounts < config.accounts_min)
+    result = np.zeros(len(account), bool)
+    result[soft] = few[group[account[soft]]]
+    return result
 
 
 def is_wide(graph: Graph, config: ClusterConfig) -> Bools:

@@ -208,6 +208,8 @@ class ClusterConfig(_Section):
     """Holders of a hard identifier beyond which it alone ties nobody to a community. What is a number can be given away or stolen, and is
     then held by strangers who share nothing else with its owner; of a thing that must be in one's hands so many cannot make use who
     are not together. A chain's identifiers, with fewer holders, are all that it shows."""
+    addresses_share_min: float = 0.5
+    """Share of the accounts that hard identifiers join which addresses must tie to others for them all to be tied by addresses."""
     member_template_share: float = 0.2
     """Share of a template's holders that must be in a community for it to tie an account to it: a published one ties nobody."""
     member_rounds: int = 3

@@ -34,6 +34,10 @@ class BrokerError(WeaklinkError):
     """Kafka cannot be reached, refused a request, or is not what was expected."""
 
 
+class TokeniserError(WeaklinkError):
+    """The consortium's tokeniser cannot be reached, or refused a request."""
+
+
 class CheckpointError(WeaklinkError):
     """A snapshot cannot be read or written."""
 

@@ -16,6 +16,7 @@ from weaklink.ops.access_config import AccessConfig
 from weaklink.ops.config import ExporterConfig
 from weaklink.partner.config import PartnerConfig
 from weaklink.stream.config import StreamConfig
+from weaklink.tokeniser.config import TokeniserConfig
 from weaklink.weaklinks.config import WeakLinksConfig
 
 
@@ -64,6 +65,7 @@ class Settings(BaseSettings):
     weaklinks: WeakLinksConfig = WeakLinksConfig()
     enforce: EnforceConfig = EnforceConfig()
     partner: PartnerConfig = PartnerConfig()
+    tokeniser: TokeniserConfig = TokeniserConfig()
     exporter: ExporterConfig = ExporterConfig()
 
     @model_validator(mode="after")

@@ -461,8 +461,8 @@ def test_the_command_shows_a_secret_once_and_a_file_keeps_it_from_the_screen(
     run = CliRunner()
     added = run.invoke(app, ["party", "add", "cli-lab", "--kind", "lab", "--partitions", "1"])
     assert added.exit_code == 0, added.output
-    (secret,) = (line.removeprefix("secret: ") for line in added.stdout.splitlines() if line.startswith("secret: "))
-    assert "secret: " not in run.invoke(app, ["party", "add", "cli-lab", "--kind", "lab", "--partitions", "1"]).stdout
+    (secret,) = (line.partition("=")[2] for line in added.stdout.splitlines() if "PASSWORD=" in line)
+    assert "PASSWORD" not in run.invoke(app, ["party", "add", "cli-lab", "--kind", "lab", "--partitions", "1"]).stdout
     file = tmp_path / "login"
     rotated = run.invoke(app, ["party", "rotate", "cli-lab", "--secret-file", str(file)])
     assert rotated.exit_code == 0, rotated.output

@@ -21,6 +21,7 @@ GROUPS: Final = (
     "principal",
     "benign",
     "partner",
+    "tokeniser",
     "schema",
     "run",
     "actions",

@@ -25,7 +25,7 @@ from weaklink.partner.files import FileFormat, format_of, size_of
 from weaklink.partner.outside_lists import OutsideLists
 from weaklink.partner.pace import Pace
 from weaklink.partner.publisher import Publisher
-from weaklink.partner.tokens import LocalTokeniser
+from weaklink.partner.remote import open_tokeniser
 from weaklink.partner.upload import BadRow, Upload, UploadResult, bad_path
 
 if TYPE_CHECKING:
@@ -50,9 +50,9 @@ def publish_files(
     `source` names the connector whose lines they are, `fields` what the lines name differently; without it they are events.
     """
     config = settings.partner
-    key_file = key_file or config.key_file
+    tokeniser = open_tokeniser(config, key_file)
     classes = OutsideLists() if config.outside_lists else None
-    builder = EventBuilder(LocalTokeniser.load(key_file, config), classes) if key_file else None
+    builder = EventBuilder(tokeniser, classes) if tokeniser else None
     # Formats first: a wrong name in the list must not be found out after half of the files are published.
     if source:
         connector(source, fields)

@@ -39,7 +39,7 @@ def add(
     """Create a party's topics, rights, quotas and secret, then register it. Safe to repeat; the secret is shown once, the first time."""
     from pydantic import ValidationError
 
-    from weaklink.cli.secrets import hand_out, refuse_existing
+    from weaklink.cli.secrets import hand_out, kafka_login, refuse_existing
     from weaklink.errors import PartyError
     from weaklink.ops import membership
     from weaklink.ops.provision import add_party
@@ -61,7 +61,11 @@ def add(
         and not party.suspended_at
         and not membership.has_secret(settings, party.principal)
     ):
-        hand_out(party.principal, membership.issue_secret(settings, party.principal), secret_file)
+        hand_out(
+            party.principal,
+            kafka_login(party.principal, membership.issue_secret(settings, party.principal)),
+            secret_file,
+        )
 
 
 def list_parties(as_json: bool = typer.Option(False, "--json", help="One JSON object a line.")) -> None:
@@ -109,14 +113,15 @@ def show(party_id: str = typer.Argument(metavar="ID")) -> None:
 
 def rotate(party_id: str = typer.Argument(metavar="ID"), secret_file: SecretFile = None) -> None:
     """Give a party a new secret, shown once. The old one lets nobody in from then on."""
-    from weaklink.cli.secrets import hand_out, refuse_existing
+    from weaklink.cli.secrets import hand_out, kafka_login, refuse_existing
     from weaklink.ops.membership import rotate_party
     from weaklink.parties import Party
     from weaklink.settings import load_settings
 
     refuse_existing(secret_file)
     secret = rotate_party(load_settings(), party_id)
-    hand_out(Party.principal_of(party_id), secret, secret_file)
+    principal = Party.principal_of(party_id)
+    hand_out(principal, kafka_login(principal, secret), secret_file)
 
 
 def suspend(party_id: str = typer.Argument(metavar="ID")) -> None:
@@ -130,7 +135,7 @@ def suspend(party_id: str = typer.Argument(metavar="ID")) -> None:
 
 def resume(party_id: str = typer.Argument(metavar="ID"), secret_file: SecretFile = None) -> None:
     """Let a suspended party in again, with a new secret, shown once."""
-    from weaklink.cli.secrets import hand_out, refuse_existing
+    from weaklink.cli.secrets import hand_out, kafka_login, refuse_existing
     from weaklink.ops.membership import resume_party
     from weaklink.parties import Party
     from weaklink.settings import load_settings
@@ -138,7 +143,8 @@ def resume(party_id: str = typer.Argument(metavar="ID"), secret_file: SecretFile
     refuse_existing(secret_file)
     secret = resume_party(load_settings(), party_id)
     typer.echo(f"{party_id} is let in again")
-    hand_out(Party.principal_of(party_id), secret, secret_file)
+    principal = Party.principal_of(party_id)
+    hand_out(principal, kafka_login(principal, secret), secret_file)
 
 
 def remove(

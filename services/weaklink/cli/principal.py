@@ -36,9 +36,9 @@ def secret(
     secret_file: SecretFile = None,
 ) -> None:
     """Give a service a new secret, shown once. The old one lets nobody in from then on."""
-    from weaklink.cli.secrets import hand_out, refuse_existing
+    from weaklink.cli.secrets import hand_out, kafka_login, refuse_existing
     from weaklink.ops.membership import issue_service_secret
     from weaklink.settings import load_settings
 
     refuse_existing(secret_file)
-    hand_out(name, issue_service_secret(load_settings(), name), secret_file)
+    hand_out(name, kafka_login(name, issue_service_secret(load_settings(), name)), secret_file)

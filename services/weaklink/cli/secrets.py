@@ -1,6 +1,7 @@
 """Handing out a secret once: on the standard output, or in a file that only its owner may read. Never as an argument, never in a log."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import typer
@@ -11,25 +12,29 @@ from weaklink.errors import ConfigurationError
 def refuse_existing(path: Path | None) -> None:
     """Raise ConfigurationError before anything is changed when the file is there already."""
     if path is not None and path.exists():
-        raise ConfigurationError(f"{path} exists: name a new file, so that no other login is overwritten")
+        raise ConfigurationError(f"{path} exists: name a new file, so that no other secret is overwritten")
 
 
-def hand_out(principal: str, secret: str | None, path: Path | None) -> None:
-    """Show the login of a principal, or write it as environment variables into a new file of mode 0600."""
-    if secret is None:
-        typer.echo(f"{principal} proves itself with a certificate of this common name; there is no secret")
+def kafka_login(principal: str, secret: str | None) -> dict[str, str]:
+    """The variables with which a principal connects; empty when it proves itself with a certificate."""
+    return {"WEAKLINK_KAFKA__USERNAME": principal, "WEAKLINK_KAFKA__PASSWORD": secret} if secret is not None else {}
+
+
+def hand_out(whose: str, variables: Mapping[str, str], path: Path | None) -> None:
+    """Show environment variables that hold a secret, or write them into a new file of mode 0600."""
+    if not variables:
+        typer.echo(f"{whose} proves itself with a certificate of this common name; there is no secret")
         return
+    lines = "".join(f"{name}={value}\n" for name, value in variables.items())
     if path is None:
-        typer.echo(f"username: {principal}\nsecret: {secret}")
-        typer.echo("The secret is shown this once: pass it on over a secure channel.", err=True)
+        typer.echo(lines, nl=False)
+        typer.echo(f"The secret of {whose} is shown this once: pass it on over a secure channel.", err=True)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as error:
-        raise ConfigurationError(
-            f"{path} exists: the secret of {principal} is changed, but not written; rotate it again"
-        ) from error
+        raise ConfigurationError(f"{path} exists: the secret of {whose} is changed, but not written; ask for another") from error  # fmt: skip
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(f"WEAKLINK_KAFKA__USERNAME={principal}\nWEAKLINK_KAFKA__PASSWORD={secret}\n")
-    typer.echo(f"{path}: login of {principal}, for your eyes only")
+        file.write(lines)
+    typer.echo(f"{path}: the secret of {whose}, for its owner's eyes only")

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     )
     from weaklink.partner.publisher import Publisher
     from weaklink.partner.recorder import Recorder
+    from weaklink.partner.remote import RemoteTokeniser
     from weaklink.partner.tokens import LocalTokeniser, Tokeniser
 
 _HOMES: Final = {
@@ -56,6 +57,7 @@ _HOMES: Final = {
     "EventBuilder": "weaklink.partner.builder",
     "KafkaConfig": "weaklink.kafka_options",
     "LocalTokeniser": "weaklink.partner.tokens",
+    "RemoteTokeniser": "weaklink.partner.remote",
     "ModelReleased": "weaklink.partner.models",
     "PartnerConfig": "weaklink.partner.config",
     "PartyKind": "weaklink.parties",
@@ -91,6 +93,7 @@ __all__ = [
     "Publisher",
     "ReceivedAction",
     "Recorder",
+    "RemoteTokeniser",
     "Tokeniser",
     "WeaklinkClient",
 ]

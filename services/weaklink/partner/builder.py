@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from weaklink.errors import RecordError
 from weaklink.partner.models import Event
 from weaklink.partner.outside_lists import Classes
-from weaklink.partner.tokens import Tokeniser
+from weaklink.partner.tokens import Preparing, Tokeniser
 from weaklink.records import reasons
 from weaklink.records.identifiers import IdentifierKind
 
@@ -78,7 +78,10 @@ class EventBuilder:
 
     def tokens(self, identifiers: Iterable[tuple[IdentifierKind | str, str]]) -> tuple[bytes, ...]:
         """The tokens of raw identifiers, each once, in their order."""
-        found = (token for kind, value in identifiers for token in self._tokeniser.tokens(kind_of(kind), value))
+        values = [(kind_of(kind), value) for kind, value in identifiers]
+        if isinstance(self._tokeniser, Preparing):
+            self._tokeniser.prepare(values)
+        found = (token for kind, value in values for token in self._tokeniser.tokens(kind, value))
         return tuple(dict.fromkeys(found))
 
 
@@ -88,11 +91,10 @@ def kind_of(kind: IdentifierKind | str) -> IdentifierKind:
         return kind
     try:
         return IdentifierKind[kind.strip().upper()]
-    except KeyError as error:
+    except KeyError:
+        # Not what was given: it is the value itself where somebody swapped the two.
         known = ", ".join(one.name for one in IdentifierKind)
-        raise RecordError(
-            reasons.BAD_IDENTIFIER, f"{kind!r} is no kind of identifier; there are {known}", "identifiers"
-        ) from error
+        raise RecordError(reasons.BAD_IDENTIFIER, f"no kind of identifier; there are {known}", "identifiers") from None
 
 
 def validated(model: type[E], fields: dict[str, Any]) -> E:
@@ -109,4 +111,4 @@ def validated(model: type[E], fields: dict[str, Any]) -> E:
             reason = reasons.BAD_INTERVAL
         else:
             reason = _REASON_BY_FIELD.get(name) or by_type or reasons.MALFORMED
-        raise RecordError(reason, f"{model.__name__}: {first['msg']}", name) from error
+        raise RecordError(reason, f"{model.__name__}: {first['msg']}", name) from None

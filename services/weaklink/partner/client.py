@@ -19,8 +19,9 @@ from weaklink.partner.config import PartnerConfig
 from weaklink.partner.models import ActionReceipt, Event
 from weaklink.partner.outside_lists import Classes, OutsideLists
 from weaklink.partner.publisher import Publisher, Sink
+from weaklink.partner.remote import open_tokeniser
 from weaklink.partner.symbols import ReceiptStatus
-from weaklink.partner.tokens import LocalTokeniser, Tokeniser
+from weaklink.partner.tokens import Tokeniser
 from weaklink.records.codec import encode
 
 _KEY_FIELDS: Final = {"ModelReleased": "model", "ActionReceipt": "action_id"}
@@ -83,13 +84,15 @@ class WeaklinkClient:
         self._failures: list[Exception] = []
 
     def build(self, model: type[E], /, **fields: Any) -> E:
-        """An event of that model from raw values: see `EventBuilder.build`. The key file of the config serves when no tokeniser was given."""
+        """An event of that model from raw values: see `EventBuilder.build`. The tokeniser of the config serves when none was given."""
         if self._builder is None:
-            if self.config.key_file is None:
+            tokeniser = open_tokeniser(self.config)
+            if tokeniser is None:
                 raise PartyError(
-                    "no tokeniser: pass one, or set WEAKLINK_PARTNER__KEY_FILE (weaklink partner key new FILE makes one)"
+                    "no tokeniser: pass one, or set WEAKLINK_PARTNER__TOKENISER_URL, or WEAKLINK_PARTNER__KEY_FILE "
+                    "(weaklink partner key new FILE makes one)"
                 )
-            self._builder = EventBuilder(LocalTokeniser.load(self.config.key_file, self.config), self._classes)
+            self._builder = EventBuilder(tokeniser, self._classes)
         return self._builder.build(model, **fields)
 
     def publish(self, event: Event) -> Delivered:

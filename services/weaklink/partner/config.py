@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 
 class PartnerConfig(BaseModel):
@@ -15,6 +15,16 @@ class PartnerConfig(BaseModel):
     """Whether openings and usage get `address_class` and `mail_class` from the installed lists (extra `partner-lists`)."""
     key_file: Path | None = None
     """Keys of the local tokeniser (`weaklink partner key new`)."""
+    tokeniser_url: str | None = None
+    """Of the consortium's tokeniser (https://...), which keeps the keys; instead of `key_file`."""
+    tokeniser_secret: SecretStr | None = None
+    """What the party proves itself with there."""
+    tokeniser_secret_file: Path | None = None
+    """A file that holds it, instead of `tokeniser_secret`; a newline at its end does not count."""
+    tokeniser_cafile: Path | None = None
+    """Certificates that the tokeniser's must rest on (PEM). None: those of the operating system."""
+    tokeniser_timeout_seconds: float = Field(default=60, gt=0)
+    """How long to wait for its answer, times during which it asks to slow down included."""
     state_folder: Path = Path("build/partner")
     """Remembers handled actions, one small SQLite file per party."""
 
@@ -36,4 +46,4 @@ class PartnerConfig(BaseModel):
     phone_trunk_prefix: str = Field(default="0", pattern=r"^\d?$")
     """Digit dialled before national numbers at home and dropped abroad: 0 in most countries, 8 in some, none in Italy."""
     token_cache_entries: int = Field(default=65_536, ge=0)
-    """Tokens remembered by the local tokeniser, so that a frequent value is hashed once. 0: none."""
+    """Values whose tokens are remembered, so that a frequent one is hashed, or asked for, once. 0: none."""

@@ -125,9 +125,9 @@ def load_keys(path: Path) -> list[Key]:
         raise ConfigurationError(
             f"key file {path} cannot be read: {error.strerror}; weaklink partner key new makes one"
         ) from error
-    except (ValidationError, ValueError, KeyError) as error:
+    except (ValidationError, ValueError, KeyError):
         # Not the error's own text: it may quote a key.
-        raise ConfigurationError(f"{path} is not a key file of weaklink: restore it, or make a new one") from error
+        raise ConfigurationError(f"{path} is not a key file of weaklink: restore it, or make a new one") from None
     if any(len(key.secret) < _SECRET_BYTES for key in keys):
         raise ConfigurationError(f"{path} has a key shorter than {_SECRET_BYTES} bytes")
     return keys

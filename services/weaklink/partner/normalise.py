@@ -61,8 +61,8 @@ def ip(value: str) -> str:
     text = _stripped(IdentifierKind.IP, value).strip("[]").partition("%")[0]
     try:
         address = ipaddress.ip_address(text)
-    except ValueError as error:
-        raise _refuse(IdentifierKind.IP, "neither IPv4 nor IPv6") from error
+    except ValueError:
+        raise _refuse(IdentifierKind.IP, "neither IPv4 nor IPv6") from None
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
             return str(address.ipv4_mapped)
@@ -77,8 +77,8 @@ def email(value: str) -> str:
         raise _refuse(IdentifierKind.EMAIL, "no local part, @ and domain")
     try:
         domain = domain.rstrip(".").encode("idna").decode("ascii").lower()
-    except UnicodeError as error:
-        raise _refuse(IdentifierKind.EMAIL, "its domain is not a domain name") from error
+    except UnicodeError:
+        raise _refuse(IdentifierKind.EMAIL, "its domain is not a domain name") from None
     if not domain:
         raise _refuse(IdentifierKind.EMAIL, "no local part, @ and domain")
     # RFC 5321 lets servers tell case apart in the local part; none of any size does.

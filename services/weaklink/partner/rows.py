@@ -68,8 +68,8 @@ def _event_id(value: Any) -> bytes:
         return value
     try:
         return uuid.UUID(str(value)).bytes  # takes 32 hex digits with and without dashes
-    except ValueError as error:
-        raise RecordError(reasons.BAD_EVENT_ID, "neither a UUID nor 32 hexadecimal digits", "event_id") from error
+    except ValueError:
+        raise RecordError(reasons.BAD_EVENT_ID, "neither a UUID nor 32 hexadecimal digits", "event_id") from None
 
 
 def _time(value: Any, name: str) -> Any:
@@ -121,8 +121,8 @@ def _token(item: Any, field: str) -> bytes:
         return token
     try:
         return bytes.fromhex(str(token))
-    except ValueError as error:
-        raise RecordError(reasons.BAD_IDENTIFIER, "a token is 34 hexadecimal digits", field) from error
+    except ValueError:
+        raise RecordError(reasons.BAD_IDENTIFIER, "a token is 34 hexadecimal digits", field) from None
 
 
 def _needs_keys(builder: EventBuilder | None) -> EventBuilder:

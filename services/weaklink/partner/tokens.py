@@ -7,10 +7,10 @@ small consortia; in production parties call a rate-limited service that implemen
 import hmac
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Protocol, Self
+from typing import Final, Protocol, Self, runtime_checkable
 
 from weaklink.errors import ConfigurationError
 from weaklink.partner import normalise
@@ -40,6 +40,15 @@ class Tokeniser(Protocol):
 
     def newest(self, kind: IdentifierKind, value: str) -> bytes:
         """The one token of the newest epoch, for fields that take one (`end_user`). Raises RecordError (BAD_IDENTIFIER)."""
+        ...
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A tokeniser for which asking about many values at once is cheaper than one by one."""
+
+    def prepare(self, identifiers: Iterable[tuple[IdentifierKind, str]]) -> None:
+        """These raw values are about to be asked for. What cannot be one of its kind is left for `tokens` to refuse."""
         ...
 
 
@@ -81,8 +90,9 @@ class LocalTokeniser:
         cached = self._cache.get((kind, value))
         if cached is not None:
             return cached
-        forms = self._forms(kind, value)
-        made = tuple(self._token(key, form) for key in keys for form in forms)
+        forms = forms_of(kind, value, self._config)
+        # One form after the other, and of each the epochs side by side: whoever reads the event sees which tokens mean the same value.
+        made = tuple(self._token(key, form) for form in forms for key in keys)
         if self._config.token_cache_entries and kind is not IdentifierKind.PROMPT:
             self._cache[kind, value] = made
             if len(self._cache) > self._config.token_cache_entries:
@@ -91,7 +101,16 @@ class LocalTokeniser:
 
     def newest(self, kind: IdentifierKind, value: str) -> bytes:
         """See `Tokeniser.newest`."""
-        return self._token(self._keys(kind)[-1], self._forms(kind, value)[0])
+        return self._token(self._keys(kind)[-1], forms_of(kind, value, self._config)[0])
+
+    def of_form(self, kind: IdentifierKind, form: str) -> tuple[bytes, ...]:
+        """The tokens of a value that is in its normalised form already: one an epoch in use, oldest first."""
+        return tuple(self._token(key, form) for key in self._keys(kind))
+
+    @property
+    def changes_at(self) -> float:
+        """When another set of epochs comes into use, in seconds since 1970; infinity when nothing is planned."""
+        return self._ring.active(self._clock())[1]
 
     def _token(self, key: Key, form: str) -> bytes:
         # A copy of a keyed hash costs half of a new one.
@@ -112,18 +131,16 @@ class LocalTokeniser:
             )
         return keys
 
-    def _forms(self, kind: IdentifierKind, value: str) -> tuple[str, ...]:
-        """The normalised form of a value; for PROMPT one form a band."""
-        if kind is IdentifierKind.PROMPT:
-            return prompt_bands(value)
-        return (self._form(kind, value),)
 
-    def _form(self, kind: IdentifierKind, value: str) -> str:
-        if kind is IdentifierKind.PHONE:
-            return normalise.phone(value, self._config.phone_country_code, self._config.phone_trunk_prefix)
-        own = _FORMS.get(kind)
-        if own is not None:
-            return own(value)
-        if kind in (IdentifierKind.TLS, IdentifierKind.REFERRAL):
-            return normalise.caseless(kind, value)
-        return normalise.exact(kind, value)
+def forms_of(kind: IdentifierKind, value: str, config: PartnerConfig) -> tuple[str, ...]:
+    """The normalised form of a value, which is what is hashed; for PROMPT one form a band. Raises RecordError (BAD_IDENTIFIER)."""
+    if kind is IdentifierKind.PROMPT:
+        return prompt_bands(value)
+    if kind is IdentifierKind.PHONE:
+        return (normalise.phone(value, config.phone_country_code, config.phone_trunk_prefix),)
+    own = _FORMS.get(kind)
+    if own is not None:
+        return (own(value),)
+    if kind in (IdentifierKind.TLS, IdentifierKind.REFERRAL):
+        return (normalise.caseless(kind, value),)
+    return (normalise.exact(kind, value),)

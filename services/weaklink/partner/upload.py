@@ -125,9 +125,8 @@ class Upload:
             made = self._connector.rows(row.values)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             # What a source may hold where something else belongs is without end; its line is bad, and the next one is read.
-            raise RecordError(
-                reasons.MALFORMED, f"not a line of this source: {type(error).__name__} {error}"
-            ) from error
+            # Not the error's own text: it may quote an identifier.
+            raise RecordError(reasons.MALFORMED, f"not a line of this source: {type(error).__name__}") from None
         if made is None:
             result.skipped += 1
         return made or []

@@ -96,8 +96,8 @@ class CloudLogs:
         try:
             if not ipaddress.ip_address(address).is_global:
                 return None  # an address inside the cloud's networks links nobody outside
-        except ValueError as error:
-            raise RecordError(reasons.BAD_IDENTIFIER, "neither IPv4 nor IPv6", "address") from error
+        except ValueError:
+            raise RecordError(reasons.BAD_IDENTIFIER, "neither IPv4 nor IPv6", "address") from None
         key = (str(self._fields.need(record, "account", reasons.BAD_ACCOUNT)), address)
         begin, end = count(record["start"], "start"), count(record["end"], "end")
         if end < begin:

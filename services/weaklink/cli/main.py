@@ -32,6 +32,7 @@ GROUPS: Final = (
     "lag",
     "audit",
     "strimzi",
+    "doctor",
     "backtest",
     "evaluate",
     "demo",

@@ -139,6 +139,17 @@ class SnapshotStore:
             ) from error
         metrics.SNAPSHOT_SECONDS.labels(self._stage).observe(time.perf_counter() - started)
 
+    def probe(self) -> None:
+        """Write a small file and remove it. Raises CheckpointError when that cannot be done."""
+        path = f"{self._root}/probe-{time.time_ns()}"
+        try:
+            self._files.create_dir(self._root, recursive=True)
+            with self._files.open_output_stream(path) as stream:
+                stream.write(_MAGIC)
+            self._files.delete_file(path)
+        except (ArrowException, OSError) as error:
+            raise CheckpointError(f"nothing can be written below {self._root}: {error}") from error
+
     def newest(self, unit: str, not_beyond: Offsets) -> Snapshot | None:
         """The newest sound snapshot whose offsets are all within the committed ones; None when there is none. Damaged ones are skipped and said."""
         for path, snapshot in self._sound(unit):

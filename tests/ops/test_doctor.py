@@ -1,0 +1,93 @@
+"""What the doctor finds: planted faults, each with its fix."""
+
+import pytest
+
+from weaklink.ops import doctor
+from weaklink.ops.access import Difference, Grant
+from weaklink.ops.doctor import Finding, Level
+from weaklink.ops.provision import Change, Step, Topic
+
+GIB = 1 << 30
+
+
+def step(change: Change, name: str = "weaklink.links", *details: str) -> Step:
+    return Step(change, Topic(name, 4, 1, {}), details)
+
+
+@pytest.mark.parametrize(
+    ("finding", "level", "words"),
+    [
+        (doctor.clock_finding(1_000_000, 1_000_500, 1_001_000), Level.OK, "agree"),
+        (doctor.clock_finding(1_000_000, 998_500, 1_001_000), Level.OK, "agree"),
+        (doctor.clock_finding(1_000_000, 940_000, 1_001_000), Level.ERROR, "60.0 s behind"),
+        (doctor.clock_finding(1_000_000, 1_301_000, 1_001_000), Level.ERROR, "300.0 s ahead of"),
+        (doctor.disk_finding("data", 50 * GIB, 100 * GIB, "free some"), Level.OK, "50.0 GiB free"),
+        (doctor.disk_finding("data", 4 * GIB, 100 * GIB, "free some"), Level.ERROR, "4.0 GiB free"),
+        (doctor.disk_finding("data", GIB // 2, 2 * GIB, "free some"), Level.ERROR, "0.5 GiB free"),
+        (doctor.version_finding({1: (4, 3), 2: (4, 0)}), Level.OK, "4.0, 4.3"),
+        (doctor.version_finding({1: (4, 3), 2: (2, 8)}), Level.ERROR, "broker 2"),
+        (doctor.packages_finding([]), Level.OK, "as they should be"),
+        (doctor.packages_finding([("polars", "2.1.0", "2.0.0")]), Level.ERROR, "polars 2.0.0 instead of 2.1.0"),
+        (doctor.ledger_finding("db", "2", "2", ["1", "2"]), Level.OK, "at 2"),
+        (doctor.ledger_finding("db", None, "2", ["1", "2"]), Level.OK, "new"),
+        (doctor.ledger_finding("db", "1", "2", ["1", "2"]), Level.WARNING, "at 1"),
+        (doctor.ledger_finding("db", "9", "2", ["1", "2"]), Level.ERROR, "does not know"),
+        (doctor.members_finding({"ingest": 2, "enforce": 1}), Level.OK, "ingest 2, enforce 1"),
+        (doctor.members_finding({"ingest": 2, "enforce": 0}), Level.WARNING, "nobody runs enforce"),
+    ],
+)  # fmt: skip
+def test_each_fault_has_its_level_and_its_words(finding: Finding, level: Level, words: str) -> None:
+    """And a fix, unless all is well."""
+    assert finding.level is level
+    assert words in finding.what
+    assert bool(finding.fix) == (level is not Level.OK)
+
+
+def test_topics_are_told_with_what_mends_them() -> None:
+    """Missing ones together, conflicts one by one."""
+    assert [one.level for one in doctor.topics_findings([step(Change.FINE)])] == [Level.OK]
+    missing = [step(Change.CREATE, f"weaklink.t{number}") for number in range(7)]
+    (finding,) = doctor.topics_findings(missing)
+    assert (finding.level, finding.fix) == (Level.ERROR, "weaklink provision")
+    assert finding.what.endswith("weaklink.t4 and 2 more")
+    conflicts = [step(Change.CONFLICT, "a", "has 3 partitions"), step(Change.CONFLICT, "b", "has 1 replicas")]
+    partitions, replicas = doctor.topics_findings(conflicts)
+    assert "setting of its partitions" in partitions.fix
+    assert "kafka-reassign-partitions" in replicas.fix
+
+
+def test_a_missing_right_is_an_error_and_one_too_many_a_warning() -> None:
+    """What a stranger holds is for a person to decide."""
+    grant = Grant("weaklink.ingest", "TOPIC", "weaklink.links", "WRITE")
+    missing = Difference("grant", str(grant), grant=grant)
+    surplus = Difference("revoke", "party.x may READ topic y", grant=grant)
+    strange = Difference("revoke", "mallory may READ topic weaklink.*", "remove it with kafka-acls")
+    levels = [(one.level, one.fix) for one in doctor.access_findings([missing, surplus, strange])]
+    assert levels == [
+        (Level.ERROR, "weaklink provision"),
+        (Level.WARNING, "weaklink provision"),
+        (Level.WARNING, "remove it with kafka-acls"),
+    ]
+    assert [one.level for one in doctor.access_findings([])] == [Level.OK]
+
+
+def test_partitions_without_a_leader_or_with_replicas_away_are_told() -> None:
+    """Those of Weaklink's topics; what else lives on the cluster is not its affair."""
+
+    def topic(name: str, leader: int, isr: list[int]) -> dict[str, object]:
+        partition = {"partition_index": 0, "leader_id": leader, "isr_nodes": isr, "replica_nodes": [1, 2]}
+        return {"name": name, "partitions": [partition]}
+
+    (fine,) = doctor.replication_findings([topic("weaklink.links", 1, [1, 2]), topic("other", -1, [])])
+    assert fine.level is Level.OK
+    found = doctor.replication_findings([topic("weaklink.links", -1, []), topic("party.a.events", 1, [1])])
+    assert [(one.level, one.what.split(": ")[1].split(";")[0]) for one in found] == [
+        (Level.ERROR, "weaklink.links-0"),
+        (Level.WARNING, "party.a.events-0"),
+    ]
+
+
+def test_only_an_error_makes_the_command_fail() -> None:
+    """A warning is for the morning."""
+    assert not doctor.failed([doctor.ok("x", "y"), Finding("x", Level.WARNING, "y", "z")])
+    assert doctor.failed([doctor.ok("x", "y"), Finding("x", Level.ERROR, "y", "z")])

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from weaklink.campaigns.config import CampaignsConfig
+from weaklink.console.config import ConsoleConfig
 from weaklink.correlate.config import CorrelateConfig
 from weaklink.enforce.config import EnforceConfig
 from weaklink.errors import ConfigurationError
@@ -67,6 +68,7 @@ class Settings(BaseSettings):
     partner: PartnerConfig = PartnerConfig()
     tokeniser: TokeniserConfig = TokeniserConfig()
     exporter: ExporterConfig = ExporterConfig()
+    console: ConsoleConfig = ConsoleConfig()
 
     @model_validator(mode="after")
     def _gaps_are_seen(self) -> Self:

@@ -32,7 +32,7 @@ def graph_png(picture: Picture, title: str, path: Path) -> None:
     axes = figure.add_subplot()
     for a, b in picture.lines:
         one, other = picture.nodes[a], picture.nodes[b]
-        cut = one.cut or other.cut
+        cut = other.kind == "identifier" and other.cut
         axes.plot([one.x, other.x], [one.y, other.y], color=_CUT if cut else _LINK, lw=0.6, alpha=0.5, zorder=1)
     for one in picture.nodes:
         edge = {"edgecolors": _CUT, "linewidths": 2.0} if one.cut else {}

@@ -11,7 +11,7 @@ SPARK_HEIGHT: Final = 28
 
 
 def graph_svg(picture: Picture) -> str:
-    """The picture of a campaign. Cut: a cross over the shape and a thick outline, besides the colour."""
+    """The picture of a campaign. Cut: a cross beside the shape and a thick outline, besides the colour."""
     lines = "".join(_line(picture.nodes[a], picture.nodes[b]) for a, b in picture.lines)
     nodes = "".join(_node(one) for one in picture.nodes)
     heads = "".join(
@@ -26,14 +26,14 @@ def graph_svg(picture: Picture) -> str:
 
 
 def _line(a: Node, b: Node) -> str:
-    kind = "cut" if a.cut or b.cut else "link"
+    kind = "cut" if b.kind == "identifier" and b.cut else "link"
     middle = (a.x + b.x) / 2
     return f'<path class="{kind}" d="M{a.x:.0f} {a.y:.1f}C{middle:.0f} {a.y:.1f} {middle:.0f} {b.y:.1f} {b.x:.0f} {b.y:.1f}"/>'
 
 
 def _node(one: Node) -> str:
     x, y = one.x, one.y
-    marked = f'<path class="cross" d="M{x - 6:.0f} {y - 6:.1f}l12 12m0 -12l-12 12"/>' if one.cut else ""
+    marked = f'<path class="cross" d="M{x - 20:.0f} {y - 5:.1f}l10 10m0 -10l-10 10"/>' if one.cut else ""
     if one.kind == "identifier":
         shape = f'<path d="M{x:.0f} {y - 7:.1f}l7 7l-7 7l-7 -7z"/>'
     elif one.kind == "party":

@@ -29,6 +29,7 @@ GROUPS: Final = (
     "explain",
     "weak_links",
     "scorecard",
+    "console",
     "lag",
     "audit",
     "strimzi",

@@ -26,6 +26,7 @@ FAUST: Final = {"enforce": "weaklink.enforce.app:run_enforce"}
 """Stage -> `run_enforce(settings, slot, health)`, which returns when it was stopped."""
 
 EXPORTER: Final = "exporter"
+CONSOLE: Final = "console"
 _EXPORTER_PORT: Final = 9464
 """Of the exporter, which is for nothing else; the port that OpenTelemetry's Prometheus exporters listen on by default."""
 
@@ -37,7 +38,10 @@ def register(app: typer.Typer) -> None:
 
 def run(
     stage: Annotated[
-        str, typer.Argument(help="One of ingest, correlate, campaigns, enforce; or exporter: lag as metrics.")
+        str,
+        typer.Argument(
+            help="One of ingest, correlate, campaigns, enforce; or exporter: lag as metrics; or console: the web page."
+        ),
     ],
     slot: Annotated[
         str | None,
@@ -51,8 +55,8 @@ def run(
     ] = None,
 ) -> None:
     """Run one stage until it is stopped (SIGTERM, Ctrl-C). Start more of the same for more throughput."""
-    if stage not in COLUMNAR and stage not in FAUST and stage != EXPORTER:
-        raise ConfigurationError(f"no stage {stage!r}; there are {', '.join((*COLUMNAR, *FAUST, EXPORTER))}")
+    if stage not in (*COLUMNAR, *FAUST, EXPORTER, CONSOLE):
+        raise ConfigurationError(f"no stage {stage!r}; there are {', '.join((*COLUMNAR, *FAUST, EXPORTER, CONSOLE))}")
     from weaklink.health import Health
     from weaklink.logs import configure_logging
     from weaklink.settings import load_settings
@@ -67,6 +71,8 @@ def run(
         _serve(settings.stream.metrics_host, port, health)
     if stage == EXPORTER:
         _run_exporter(settings, health)
+    elif stage == CONSOLE:
+        _load("weaklink.console.serve:run_console")(settings, health)
     elif stage in FAUST:
         _load(FAUST[stage])(settings, slot, health)
     else:

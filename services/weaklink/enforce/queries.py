@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weaklink.enforce.rows import action_json, action_of
-from weaklink.enforce.tables import action_history, actions, approvals, dead_letters, receipts
+from weaklink.enforce.tables import action_history, actions, approvals, dead_letters, outbox, receipts
 from weaklink.errors import LedgerError
 
 
@@ -21,6 +21,9 @@ class Filter:
     campaign_id: str | None = None
     measure: str | None = None
     limit: int | None = 100
+    offset: int = 0
+    published: bool = False
+    """Only what its party has been sent."""
 
     def conditions(self) -> list[sa.ColumnElement[bool]]:
         """As SQL."""
@@ -34,6 +37,8 @@ class Filter:
         ):
             if value is not None:
                 found.append(column == value)
+        if self.published:
+            found.append(actions.c.revision >= 1)
         return found
 
 
@@ -46,9 +51,22 @@ async def list_actions(connection: AsyncConnection, which: Filter) -> list[dict[
         .where(*which.conditions())
         .order_by(actions.c.issued_at_us.desc(), actions.c.action_id)
         .limit(which.limit)
+        .offset(which.offset)
     )
     rows = (await connection.execute(query)).mappings()
     return [action_json(action_of(row)) | {"waits_because": row["waits_because"]} for row in rows]
+
+
+async def count_actions(connection: AsyncConnection, which: Filter) -> int:
+    """How many there are of these, limits aside."""
+    return await connection.scalar(sa.select(sa.func.count()).select_from(actions).where(*which.conditions())) or 0
+
+
+async def newest_change(connection: AsyncConnection) -> tuple[int, ...]:
+    """Numbers that change with the ledger: whoever has seen them need not look again. Cheap: the last key of the outbox, and what waits."""
+    waits = sa.select(sa.func.count(), sa.func.count(approvals.c.verdict)).select_from(approvals)
+    last = await connection.scalar(sa.select(sa.func.max(outbox.c.id)))
+    return (last or 0, *(await connection.execute(waits)).one())
 
 
 async def find_ids(connection: AsyncConnection, prefixes: Sequence[str]) -> list[str]:

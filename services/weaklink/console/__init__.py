@@ -1,0 +1,1 @@
+"""The web page for investigators and parties: campaigns, evidence, actions, scorecards, lag."""

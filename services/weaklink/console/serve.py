@@ -1,0 +1,51 @@
+"""The console as a process: uvicorn until SIGTERM or Ctrl-C."""
+
+import ipaddress
+
+import structlog
+import uvicorn
+
+from weaklink.console.app import make_app
+from weaklink.health import Health
+from weaklink.settings import Settings
+
+_log = structlog.get_logger()
+_GRACE_SECONDS = 2
+
+
+def run_console(settings: Settings, health: Health | None = None) -> None:
+    """Serve until stopped. Streams of live updates are cut after the grace; everything else is answered first."""
+    config = settings.console
+    if not config.https and not _loopback(config.host):
+        _log.warning(
+            "console_without_tls",
+            host=config.host,
+            fix="put a TLS proxy in front, and set WEAKLINK_CONSOLE__HTTPS=true",
+        )
+    app = make_app(settings)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=config.host,
+            port=config.port,
+            access_log=False,  # every request is logged by its route: an address may hold an account's name
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+            limit_concurrency=1000,
+        )
+    )
+    _log.info("started", host=config.host, port=config.port, brokers=settings.kafka.bootstrap_servers)
+    if health is not None:
+        app.state.health = health
+    server.run()
+    _log.info("stopped")
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -80,6 +80,7 @@ def make_app(settings: Settings) -> Starlette:
     state.lag = LagFeed(settings.kafka, config.lag_seconds)
     state.templates = pages.environment()
     state.refuse = _refuse
+    state.health = None
     return app
 
 
@@ -93,7 +94,7 @@ async def _not_found(request: Request, _: Exception) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    _log.error("request_failed", path=request.url.path, error=repr(error))
+    _log.error("request_failed", method=request.method, error=repr(error))
     request.state.session = None
     return _refuse(request, 500, "something went wrong here; it is in the log")
 
@@ -117,12 +118,14 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
 
 
 async def _watch(app: Starlette) -> None:
-    """Look for what has changed, for the live updates."""
+    """Look for what has changed, for the live updates. Healthy: this loop turns; ready: the topic of campaigns is read."""
     state = app.state
     while True:
         try:
             async with state.database.read() as connection:
                 ledger = await newest_change(connection)
+            if state.health is not None:
+                state.health.turned(ready=state.cases.error is None)
             state.changes.saw(state.cases.version, state.cases.error, ledger, state.lag.sampled_at)
         except (SQLAlchemyError, OSError) as error:
             _log.warning("ledger_not_read", error=type(error).__name__)

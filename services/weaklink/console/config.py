@@ -11,6 +11,7 @@ class ConsoleConfig(BaseModel):
     host: str = "127.0.0.1"
     """Address to listen on. Anything but loopback wants a proxy in front that speaks TLS, and `https`."""
     port: int = Field(default=8470, ge=0, le=65535)
+    """Port to listen on; 0: any that is free."""
     names: tuple[str, ...] = ("localhost", "127.0.0.1", "::1")
     """Names by which browsers may call the console (the Host header): any other is refused, so that no foreign page reaches it by DNS."""
     https: bool = False

@@ -20,7 +20,7 @@ def run_console(settings: Settings, health: Health | None = None) -> None:
         _log.warning(
             "console_without_tls",
             host=config.host,
-            fix="put a TLS proxy in front, and set WEAKLINK_CONSOLE__HTTPS=true",
+            meaning="passwords can be read on the way: set WEAKLINK_CONSOLE__HTTPS",
         )
     app = make_app(settings)
     server = uvicorn.Server(
@@ -36,8 +36,7 @@ def run_console(settings: Settings, health: Health | None = None) -> None:
         )
     )
     _log.info("started", host=config.host, port=config.port, brokers=settings.kafka.bootstrap_servers)
-    if health is not None:
-        app.state.health = health
+    app.state.health = health
     server.run()
     _log.info("stopped")
 

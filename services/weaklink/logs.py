@@ -58,7 +58,6 @@ FIELDS: Final = {
     "user": "who has signed in to the console; null: nobody",
     "method": "HTTP method",
     "route": "route of the console, without what stands in its places",
-    "status": "HTTP status",
     "verb": "a person's verdict: approve, decline or withdraw",
     "action_id": "action",
     "state": "state of the action after the verdict",

@@ -20,6 +20,8 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Words = npt.NDArray[np.uint64]
 Bytes = npt.NDArray[np.uint8]
+Number = Any
+"""Inside of a loop: numpy's int64 or uint64, which to numba is a register and to a type checker no int."""
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -34,6 +36,7 @@ TABLE: Final[Any] = types.Array(types.int64, 2, "C", readonly=True)
 INTS_OUT: Final[Any] = types.Array(types.int64, 1, "C")
 FLOATS_OUT: Final[Any] = types.Array(types.float64, 1, "C")
 BOOLS_OUT: Final[Any] = types.Array(types.boolean, 1, "C")
+BYTES_OUT: Final[Any] = types.Array(types.uint8, 1, "C")
 WORDS_OUT: Final[Any] = types.Array(types.uint64, 1, "C")
 TABLE_OUT: Final[Any] = types.Array(types.int64, 2, "C")
 FLOAT_TABLE_OUT: Final[Any] = types.Array(types.float64, 2, "C")
@@ -42,19 +45,22 @@ FLOAT: Final[Any] = types.float64
 BOOL: Final[Any] = types.boolean
 WORD: Final[Any] = types.uint64
 
-_MODULES: Final = ("weaklink.campaigns.evaluator", "weaklink.correlate.runs")
+_MODULES: Final = ("weaklink.campaigns.evaluator", "weaklink.correlate.runs", "weaklink.ingest.stage")
 
 
-def compiled(*signature: Any) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
-    """A decorator that compiles a function for arguments of these types, contiguous arrays among them."""
+def compiled(*signature: Any, inline: bool = False) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+    """A decorator that compiles a function for arguments of these types, contiguous arrays among them.
+
+    `inline`: into compiled functions that call it, which saves counting references to its arrays at each call.
+    """
 
     def compile_now(function: Callable[_P, _R]) -> Callable[_P, _R]:
         try:
-            found: Callable[_P, _R] = numba.njit(signature, cache=True, nogil=True)(function)
+            found: Callable[_P, _R] = numba.njit(signature, cache=True, nogil=True, forceinline=inline)(function)
         except RuntimeError as error:
             if "cannot cache" not in str(error):
                 raise
-            found = numba.njit(signature, nogil=True)(function)
+            found = numba.njit(signature, nogil=True, forceinline=inline)(function)
         return found
 
     return compile_now

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import fastavro
-import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -18,13 +17,14 @@ from kafka import TopicPartition
 from polars.testing import assert_frame_equal
 
 from tests.ingest.batches import Parties, Record, Result, batch_of, gather, ingest, new_stage
+from tests.ingest.decoding import read
 from tests.ingest.events import Event, events_of
 from weaklink.errors import BrokerError, RecordError
-from weaklink.ingest import decode, slow
+from weaklink.ingest import slow
 from weaklink.ingest.config import IngestConfig
+from weaklink.ingest.events import read_values
 from weaklink.ingest.fold import merge_activity, merge_links
 from weaklink.ingest.layout import compile_layout, layout_of
-from weaklink.ingest.unpack import read_values
 from weaklink.parties import Party
 from weaklink.records.codec import decode as decode_one
 from weaklink.records.codec import encode
@@ -117,9 +117,10 @@ def test_keys_and_headers_do_not_matter(found: list[bytes], null_key: bool, head
     """With or without keys, and with any number of headers, the values come out as they went in."""
     head = tuple((f"h{number}", b"x" * number) for number in range(headers))
     batch = batch_of([Record(value, None if null_key else b"key", head) for value in found])
-    frame = read_values([(batch.payload, batch.records_count)])[0]
-    assert frame["value"].to_list() == found
-    assert frame["offset_delta"].to_list() == list(range(len(found)))
+    values, bad = read_values([(batch.payload, batch.records_count)])
+    assert bad == {}
+    assert [values.value(row) for row in range(len(values))] == found
+    assert values.offset_deltas.tolist() == list(range(len(found)))
 
 
 @given(found=st.lists(records, min_size=1, max_size=12))
@@ -127,10 +128,10 @@ def test_keys_and_headers_do_not_matter(found: list[bytes], null_key: bool, head
 def test_mixed_records_are_read_as_kafka_wrote_them(found: list[Record]) -> None:
     """Keys, null keys, headers and null values in one batch, and such batches side by side."""
     batches = [batch_of(found), batch_of(found[:1]), batch_of(found)]
-    for frame, expected in zip(
-        read_values([(b.payload, b.records_count) for b in batches]), [found, found[:1], found], strict=True
-    ):
-        assert frame["value"].to_list() == [record.value for record in expected]
+    values, bad = read_values([(b.payload, b.records_count) for b in batches])
+    assert bad == {}
+    assert [values.value(row) for row in range(len(values))] == [one.value for one in (*found, found[0], *found)]
+    assert values.batch.tolist() == [0] * len(found) + [1] + [2] * len(found)
 
 
 @pytest.mark.parametrize("record", EVENT_RECORDS)
@@ -142,10 +143,9 @@ def test_columns_equal_the_record_by_record_reader(record: str) -> None:
     def check(found: list[Event]) -> None:
         values = [encode(record, event) for event in found]
         layout = layout_of(latest(record).fingerprint)
-        decoded = decode.decode(pl.Series(values, dtype=pl.Binary), 10, layout, np.arange(len(values)))
+        decoded = read(values, layout, 10)
         assert decoded.bad == []
-        assert decoded.events is not None
-        rows = decoded.events.drop("row").cast({pl.Datetime: pl.Int64}).to_dicts()
+        rows = decoded.frame.drop("row").cast({pl.Datetime: pl.Int64}).to_dicts()
         expected = []
         for value in values:
             name, fields = decode_one(value)
@@ -181,15 +181,13 @@ def test_whatever_is_damaged_each_value_is_judged_alone() -> None:
         for _ in range(generator.randint(0, 2)):
             body[generator.randrange(len(body))] = generator.randrange(256)
         bodies.append(bytes(body[: generator.choice([len(body), len(body), generator.randrange(len(body))])]))
-    together = decode.decode(pl.Series(bodies, dtype=pl.Binary), 0, layout, np.arange(len(bodies)))
-    assert together.events is not None
-    accepted = set(together.events["row"].to_list())
+    together = read(bodies, layout)
+    accepted = set(together.frame["row"].to_list())
     for number in range(0, 2000, 7):
-        alone = decode.decode(pl.Series(bodies[number : number + 1], dtype=pl.Binary), 0, layout, np.array([number]))
-        assert (alone.events is not None and alone.events.height == 1) == (number in accepted)
+        assert (read(bodies[number : number + 1], layout).frame.height == 1) == (number in accepted)
         if number in accepted:
             slow.decode_body(layout, bodies[number])
-    assert len(accepted) + len({int(row) for bad in together.bad for row in bad.rows}) == 2000
+    assert len(accepted) + len(together.reasons()) == 2000
     assert 200 < len(accepted) < 1900
 
 
@@ -269,9 +267,7 @@ def test_an_older_writer_is_read_as_the_latest(tmp_path: Path) -> None:
         "requests": 3, "input_tokens": 4, "output_tokens": 5,
     }  # fmt: skip
     fastavro.schemaless_writer(out, fastavro.parse_schema(definition), fields)
-    decoded = decode.decode(pl.Series([out.getvalue()], dtype=pl.Binary), 0, layout, np.array([0]))
-    assert decoded.events is not None
-    row = decoded.events.row(0, named=True)
+    row = read([out.getvalue()], layout).frame.row(0, named=True)
     assert (row["task"], row["identifiers"], row["end_user"], row["address_class"], row["input_tokens"]) == (
         "VISION",
         [],

@@ -3,18 +3,16 @@
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-import numpy as np
-import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from tests.ingest.decoding import read
 
 from weaklink.errors import RecordError
 from weaklink.ingest.config import IngestConfig, SchemaRegistryConfig
-from weaklink.ingest.decode import decode as columnar
 from weaklink.ingest.framing import Frames
-from weaklink.ingest.validate import validate
+from weaklink.ingest.validate import rules_of
 from weaklink.partner import EVENT_MODELS, AccountClosed, Event
 from weaklink.partner.builder import validated
 from weaklink.records import reasons
@@ -75,11 +73,8 @@ def test_what_a_model_accepts_ingest_accepts(case: tuple[str, dict[str, Any]]) -
     value = encode(record, event.values())
     layout = FRAMES.layout(value[:SINGLE_OBJECT_FRAME_BYTES])
     assert layout is not None
-    decoded = columnar(pl.Series([value]), SINGLE_OBJECT_FRAME_BYTES, layout, np.array([0], dtype=np.int64))
-    assert decoded.bad == []
-    assert decoded.events is not None
-    frame = decoded.events.with_columns(appended_at_us=pl.lit(0, pl.Int64))
-    assert validate(frame, record, IngestConfig(), age_limits=False) == []
+    rules = rules_of(layout, IngestConfig(), age_limits=False)
+    assert read([value], layout, SINGLE_OBJECT_FRAME_BYTES, rules).bad == []
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,8 @@ from weaklink.records.identifiers import IdentifierKind
 
 _HOUR_US: Final = 3_600_000_000
 _SLOT_MAX: Final = (1 << 16) - 1
-_TOKENS_MAX: Final = (
-    1 << 40
-)  # an event that claims more says nothing; counted as this many, so that no sum can overflow
-_UNLINKED: Final = frozenset({"ModelReleased", "ActionReceipt"})
+TOKENS_MAX: Final = 1 << 40  # an event that claims more says nothing; counted as this many, so that no sum can overflow
+UNLINKED: Final = frozenset({"ModelReleased", "ActionReceipt"})
 
 _LINK_KEYS: Final = ("identifier", "slot", "account")
 _USE: Final = "use"  # number of the use, or uninterrupted stretch of uses, that a row belongs to
@@ -35,7 +33,7 @@ def fold_links(events: pl.DataFrame, record: str, party: str, config: IngestConf
     END_USER tokens make no links. A token that an event names twice counts once. `requests` is usage (ApiUsage), else 0.
     An AddressLease gives one row for each slot that it covers, with the part of the lease in the slot as first and last seen.
     """
-    if record in _UNLINKED or events.is_empty():
+    if record in UNLINKED or events.is_empty():
         return frames.empty(LINKS)
     every = tokens.explode(events["identifiers"])
     mentions = every.take(tokens.first_mentions(every) & (every.kind != IdentifierKind.END_USER))
@@ -98,8 +96,8 @@ def fold_activity(events: pl.DataFrame, record: str, party: str) -> pl.DataFrame
         log_requests = pl.col("requests").cast(pl.Float64).clip(lower_bound=1.0).log()
         columns |= {
             "windows": pl.lit(1, pl.UInt32),
-            "input_tokens": pl.col("input_tokens").clip(upper_bound=_TOKENS_MAX),
-            "output_tokens": pl.col("output_tokens").clip(upper_bound=_TOKENS_MAX),
+            "input_tokens": pl.col("input_tokens").clip(upper_bound=TOKENS_MAX),
+            "output_tokens": pl.col("output_tokens").clip(upper_bound=TOKENS_MAX),
             "log_requests_sum": log_requests,
             "log_requests_sq_sum": log_requests.pow(2),
         }
@@ -182,14 +180,15 @@ def _group_links(rows: pl.DataFrame, config: IngestConfig) -> pl.DataFrame:
     long = grouped.filter(idle).select(_LINK_KEYS)
     if long.is_empty():
         return grouped
+    return pl.concat([grouped.filter(~idle), split_uses(rows.join(long, on=_LINK_KEYS, how="semi"), config)])
+
+
+def split_uses(uses: pl.DataFrame, config: IngestConfig) -> pl.DataFrame:
+    """Uses of links (LINKS) as one row for each stretch of them that is nowhere idle for `use_gap_hours`."""
     earlier_end = pl.col("last_seen_us").cum_max().shift(1).over(_LINK_KEYS)
-    begins = earlier_end.is_null() | (pl.col("first_seen_us") - earlier_end > gap_us)
-    uses = (
-        rows.join(long, on=_LINK_KEYS, how="semi")
-        .sort(*_LINK_KEYS, "first_seen_us")
-        .with_columns(begins.cum_sum().alias(_USE))
-    )
-    return pl.concat([grouped.filter(~idle), _fold_by(uses, (*_LINK_KEYS, _USE))])
+    begins = earlier_end.is_null() | (pl.col("first_seen_us") - earlier_end > config.use_gap_hours * _HOUR_US)
+    numbered = uses.sort(*_LINK_KEYS, "first_seen_us").with_columns(begins.cum_sum().alias(_USE))
+    return _fold_by(numbered, (*_LINK_KEYS, _USE))
 
 
 def _fold_by(rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:

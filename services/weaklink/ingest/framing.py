@@ -1,8 +1,14 @@
 """Which schema a value was written with, by its first bytes: Avro single-object encoding or the Confluent wire format."""
 
-import polars as pl
+import secrets
+from itertools import pairwise
+from typing import Final
 
+import numpy as np
+
+from weaklink.ingest import record_loops
 from weaklink.ingest.config import SchemaRegistryConfig
+from weaklink.ingest.events import Rows, Values
 from weaklink.ingest.layout import Layout, compile_layout
 from weaklink.ingest.schema_registry import SchemaRegistry
 from weaklink.records.codec import (
@@ -13,18 +19,30 @@ from weaklink.records.codec import (
 )
 from weaklink.records.schemas import EVENT_RECORDS, all_schemas
 
+_SECRET: Final = np.uint64(secrets.randbits(64) | 1)
 
-def frame_column(values: pl.Series) -> pl.Series:
-    """The frame of each value (Binary): 10 bytes, 5 bytes, or null where it has neither framing."""
-    value = pl.col("value")
-    single = value.bin.starts_with(SINGLE_OBJECT_MARKER) & (value.bin.size() >= SINGLE_OBJECT_FRAME_BYTES)
-    confluent = value.bin.starts_with(CONFLUENT_MARKER) & (value.bin.size() >= CONFLUENT_FRAME_BYTES)
-    return values.alias("value").to_frame().select(
-        pl.when(single)
-        .then(value.bin.slice(0, SINGLE_OBJECT_FRAME_BYTES))
-        .when(confluent)
-        .then(value.bin.slice(0, CONFLUENT_FRAME_BYTES))
-    ).to_series()  # fmt: skip
+
+def by_frame(values: Values) -> tuple[Rows, list[tuple[Rows, bytes]]]:
+    """(number of the frame of each value, or what `record_loops` says of one without; rows of each frame, and its 10 or 5 bytes)."""
+    count = len(values)
+    slots, keys = np.zeros(_table_size(count), dtype=np.int64), np.empty(count, dtype=np.uint64)
+    firsts, groups = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
+    frames = record_loops.group_frames(values.data, values.begins, values.ends, _SECRET, slots, keys, firsts, groups)
+    order = np.argsort(groups, kind="stable")
+    bounds = np.searchsorted(groups[order], np.arange(frames + 1))
+    if frames == 1 and bounds[0] == 0:
+        order = np.arange(count)
+    found: list[tuple[Rows, bytes]] = []
+    for first, (begin, end) in zip(firsts[:frames].tolist(), pairwise(bounds.tolist()), strict=True):
+        at = int(values.begins[first])
+        single = values.data[at] != CONFLUENT_MARKER[0]
+        size = SINGLE_OBJECT_FRAME_BYTES if single else CONFLUENT_FRAME_BYTES
+        found.append((order[begin:end], values.data[at : at + size].tobytes()))
+    return groups, found
+
+
+def _table_size(entries: int) -> int:
+    return 1 << max(2 * entries - 1, 1).bit_length()
 
 
 class Frames:

@@ -1,34 +1,24 @@
-"""How a record's bytes are read: a writer schema reduced to what bytes can be wrong about, and the way from there to the latest schema.
+"""How a record's bytes are read: a writer schema as a program for the compiled reader, and the way from there to the latest schema.
 
-The columnar reader gets every string as bytes, every int, enum and timestamp as long. So whatever the values are, decoding succeeds when the bytes
-frame one record, and UTF-8, ranges and symbols are checked by column afterwards: one bad value costs itself, not its batch.
+The program gets every string as bytes, every int, enum and timestamp as long. So whatever the values are, reading succeeds when the bytes
+are one record; UTF-8, ranges and symbols are checks on what was read: one bad value costs itself, not its batch.
 """
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
-import fastavro
 import fastavro.schema
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from weaklink.errors import SchemaError
+from weaklink.ingest import decode_loops
 from weaklink.records import reasons
 from weaklink.records.schemas import EVENT_RECORDS, Schema, latest
 
-COUNTER: Final = "_counter"
-SYNC: Final = b"weaklink-ingest."
-# Everything that polars.read_avro was seen to raise on 20,000 mutated blocks; PanicException derives from BaseException.
-READ_ERRORS: Final = (
-    pl.exceptions.PolarsError,
-    pl.exceptions.PanicException,
-    OSError,
-    ValueError,
-    OverflowError,
-    MemoryError,
-)
 _INT_MIN: Final = -(1 << 31)
 _INT_MAX: Final = (1 << 31) - 1
 _PLAIN: Final = {
@@ -40,30 +30,55 @@ _PLAIN: Final = {
     "float": "float",
     "double": "double",
 }
-_PROMOTED: Final = {("int", "long"), ("string", "bytes"), ("bytes", "string"), ("float", "double")}
+_OPERATIONS: Final = {
+    "bytes": decode_loops.BYTES_FIELD,
+    "long": decode_loops.LONG,
+    "boolean": decode_loops.BOOLEAN,
+    "float": decode_loops.FLOAT,
+    "double": decode_loops.DOUBLE,
+    "array": decode_loops.ARRAY,
+}
+_PROMOTED: Final = {("int", "long"), ("string", "bytes"), ("bytes", "string")}
+_ARRAYS: Final = frozenset({"identifiers"})
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """Rows under `bad` are rejects for this reason."""
+class Rule:
+    """What a value must keep (`check`, `a` and `b` as in `decode_loops`), and what it is rejected for when it does not."""
 
     reason: str
     field: str
-    bad: pl.Expr
+    detail: str
+    check: int
+    slot: int
+    a: int = 0
+    b: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How to read one writer schema: container header for the columnar reader, fastavro schema for the slow one, expressions to the latest schema."""
+    """How to read one writer schema: the program, the fastavro schema that says what is wrong with damaged bytes, and the way to the latest schema.
+
+    `columns` are the fields of the latest schema; the place of each is its slot.
+    """
 
     record: str
-    container_header: bytes
     parsed: Any
-    columns: tuple[str, ...]
-    values: tuple[pl.Expr, ...]
-    checks: tuple[Check, ...]
-    texts: tuple[str, ...]
-    """Columns that must be UTF-8 before `values` may be taken."""
+    program: npt.NDArray[np.int64]
+    rules: tuple[Rule, ...]
+    symbols: npt.NDArray[np.int64]
+    """The writer's symbols of each enum, one enum after another: their numbers in the latest schema, -1 for those that it does not have."""
+    missing: tuple[tuple[int, int, int], ...]
+    """(slot, value, size) of fields that the writer does not have."""
+    columns: Mapping[str, pl.DataType]
+
+    def slot(self, name: str) -> int:
+        """Of a field; -1 when the record has none of that name."""
+        return list(self.columns).index(name) if name in self.columns else -1
+
+    def is_text(self, name: str) -> bool:
+        """Whether the field is a string, nullable or not."""
+        return self.columns[name] == pl.String
 
 
 @cache
@@ -81,59 +96,52 @@ def compile_layout(writer: Schema) -> Layout:
     names: dict[str, Any] = {}
     written = {field["name"]: resolve(field["type"], names) for field in writer.json["fields"]}
     physical = [{"name": name, "type": _physical(kind, name)} for name, kind in written.items()]
-    columns: list[str] = []
-    values: list[pl.Expr] = []
-    checks: list[Check] = []
     known: dict[str, Any] = {}
+    wanted = {field["name"]: resolve(field["type"], known) for field in latest(writer.record).json["fields"]}
+    slots = {name: slot for slot, name in enumerate(wanted)}
+    missing: list[tuple[int, int, int]] = []
+    texts: list[Rule] = []
+    checks: list[Rule] = []
+    symbols: list[int] = []
     for field in latest(writer.record).json["fields"]:
-        name, wanted = field["name"], resolve(field["type"], known)
-        if name not in written:
-            if "default" not in field:
-                raise SchemaError(f"{writer.record} without the field {name}, which has no default")
-            values.append(pl.lit(field["default"], dtype_of(wanted)).alias(name))
-            continue
-        columns.append(name)
-        value, found = _convert(name, written[name], wanted)
-        values.append(value.alias(name))
-        checks += found
+        name = field["name"]
+        if name in written:
+            found = _checks(name, slots[name], written[name], wanted[name], symbols)
+            texts += [rule for rule in found if rule.check == decode_loops.UTF8]
+            checks += [rule for rule in found if rule.check != decode_loops.UTF8]
+        elif "default" in field:
+            missing.append((slots[name], *_default(name, wanted[name], field["default"])))
+        else:
+            raise SchemaError(f"{writer.record} without the field {name}, which has no default")
     return Layout(
         writer.record,
-        container_header([*physical, {"name": COUNTER, "type": "double"}]),
         fastavro.schema.parse_schema({"type": "record", "name": writer.record, "fields": physical}, named_schemas={}),
-        tuple(columns),
-        tuple(values),
-        tuple(checks),
-        tuple(name for name in columns if known_text(written[name])),
+        np.array([_step(one["type"], slots.get(one["name"], -1)) for one in physical], dtype=np.int64).reshape(-1, 3),
+        (*texts, *checks),
+        np.array(symbols, dtype=np.int64),
+        tuple(missing),
+        {name: dtype_of(kind) for name, kind in wanted.items()},
     )
 
 
-def known_text(kind: Any) -> bool:
-    """Whether a resolved writer type is a string, nullable or not."""
-    return kind == "string" or (isinstance(kind, list) and "string" in kind)
+def _step(physical: Any, slot: int) -> tuple[int, int, int]:
+    nullable = isinstance(physical, list)
+    kind = physical[1] if nullable else physical
+    return _OPERATIONS["array" if isinstance(kind, dict) else kind], int(nullable), slot
 
 
-def container_header(fields: list[dict[str, Any]]) -> bytes:
-    """The bytes that open an Avro object container file whose records have these fields."""
-    out = io.BytesIO()
-    schema = fastavro.schema.parse_schema({"type": "record", "name": "Row", "fields": fields}, named_schemas={})
-    fastavro.writer(out, schema, [], sync_marker=SYNC)
-    return out.getvalue()
-
-
-def block(count: int, payload: Any) -> tuple[bytes, bytes, Any, bytes]:
-    """One block of a container file that holds `count` records."""
-    return _long(count), _long(len(payload)), payload, SYNC
-
-
-def _long(number: int) -> bytes:
-    """A non-negative number as Avro writes a long."""
-    number <<= 1
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
+def _default(name: str, wanted: Any, value: Any) -> tuple[int, int]:
+    """(value, size) that stand for a field's default: null, a number, a symbol, or nothing in a string or an array."""
+    kind = wanted[1] if isinstance(wanted, list) else wanted
+    if value is None:
+        return 0, decode_loops.NULL
+    if _is_enum(kind):
+        return kind["symbols"].index(value), 0
+    if value in ("", []):
+        return 0, 0
+    if isinstance(value, int):
+        return value, 0
+    raise SchemaError(f"field {name} has the default {value!r}, which Weaklink does not read")
 
 
 def resolve(kind: Any, names: dict[str, Any]) -> Any:
@@ -186,47 +194,35 @@ def _physical(kind: Any, field: str) -> Any:
     raise SchemaError(f"field {field} has the type {kind}, which Weaklink does not read")
 
 
-def _convert(name: str, written: Any, wanted: Any) -> tuple[pl.Expr, list[Check]]:
-    """From the physical column of a field to its column in the latest schema, and what may be wrong with its values."""
-    column = pl.col(name)
-    checks: list[Check] = []
+def _checks(name: str, slot: int, written: Any, wanted: Any, symbols: list[int]) -> list[Rule]:
+    """What may be wrong with the values of a field before they are values of the latest schema; `symbols` grows by those of an enum."""
+    rules: list[Rule] = []
     if isinstance(written, list):
         if not isinstance(wanted, list):
-            checks.append(Check(reasons.MALFORMED, name, column.is_null()))
+            rules.append(_malformed(name, decode_loops.NOT_NULL, slot))
         written = written[1]
     if isinstance(wanted, list):
         wanted = wanted[1]
     if _is_enum(written) and _is_enum(wanted):
-        value, found = _convert_enum(name, written["symbols"], wanted)
-        return value, checks + found
+        # The writer's numbers to the reader's: by symbol; what the reader does not know becomes its default, and is a reject where it has none.
+        known, default = list(wanted["symbols"]), wanted.get("default")
+        other = known.index(default) if default is not None else -1
+        rules.append(_malformed(name, decode_loops.SYMBOL, slot, len(symbols), len(written["symbols"])))
+        symbols += [known.index(one) if one in known else other for one in written["symbols"]]
+        return rules
     if written != wanted and (written, wanted) not in _PROMOTED and not _same_shape(written, wanted):
         raise SchemaError(f"field {name} is {written}, which cannot be read as {wanted}")
-    if wanted == "int":
-        checks.append(Check(reasons.MALFORMED, name, ~column.is_between(_INT_MIN, _INT_MAX)))
-        return column.cast(pl.Int32, strict=False), checks
-    if written == "int" and wanted == "long":
-        checks.append(Check(reasons.MALFORMED, name, ~column.is_between(_INT_MIN, _INT_MAX)))
-    if wanted == "string":
-        return column.cast(pl.String), checks
-    if isinstance(wanted, dict) and wanted["type"] == "array" and wanted["items"] == "string":
-        raise SchemaError(f"field {name} is an array of strings, which no event of Weaklink has")
-    return column.cast(dtype_of(wanted)), checks
+    if written == "int":
+        rules.append(_malformed(name, decode_loops.RANGE, slot, _INT_MIN, _INT_MAX))
+    if "string" in (written, wanted):
+        rules.append(Rule(reasons.NOT_UTF8, name, f"{name} is not UTF-8", decode_loops.UTF8, slot))
+    if isinstance(wanted, dict) and wanted["type"] == "array" and (wanted["items"] == "string" or name not in _ARRAYS):
+        raise SchemaError(f"field {name} is an array of {wanted['items']}, which no event of Weaklink has")
+    return rules
 
 
-def _convert_enum(name: str, symbols: list[str], wanted: Any) -> tuple[pl.Expr, list[Check]]:
-    known, default = list(wanted["symbols"]), wanted.get("default")
-    column = pl.col(name)
-    bad = ~column.is_between(0, len(symbols) - 1)
-    position = pl.when(bad).then(0).otherwise(column)
-    if symbols != known:
-        # The writer's numbers to the reader's: by symbol; what the reader does not know becomes its default, and is a reject where it has none.
-        to = {number: known.index(symbol) for number, symbol in enumerate(symbols) if symbol in known}
-        unknown = [number for number in range(len(symbols)) if number not in to]
-        fallback = known.index(default) if default is not None else 0
-        if default is None and unknown:
-            bad = bad | column.is_in(unknown)
-        position = position.replace_strict(to, default=fallback, return_dtype=pl.Int64)
-    return position.cast(pl.UInt8, strict=False).cat.to(pl.Enum(known)), [Check(reasons.MALFORMED, name, bad)]
+def _malformed(name: str, check: int, slot: int, a: int = 0, b: int = 0) -> Rule:
+    return Rule(reasons.MALFORMED, name, f"{name} cannot be read", check, slot, a, b)
 
 
 def _is_enum(kind: Any) -> bool:

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 
-import polars as pl
 from kafka import TopicPartition
 
+from weaklink.ingest.events import Events, Rows
+from weaklink.ingest.layout import Layout
 from weaklink.ingest.rejects import Reject
 from weaklink.stream.whole_batches import RecordBatch
 
@@ -19,12 +20,22 @@ class Tally:
     duplicates: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Events of one record: `rows` of `events`, with their partitions and offsets. `layout` says which columns they have."""
+
+    layout: Layout
+    events: Events
+    rows: Rows
+    partitions: Rows
+    offsets: Rows
+
+
 @dataclass(slots=True)
 class Outcome:
-    """Of one party's batches. `accepted`: record name -> events, with `partition` Int32, `offset` and `appended_at_us` Int64;
-    receipts with `original` Binary, the value as it came."""
+    """Of one party's batches. `accepted`: record name -> events."""
 
-    accepted: dict[str, pl.DataFrame] = field(default_factory=dict)
+    accepted: dict[str, Accepted] = field(default_factory=dict)
     rejects: list[Reject] = field(default_factory=list)
     refused: list[RecordBatch] = field(default_factory=list)
     tallies: dict[TopicPartition, Tally] = field(default_factory=dict)

@@ -3,14 +3,22 @@
 import polars as pl
 
 from weaklink import topology
+from weaklink.ingest.outcome import Accepted
 from weaklink.records.codec import encode
 from weaklink.stream.stage import Message
 
 
-def to_messages(events: pl.DataFrame, party: str) -> list[Message]:
-    """Accepted ActionReceipt events (with `partition`, `offset`, `appended_at_us`, `original`) -> one Receipt each, keyed by action id."""
+def to_messages(accepted: Accepted, party: str) -> list[Message]:
+    """Accepted ActionReceipt events -> one Receipt each, keyed by action id."""
     messages: list[Message] = []
-    for row in events.with_columns(pl.col("occurred_at").cast(pl.Int64)).iter_rows(named=True):
+    frame = accepted.events.to_frame(accepted.layout, accepted.rows).with_columns(
+        pl.col("occurred_at").cast(pl.Int64),
+        partition=pl.Series(accepted.partitions),
+        offset=pl.Series(accepted.offsets),
+        # enforce may have to send it back as it came
+        original=pl.Series([accepted.events.source.value(row) for row in accepted.rows.tolist()], dtype=pl.Binary),
+    )
+    for row in frame.iter_rows(named=True):
         receipt = {
             "party": party,
             "appended_at": row["appended_at_us"],

@@ -17,11 +17,15 @@ from weaklink import frames, metrics, topology
 from weaklink.errors import BrokerError
 from weaklink.frames import ACTIVITY
 from weaklink.ingest import receipts, rejects
+from weaklink.ingest.accounts import Accounts
 from weaklink.ingest.dedupe import IdWindow, Memory
-from weaklink.ingest.fold import fold_activity, fold_links, merge_activity, merge_links
+from weaklink.ingest.events import Rows
+from weaklink.ingest.fold import UNLINKED, fold_activity
 from weaklink.ingest.framing import Frames
-from weaklink.ingest.outcome import Outcome, Tally
-from weaklink.ingest.pipeline import Pipeline, Rows
+from weaklink.ingest.links import LinkTable
+from weaklink.ingest.outcome import Accepted, Outcome, Tally
+from weaklink.ingest.pipeline import Pipeline
+from weaklink.ingest.usage import fold_usage
 from weaklink.parties import Party, party_of_topic
 from weaklink.party_registry import PartyRegistry
 from weaklink.settings import Settings
@@ -122,7 +126,7 @@ class IngestStage:
         by_party: dict[str, list[RecordBatch]] = {}
         for batch in batches:
             by_party.setdefault(party_of_topic(batch.source.topic), []).append(batch)
-        links: list[pl.DataFrame] = []
+        links = LinkTable(self._config)
         activity: list[pl.DataFrame] = []
         messages: list[Message] = []
         for party_id, own in by_party.items():
@@ -135,19 +139,23 @@ class IngestStage:
             if replaying:
                 continue
             assert party is not None, f"{party_id} was read although it was never registered"
-            for record, events in outcome.accepted.items():
-                links.append(fold_links(events, record, party_id, self._config))
-                activity.append(fold_activity(events, record, party_id))
+            for record, accepted in outcome.accepted.items():
                 if record == "ActionReceipt":
-                    messages += receipts.to_messages(events, party_id)
+                    messages += receipts.to_messages(accepted, party_id)
+                else:
+                    activity.append(_fold(accepted, party_id, links))
             messages += [rejects.of_batch(batch, party) for batch in outcome.refused]
             messages += [rejects.to_message(one, party, self._config.reject_value_bytes_max) for one in outcome.rejects]
             self._count(party_id, outcome)
         if replaying:
             return []
         topics = self._settings.topics
-        messages += _chunks(topology.LINKS, merge_links(links, self._config), "identifier", topics.links_partitions)
-        messages += _chunks(topology.ACTIVITY, merge_activity(activity), "account", topics.activity_partitions)
+        for partition, rows in links.to_frames(topics.links_partitions):
+            messages += _chunks(topology.LINKS, rows, partition)
+        if activity:
+            numbered = pl.concat(activity).with_columns((pl.col("account") % topics.activity_partitions).alias("_to"))
+            for (to,), rows in numbered.partition_by("_to", as_dict=True, include_key=False).items():
+                messages += _chunks(topology.ACTIVITY, rows, int(str(to)))
         metrics.STATE_ROWS.labels(self.name, "event_ids").set(sum(len(window) for window in self._windows.values()))
         return messages
 
@@ -190,7 +198,7 @@ class IngestStage:
         self._parties = parties
         self._known |= parties
 
-    def _duplicates(self, source: TopicPartition, ids: npt.NDArray[np.uint8], offsets: Rows) -> npt.NDArray[np.bool_]:
+    def _duplicates(self, source: TopicPartition, ids: npt.NDArray[np.int64], offsets: Rows) -> npt.NDArray[np.bool_]:
         return self._windows[self.unit(source)].add(ids, offsets)
 
     def _count(self, party_id: str, outcome: Outcome) -> None:
@@ -207,15 +215,22 @@ class IngestStage:
         metrics.SLOW_PATH.labels(party_id).inc(outcome.slow_rows)
 
 
-def _chunks(topic: str, rows: pl.DataFrame, key: str, partitions: int) -> Iterator[Message]:
-    """Rows to their partition (`key` modulo the number of partitions), in chunks that fit a message."""
-    if rows.is_empty():
-        return
-    numbered = rows.with_columns((pl.col(key) % partitions).cast(pl.Int32).alias("_partition"))
-    for part in numbered.partition_by("_partition"):
-        partition = int(part["_partition"][0])
-        for chunk in part.drop("_partition").iter_slices(_ROWS_IN_CHUNK):
-            yield Message(topic, frames.to_chunk(chunk), str(partition).encode(), partition)
+def _fold(accepted: Accepted, party_id: str, links: LinkTable) -> pl.DataFrame:
+    """Activity of one record's events; their links go into the table."""
+    layout, events, rows = accepted.layout, accepted.events, accepted.rows
+    if layout.record in UNLINKED:
+        return fold_activity(events.to_frame(layout, rows), layout.record, party_id)
+    accounts = Accounts.of(events, layout, party_id, rows)
+    links.add(accepted, accounts.hash_of_rows())
+    if layout.record == "ApiUsage":
+        return fold_usage(accepted, accounts, party_id)
+    return fold_activity(events.to_frame(layout, rows), layout.record, party_id)
+
+
+def _chunks(topic: str, rows: pl.DataFrame, partition: int) -> Iterator[Message]:
+    """Rows of a partition in chunks that fit a message."""
+    for chunk in rows.iter_slices(_ROWS_IN_CHUNK):
+        yield Message(topic, frames.to_chunk(chunk), str(partition).encode(), partition)
 
 
 def make_stage(settings: Settings) -> IngestStage:

@@ -1,0 +1,62 @@
+"""Names, models and tokens of a party's events as numbers: each distinct one is looked at once, not once for each event."""
+
+import secrets
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from weaklink import frames
+from weaklink.ingest import text_loops
+from weaklink.ingest.events import Events, Rows, strings
+from weaklink.ingest.layout import Layout
+
+_SECRET: Final = np.uint64(secrets.randbits(64) | 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """Distinct byte strings: `number` of each row's (-1: null), and where each of them stands."""
+
+    number: Rows
+    begins: Rows
+    sizes: Rows
+    events: Events
+
+    @classmethod
+    def of(cls, events: Events, layout: Layout, name: str, rows: Rows) -> "Numbered":
+        """Those of a field."""
+        begins, sizes = events.texts(layout, name, rows)
+        slots = np.zeros(1 << (2 * len(rows)).bit_length(), dtype=np.uint64)
+        firsts, number = np.empty(len(rows), dtype=np.int64), np.empty(len(rows), dtype=np.int64)
+        count = text_loops.number_texts(events.data, begins, sizes, _SECRET, slots, firsts, number)
+        first = firsts[:count]
+        return cls(number, begins[first], sizes[first], events)
+
+    def series(self, name: str, dtype: Any) -> pl.Series:
+        """The distinct strings, as String or Binary."""
+        kind = pa.large_string() if dtype == pl.String else pa.large_binary()
+        return pl.Series(name, pl.from_arrow(strings(self.events.data, self.begins, self.sizes, kind)), dtype=dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """Accounts of some events: the number of each event's, and by number their names and hashes."""
+
+    number: Rows
+    names: pl.Series
+    hashes: pl.Series
+
+    @classmethod
+    def of(cls, events: Events, layout: Layout, party: str, rows: Rows) -> "Accounts":
+        """Those of a party."""
+        numbered = Numbered.of(events, layout, "account", rows)
+        names = numbered.series("account", pl.String)
+        return cls(numbered.number, names, names.to_frame().select(frames.account_hash(party, "account")).to_series())
+
+    def hash_of_rows(self) -> Rows:
+        """The hash of each event's account, its bits as Int64."""
+        found: Rows = self.hashes.to_numpy().view(np.int64)[self.number]
+        return found

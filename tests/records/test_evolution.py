@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import fastavro
-import numpy as np
 import polars as pl
 import pytest
+from tests.ingest import decoding
 from typer.testing import CliRunner
 
 from weaklink.cli.main import app
 from weaklink.errors import SchemaError
-from weaklink.ingest.decode import decode as columnar
 from weaklink.ingest.layout import compile_layout
 from weaklink.records.evolution import breaks, one_way, samples
 from weaklink.records.schemas import EVENT_RECORDS, Schema, all_schemas, latest, read_schema, schema_folder
@@ -89,18 +88,17 @@ def test_each_writer_version_is_read_by_each_reader_version(tmp_path: Path, writ
 
 @pytest.mark.parametrize("writer", FINE)
 def test_ingest_reads_what_each_version_writes(tmp_path: Path, writer: str) -> None:
-    """The columnar reader, with the writer's schema from a registry: no event is lost to a change that the check allows."""
+    """The compiled reader, with the writer's schema from a registry: no event is lost to a change that the check allows."""
     one = version(tmp_path, "one", **FINE[writer])
     values = []
     for written in samples(one):
         body = io.BytesIO()
         fastavro.schemaless_writer(body, one.parsed, written)
         values.append(b"\x00\x00\x00\x00\x01" + body.getvalue())
-    decoded = columnar(pl.Series(values), 5, compile_layout(one), np.arange(len(values)))
+    decoded = decoding.read(values, compile_layout(one), 5)
     assert decoded.bad == []
-    assert decoded.events is not None
-    assert decoded.events.height == len(values)
-    assert set(decoded.events["address_class"].cast(pl.String)) <= set(CLASSES)
+    assert decoded.frame.height == len(values)
+    assert set(decoded.frame["address_class"].cast(pl.String)) <= set(CLASSES)
 
 
 @pytest.mark.parametrize("change", BROKEN)

@@ -87,7 +87,7 @@ def _link(identifier: Number, account: int, key: int, links: Table, slots: Words
 @compiled(BYTES, INTS, INT, INT, inline=True)
 def _is_named_before(data: Bytes, item_begins: Ints, first: int, item: int) -> bool:
     token = item_begins[item]
-    for other in range(first, item):
+    for other in range(first, item):  # noqa: SIM110  # a loop is what is compiled
         if equal_bytes(data, token, data, item_begins[other], _TOKEN_BYTES):
             return True
     return False

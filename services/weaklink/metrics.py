@@ -101,7 +101,7 @@ DUPLICATES: Final = _counter("ingest", "weaklink_duplicates", "Events that repea
 SLOW_PATH: Final = _counter(
     "ingest",
     "weaklink_slow_path",
-    "Events that the columnar reader refused and the record-by-record one read",
+    "Events that the compiled reader refused, and fastavro was asked why",
     ["party"],
 )
 CAMPAIGNS: Final = _gauge("campaigns", "weaklink_campaigns", "Campaigns that stand", ["state"])

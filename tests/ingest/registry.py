@@ -1,4 +1,4 @@
-"""A schema registry for tests: the two paths that Weaklink asks for, served on loopback."""
+"""A schema registry for tests: the paths that Weaklink and clients of the wire format ask for, served on loopback."""
 
 import json
 import threading
@@ -31,14 +31,19 @@ class FakeRegistry:
         self.asked.append(path)
         if self.failing:
             return 500, {}
+        if path.startswith("/schemas/ids/"):
+            wanted = int(path.rpartition("/")[2])
+            texts = [text for versions in self.subjects.values() for schema_id, text in versions if schema_id == wanted]
+            return (200, {"schema": texts[0]}) if texts else (404, {})
         _, _, subject, _, *version = path.split("/")
         versions = self.subjects.get(subject)
         if versions is None:
             return 404, {}
         if not version:
             return 200, list(range(1, len(versions) + 1))
-        schema_id, text = versions[int(version[0]) - 1]
-        return 200, {"subject": subject, "id": schema_id, "version": int(version[0]), "schema": text}
+        number = len(versions) if version[0] == "latest" else int(version[0])
+        schema_id, text = versions[number - 1]
+        return 200, {"subject": subject, "id": schema_id, "version": number, "schema": text}
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`weaklink schema check|show`: for the CI of both sides, that versions of a schema read each other."""
+"""`weaklink schema check|show|export`: for the CI of both sides, that versions of a schema read each other."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +14,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Schemas of events and actions: show them, check a change.")
     group.command("check")(check)
     group.command("show")(show)
+    group.command("export")(export)
     app.add_typer(group, name="schema")
 
 
@@ -70,6 +71,28 @@ def show(
     if chosen is None:
         raise SchemaError(f"there is no version {version} of {record}; the newest is {latest(record).version}")
     typer.echo(json.dumps(chosen.json, indent=2))
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write them; made if it is not there.")],
+) -> None:
+    """Write the newest schema of each record that a party publishes or reads, and headers.json: the 10 bytes that begin a message of each, in hexadecimal."""
+    import json
+
+    from weaklink.errors import ConfigurationError
+    from weaklink.records.codec import SINGLE_OBJECT_MARKER
+    from weaklink.records.schemas import EVENT_RECORDS, latest
+
+    records = {name: latest(name) for name in (*EVENT_RECORDS, "EnforcementAction")}
+    headers = {name: (SINGLE_OBJECT_MARKER + one.fingerprint).hex() for name, one in records.items()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, one in records.items():
+            (folder / f"{name}.avsc").write_text(json.dumps(one.json, indent=2) + "\n", encoding="utf-8")
+        (folder / "headers.json").write_text(json.dumps(headers, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{folder} cannot be written: {error.strerror}") from error
+    typer.echo(f"{folder}: {len(records)} schemas and headers.json")
 
 
 def _numbers(pairs: "list[tuple[Schema, str, Schema, str]]") -> str:

@@ -1,0 +1,25 @@
+"""First day: publish one event, take one action, answer it. The environment says where and as whom."""
+
+import os
+
+from weaklink.partner import ApiUsage, WeaklinkClient
+from weaklink.settings import load_settings
+
+settings = load_settings()  # WEAKLINK_KAFKA__* and WEAKLINK_PARTNER__*
+with WeaklinkClient(os.environ["WEAKLINK_PARTY"], settings.kafka, settings.partner) as client:
+    # 1. Publish what an account did in a minute. Raw identifiers become tokens here, and go no further.
+    event = client.build(
+        ApiUsage,
+        account="cust-42",
+        identifiers=[("IP", "203.0.113.7"), ("CARD", "4111 1111 1111 1111")],
+        window_seconds=60, model="large-4", task="REASONING_ELICITATION",
+        requests=31, input_tokens=9_000, output_tokens=52_000,
+    )
+    print("published at offset", client.publish(event).offset)
+
+    # 2. Take one action, do it, and answer.
+    with client.actions() as actions:
+        for received in actions:
+            print(received.action.measure, received.action.target_account)  # your own enforcement here
+            received.done()  # or refuse(...), dispute(...)
+            break

@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup lock demo replay evaluate bench bench-quick bench-growth test check docs clean
+.PHONY: help setup lock demo replay evaluate bench bench-quick bench-growth bench-scale test check docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ bench-quick: setup ## the same in a few minutes: Weaklink, raw reception and Fli
 
 bench-growth: setup ## correlate at 1, 10 and 50 million links, snapshot, restore, rebuild; build/bench/growth.json (8 GB, 15 minutes; a quiet machine)
 	$(BIN)/python -m bench.growth
+
+bench-scale: setup ## 1, 2 and 4 workers of ingest and correlate on a real broker, killed and joined: exact output, balance, handover; build/bench/scale.json
+	$(BIN)/python -m bench.scale
 
 docs: setup ## the documentation, into build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

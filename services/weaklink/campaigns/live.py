@@ -69,12 +69,13 @@ class Inside:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A graph of some accounts, and the numbers of its accounts, nodes and groups in the live one."""
+    """A graph of some accounts, and the numbers of its accounts, nodes and groups in the live one. Beliefs are given while it is fresh."""
 
     graph: Graph
     accounts: Ints
     nodes: Ints
     groups: Ints
+    counted: Inside  # what those of its accounts that are counted have in the sums, when it was made
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,8 @@ class LiveGraph:
         ):
             self.node[name][:] = column
         self.group["node"][:] = graph.group_node
-        region = Region(graph, np.arange(n), nodes, groups)
+        none = Inside(*(np.zeros(many, np.int64) for many in (len(groups), len(groups), len(groups), len(nodes))))
+        region = Region(graph, np.arange(n), nodes, groups, none)
         self.believe(region, logit_q, p)
         self.group["told_persons"][:] = self.group["persons"]
         self.group["told_q"][:] = self.group["q"]
@@ -283,6 +285,25 @@ class LiveGraph:
         group, seat, seat_group, seat_accounts = live_loops.seats(
             node, party[owner], person[owner], group_node, group_party, len(persons), len(numbers)
         )
+        links = (owner, node, group, seat, seat_group, seat_accounts)
+        size, is_counted = (len(groups), len(numbers)), self.account["counted"][accounts]
+        counted = self._inside(links, accounts, is_counted, size)
+        # Mostly all of them are counted already.
+        inside = counted if is_counted.all() else self._inside(links, accounts, np.ones(len(accounts), bool), size)
+        persons_at, outside_q, outside_benign, outside_p = live_loops.outside(
+            groups,
+            self.group["persons"],
+            self.group["q"],
+            self.group["benign"],
+            numbers,
+            self.node["p"],
+            counted.persons,
+            counted.q,
+            counted.benign,
+            counted.p,
+            inside.persons,
+            _UNIT,
+        )
         graph = Graph(
             accounts=self.account["key"][accounts],
             parties=self.parties,
@@ -298,39 +319,35 @@ class LiveGraph:
             group=group,
             group_node=group_node,
             group_party=group_party,
-            group_persons=np.zeros(len(groups)),
+            group_persons=persons_at,
             seat=seat,
             seat_group=seat_group,
             seat_accounts=seat_accounts,
             identifier=self.node["identifier"][numbers],
             slot=self.node["slot"][numbers],
-            outside_q=np.zeros(len(groups)),
-            outside_benign=np.zeros(len(groups)),
-            outside_p=np.zeros(len(numbers)),
+            outside_q=outside_q,
+            outside_benign=outside_benign,
+            outside_p=outside_p,
         )
-        region = Region(graph, accounts, numbers, groups)
-        every = np.ones(len(accounts), bool)
-        inside, held_now = self._inside(region, every), self._inside(region, self.account["counted"][accounts])
-        graph.group_persons[:] = self.group["persons"][groups] - held_now.persons + inside.persons
-        graph.outside_q[:] = (self.group["q"][groups] - held_now.q) / _UNIT
-        graph.outside_benign[:] = self.group["benign"][groups] - held_now.benign
-        graph.outside_p[:] = (self.node["p"][numbers] - held_now.p) / _UNIT
-        return region
+        return Region(graph, accounts, numbers, groups, counted)
 
     def believe(self, region: Region, logit_q: Floats, p: Floats) -> None:
         """Give the accounts of a region (with all their links) new beliefs, and count them."""
-        self._add(region, -1, self.account["counted"][region.accounts])
+        self._add(region, -1, region.counted)
         self.account["logit_q"][region.accounts] = logit_q
         self.account["p"][region.accounts] = p
         self.account["counted"][region.accounts] = True
-        self._add(region, 1, np.ones(len(region.accounts), bool))
+        graph = region.graph
+        links = (graph.account, graph.node, graph.group, graph.seat, graph.seat_group, graph.seat_accounts)
+        every, size = np.ones(len(region.accounts), bool), (len(region.groups), len(region.nodes))
+        self._add(region, 1, self._inside(links, region.accounts, every, size))
 
     def discount(self, accounts: Ints) -> None:
         """Take accounts (whole persons) out of all sums, until they are believed anew."""
         accounts = accounts[self.account["counted"][accounts]]
         if len(accounts):
             region = self.region(accounts)
-            self._add(region, -1, np.ones(len(accounts), bool))
+            self._add(region, -1, region.counted)
             self.account["counted"][accounts] = False
 
     def news(self, groups: Ints, pi: Floats, at_least: float) -> Ints:
@@ -358,34 +375,27 @@ class LiveGraph:
             _UNIT,
         )
 
-    def _add(self, region: Region, sign: int, which: Bools) -> None:
-        inside = self._inside(region, which)
-        some = np.flatnonzero(inside.persons)
-        groups = region.groups[some]
-        for name, values in (("persons", inside.persons), ("q", inside.q), ("benign", inside.benign)):
-            self.group[name][groups] += sign * values[some]
-        self.node["p"][region.nodes] += sign * inside.p
-
-    def _inside(self, region: Region, which: Bools) -> Inside:
-        """What the accounts marked in `which` (whole persons) add."""
-        graph = region.graph
-        return Inside(
-            *live_loops.inside(
-                graph.account,
-                graph.node,
-                graph.group,
-                graph.seat,
-                graph.seat_group,
-                graph.seat_accounts,
-                which,
-                expit(self.account["logit_q"][region.accounts]),
-                self.account["p"][region.accounts],
-                self._hot,
-                len(region.groups),
-                len(region.nodes),
-                _UNIT,
-            )
+    def _add(self, region: Region, sign: int, inside: Inside) -> None:
+        live_loops.add(
+            region.groups,
+            self.group["persons"],
+            self.group["q"],
+            self.group["benign"],
+            region.nodes,
+            self.node["p"],
+            inside.persons,
+            inside.q,
+            inside.benign,
+            inside.p,
+            sign,
         )
+
+    def _inside(
+        self, links: tuple[Ints, Ints, Ints, Ints, Ints, Floats], accounts: Ints, which: Bools, size: tuple[int, int]
+    ) -> Inside:
+        """What the accounts marked in `which` (whole persons) of a region add. `links`: as `live_loops.inside` takes them; `size`: groups, nodes."""
+        q, p = expit(self.account["logit_q"][accounts]), self.account["p"][accounts]
+        return Inside(*live_loops.inside(*links, which, q, p, self._hot, *size, _UNIT))
 
     def _join_persons(self, affected: Ints) -> None:
         """Persons of these accounts (whole persons before and after) anew, from all holders of their addresses of mail."""

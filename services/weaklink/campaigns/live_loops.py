@@ -178,6 +178,58 @@ def inside(
     return persons, q_sum, benign, p_sum
 
 
+@compiled(INTS, INTS, INTS, INTS, INTS, INTS, INTS, INTS, INTS, INTS, INTS, FLOAT)
+def outside(
+    groups: Ints,
+    persons: Ints,
+    q: Ints,
+    benign: Ints,
+    nodes: Ints,
+    p: Ints,
+    counted_persons: Ints,
+    counted_q: Ints,
+    counted_benign: Ints,
+    counted_p: Ints,
+    inside_persons: Ints,
+    unit: float,
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Of a region whose accounts have `counted_...` in the sums: persons of each group with all of them; then what others have: q, benign; p by node."""
+    all_persons, other_q, other_benign = np.empty(len(groups)), np.empty(len(groups)), np.empty(len(groups))
+    for i in range(len(groups)):
+        g = groups[i]
+        all_persons[i] = persons[g] - counted_persons[i] + inside_persons[i]
+        other_q[i] = (q[g] - counted_q[i]) / unit
+        other_benign[i] = benign[g] - counted_benign[i]
+    other_p = np.empty(len(nodes))
+    for i in range(len(nodes)):
+        other_p[i] = (p[nodes[i]] - counted_p[i]) / unit
+    return all_persons, other_q, other_benign, other_p
+
+
+@compiled(INTS, INTS_OUT, INTS_OUT, INTS_OUT, INTS, INTS_OUT, INTS, INTS, INTS, INTS, INT)
+def add(
+    groups: Ints,
+    persons: Ints,
+    q: Ints,
+    benign: Ints,
+    nodes: Ints,
+    p: Ints,
+    more_persons: Ints,
+    more_q: Ints,
+    more_benign: Ints,
+    more_p: Ints,
+    sign: int,
+) -> None:
+    """Add to the sums of these groups and nodes, `sign` times."""
+    for i in range(len(groups)):
+        if more_persons[i]:
+            persons[groups[i]] += sign * more_persons[i]
+            q[groups[i]] += sign * more_q[i]
+            benign[groups[i]] += sign * more_benign[i]
+    for i in range(len(nodes)):
+        p[nodes[i]] += sign * more_p[i]
+
+
 @compiled(FLOAT, FLOAT, FLOAT, FLOAT, FLOAT)
 def _word(others: float, persons: float, pi: float, low: float, high: float) -> float:
     return min(max(math.log((max(others, 0.0) + pi) / persons / pi), low), high)

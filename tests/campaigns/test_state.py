@@ -225,3 +225,17 @@ def listed(entry: str, until_us: int, op: str = ADD) -> BenignRecord:
 
 def reference_at(world: World, now_us: int) -> pl.DataFrame:
     return state_of(world).evaluate(now_us).accounts
+
+
+def test_a_snapshot_calls_for_a_full_evaluation_while_there_are_few_accounts() -> None:
+    """So that a stage that takes it up and one that goes on say the same; with many accounts only the former begins with one."""
+    few = CampaignsConfig()
+    many = few.model_copy(
+        update={"incremental": few.incremental.model_copy(update={"full_after_snapshot_accounts_max": 10})}
+    )
+    for config, expected in ((few, True), (many, False)):
+        state, other = state_of(world_of(1)), CampaignsState(config)
+        other.from_frames(state.to_frames())
+        assert other.news().all
+        other.to_frames()
+        assert other.news().all == expected

@@ -366,6 +366,10 @@ class IncrementalConfig(_Section):
     """Everything is evaluated anew, against a population measured anew, when the accounts have grown by this share."""
     full_hours: float = 120.0
     """And after so long."""
+    full_after_snapshot_accounts_max: int = Field(default=50_000, ge=0)
+    """And after a snapshot, up to so many accounts: whoever takes the snapshot up begins that way, and both say the same. With more it takes too
+    long to be done as often as snapshots are taken: a stage that is restarted then differs from one that is not by what evaluations in
+    parts may differ from the whole, until both next evaluate everything."""
     communities_change_share: float = 0.05
     """Communities are looked for when so many accounts, as a share of all hot ones, have become hot or cooled down, or are hot, in no
     campaign, and have new links."""

@@ -251,9 +251,9 @@ class CampaignsState:
         }
 
     def to_frames(self) -> dict[str, pl.DataFrame]:
-        """The state as named frames. What an evaluation remembers of the last one is not among them: the next one is a full one,
-        here and wherever these frames are taken up, so that both say the same."""
-        self._news.all = True
+        """The state as named frames. What an evaluation remembers of the last one is not among them: the next one is a full one
+        wherever these frames are taken up, and here too while there are few accounts, so that both say the same."""
+        self._news.all |= len(self.profiles.accounts) <= self.config.incremental.full_after_snapshot_accounts_max
         return {name: table.rows() for name, table in self._tables().items()}
 
     def from_frames(self, frames_by_name: Mapping[str, pl.DataFrame]) -> None:

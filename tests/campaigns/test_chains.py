@@ -26,7 +26,7 @@ def graph_of(world: World) -> tuple[Graph, pl.DataFrame]:
 def weights(world: World, tail: SizeTail | None = None) -> dict[str, Floats]:
     """Evidence by name of the group; measured on the world itself without a tail."""
     graph, accounts = graph_of(world)
-    sharing = chains.rare_sharing(graph, np.ones(len(graph.parties), bool), 8, CONFIG)
+    sharing = chains.rare_sharing(graph, np.ones(len(graph.parties), bool), chains.people(graph, 8), CONFIG)
     tail = tail or chains.size_tail(chains.joined_persons(sharing))
     found = chains.chain_evidence(sharing, tail, CONFIG)
     groups = accounts["group"].to_numpy()
@@ -108,9 +108,8 @@ def test_what_members_that_lie_add_is_bounded(holdings: list[tuple[int, int]], l
                 world.link(accounts[account], Kind.DEVICE, values[[value]])
         world.link(accounts[:2], Kind.TLS, np.repeat(world.values(1), 2))
         graph, frame = graph_of(world)
-        sharing = chains.rare_sharing(
-            graph, np.ones(len(graph.parties), bool), 8, CONFIG.model_copy(update={"holders_max": 1000})
-        )
+        everybody, unbounded = np.ones(len(graph.parties), bool), CONFIG.model_copy(update={"holders_max": 1000})
+        sharing = chains.rare_sharing(graph, everybody, chains.people(graph, 8), unbounded)
         order = np.argsort([int(name.split("-")[1]) for name in frame["account_name"]])
         return chains.chain_evidence(sharing, RARE, CONFIG)[order]
 

@@ -6,7 +6,7 @@ import pytest
 from tests.campaigns.worlds import World
 from weaklink.campaigns.cluster import NONE
 from weaklink.campaigns.config import CampaignsConfig
-from weaklink.campaigns.graph import Bools, Graph, Ints, build_graph
+from weaklink.campaigns.graph import KINDS, Bools, Graph, Ints, build_graph
 from weaklink.campaigns.pieces import honest_pieces, with_pieces
 from weaklink.campaigns.verdict import Scores, Standing
 from weaklink.records.identifiers import IdentifierKind as Kind
@@ -52,7 +52,7 @@ def found_in(
     standing = Standing(np.zeros(n), everybody, nobody, nobody, np.ones(len(graph.parties), bool), np.arange(n))
     before = np.full(n, NONE) if labels is None else labels
     size = int(before.max(initial=NONE)) + 1
-    scores = Scores(np.full(size, 20), np.full(size, 3.0), np.ones(size), np.full(size, 4.0))
+    scores = Scores(np.full(size, 20), np.full(size, 3.0), np.ones(size), np.full(size, 4.0), np.zeros((size, KINDS)))
     found, told = with_pieces(
         graph,
         before,

@@ -39,12 +39,11 @@ class RareSharing:
     nodes: int
 
 
-def rare_sharing(graph: Graph, credible: Bools, person_accounts_max: int, config: ChainConfig) -> RareSharing:
-    """Rare sharing of the whole graph. An e-mail address of at most `person_accounts_max` accounts is one person's, also across parties.
+def rare_sharing(graph: Graph, credible: Bools, person: Ints, config: ChainConfig) -> RareSharing:
+    """Rare sharing of the whole graph. `person`: of each account, as `people` numbers them.
 
     Accounts of parties that are not `credible` are left out: what they are joined by is hearsay.
     """
-    person = people(graph, person_accounts_max)
     hard = np.flatnonzero(IS_HARD[graph.link_kind] & credible[graph.party[graph.account]])
     _, node, _ = distinct(graph.node[hard], person[graph.account[hard]])
     held = counts(node, len(graph.kind)) + graph.unseen

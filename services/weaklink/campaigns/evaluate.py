@@ -125,16 +125,17 @@ def evaluate(
     b = evidence.conduct(accounts, typical, config.conduct)["b"].to_numpy()
     along = paths(graph)
     degrees = evidence.degrees(graph, along)
+    people = chains.people(graph, config.structure.person_accounts_max)
     if population is None:
         sharing = evidence.sharing(graph, degrees)
         trust = _trust(graph, accounts, b + _structure(graph, degrees, sharing, {}, config), ring.judged, config)
-        sizes = chains.size_tail(chains.joined_persons(_rare_sharing(graph, trust, config)))
-        everybody = np.ones(graph.n_accounts, bool)
-        honest = pieces.honest_pieces(
-            graph, everybody, chains.people(graph, config.structure.person_accounts_max), config.pieces
-        )
+        rare = _rare_sharing(graph, people, trust, config)
+        sizes = chains.size_tail(chains.joined_persons(rare))
+        honest = pieces.honest_pieces(graph, np.ones(graph.n_accounts, bool), people, config.pieces)
         population = Population(typical, sharing, sizes, honest, _silent(graph, used), None, trust, ring.population)
-    chain = chain_evidence(graph, population.chains, population.trust, config)
+    else:
+        rare = _rare_sharing(graph, people, population.trust, config)
+    chain = chains.chain_evidence(rare, population.chains, config.chains)
     belief, pi = believe(
         graph, Own(b, chain, accounts["disputed"].to_numpy()), population, config, along=along, degrees=degrees
     )
@@ -175,12 +176,15 @@ def believe(
 
 def chain_evidence(graph: Graph, sizes: SizeTail, trust: Mapping[str, float], config: CampaignsConfig) -> Floats:
     """What the chains of a graph tell of each account: the whole graph, or whole components of it."""
-    return chains.chain_evidence(_rare_sharing(graph, trust, config), sizes, config.chains)
+    people = chains.people(graph, config.structure.person_accounts_max)
+    return chains.chain_evidence(_rare_sharing(graph, people, trust, config), sizes, config.chains)
 
 
-def _rare_sharing(graph: Graph, trust: Mapping[str, float], config: CampaignsConfig) -> chains.RareSharing:
+def _rare_sharing(
+    graph: Graph, people: Ints, trust: Mapping[str, float], config: CampaignsConfig
+) -> chains.RareSharing:
     credible = reporters.credible(graph, trust, config.reporters)
-    return chains.rare_sharing(graph, credible, config.structure.person_accounts_max, config.chains)
+    return chains.rare_sharing(graph, credible, people, config.chains)
 
 
 def _silent(graph: Graph, used: Bools) -> frozenset[str]:

@@ -80,8 +80,7 @@ def with_pieces(
         return labels, scores
     piece = _kept(found.label, large)
     own = cluster_scores(graph, piece, piece, size=int(piece.max()) + 1, standing=standing, config=cluster)
-    by_kind = cluster.model_copy(update={"sharing_kind_max": config.sharing_kind_max})
-    mixed = cluster_scores(graph, piece, piece, size=len(own.score), standing=standing, config=by_kind).sharing
+    mixed = np.round(np.minimum(own.by_kind, config.sharing_kind_max).sum(axis=1), 9)
     passed = (mixed >= config.sharing_min) & (own.score >= config.score_min)
     candidates = np.where(piece == NONE, False, passed[piece])
     passed &= _tied(graph, found, np.where(candidates, piece, NONE), len(passed)) >= config.tied_share
@@ -134,5 +133,6 @@ def _added(labels: Ints, scores: Scores, piece: Ints, own: Scores, passed: Bools
         sharing=np.append(scores.sharing, own.sharing[passed]),
         covered=np.append(scores.covered, own.covered[passed]),
         score=np.append(scores.score, own.score[passed]),
+        by_kind=np.concatenate((scores.by_kind, own.by_kind[passed])),
     )
     return added, together

@@ -107,12 +107,16 @@ def member_test(graph: Graph, labels: Ints, standing: Standing, config: ClusterC
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Per cluster: size in persons, sharing E, share of accounts that share hard identifiers, and the score that is held against `pass_min`."""
+    """Per cluster: size in persons, sharing E, share of accounts that share hard identifiers, and the score that is held against `pass_min`.
+
+    `by_kind` [cluster, kind]: bits that each kind has, of which it can bring so many to E.
+    """
 
     persons: Ints
     sharing: Floats
     covered: Floats
     score: Floats
+    by_kind: Floats
 
 
 def joined_persons(graph: Graph, cluster: Ints, people: Ints, holders_max: float = np.inf) -> Ints:
@@ -162,7 +166,8 @@ def cluster_scores(
     share = held / sums(row_cell, held, size * KINDS)[row_cell]
     entropy_bits = sums(row_cell, -share * np.log2(share), size * KINDS).reshape(-1, KINDS)
     covered = counts(covered_cell, size * KINDS).reshape(-1, KINDS) / members[:, None]
-    sharing = np.minimum(covered * entropy_bits, config.sharing_kind_max).sum(axis=1)
+    by_kind = covered * entropy_bits
+    sharing = np.minimum(by_kind, config.sharing_kind_max).sum(axis=1)
     of = np.flatnonzero(cluster != NONE)
     used = of[standing.used[of]]
     used_many = counts(cluster[used], size)
@@ -172,7 +177,7 @@ def cluster_scores(
     organisations = counts(cluster[of[standing.organisation[of]]], size) / members
     _, person_cluster, _ = distinct(cluster[of], standing.people[of])
     score = mean_b + config.sharing_weight * sharing - config.organisation_weight * organisations
-    return Scores(counts(person_cluster, size), np.round(sharing, 9), covered_share, np.round(score, 9))
+    return Scores(counts(person_cluster, size), np.round(sharing, 9), covered_share, np.round(score, 9), by_kind)
 
 
 def party_test(graph: Graph, labels: Ints, at_least: float, standing: Standing, config: ClusterConfig) -> Ints:

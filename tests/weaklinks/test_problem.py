@@ -193,3 +193,27 @@ def test_greedy_without_time_gives_a_sound_plan_with_an_honest_gap() -> None:
     solution = solve_greedy(problem, time_limit_seconds=0.0)
     assert not solution.chosen.any()
     assert solution.gap == 1.0
+
+
+def test_the_program_for_a_large_problem_ends_after_so_many_nodes() -> None:
+    """Not by the clock, which would give equal campaigns other plans on a slower machine; a proof takes more nodes than one."""
+    rng = np.random.default_rng(3)
+
+    def matrix(rows: int, share: float) -> sparse.csr_array:
+        cells = np.where(rng.random((rows, 60)) < share, rng.integers(3, 9, (rows, 60)) / 10, 0.0)
+        return sparse.csr_array(cells)
+
+    shares, touches = matrix(60, 0.08), matrix(20, 0.1)
+    problem = CutProblem(
+        volumes=rng.integers(1, 20, 60).astype(float),
+        shares=shares,
+        harms=rng.integers(1, 20, 20).astype(float),
+        touches=touches,
+        prices=rng.integers(10, 60, 60) / 10,
+    )
+    one, many = (
+        solve(problem, EXACT.model_copy(update={"exact_measures_max": 0, "nodes_max": nodes}), time_limit_seconds=60.0)
+        for nodes in (1, 100_000)
+    )
+    assert many.gap == pytest.approx(0.0, abs=1e-9)
+    assert one.gap > 0.001

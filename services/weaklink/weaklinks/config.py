@@ -20,6 +20,8 @@ class WeakLinksConfig(BaseModel):
     """Where the program is too large to be solved at once, a plan that is proven to be within this share of the best is taken."""
     exact_measures_max: int = Field(default=1500, ge=0)
     """Measures, after reductions, up to which the program is solved at once (in about 0.3 s of processor time at 1,200)."""
+    nodes_max: int = Field(default=200, ge=1)
+    """Nodes of its search for larger ones, so that equal campaigns get equal plans on any machine that is quick enough for the time limit."""
     dual_iterations: int = Field(default=200, ge=0)
     """Steps of the dual bound for larger ones (about 0.8 s of processor time at 14,000 measures)."""
 

@@ -9,8 +9,13 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from weaklink.weaklinks.problem import CutProblem, Solution
 
 
-def solve_milp(problem: CutProblem, time_limit_seconds: float, gap_relative: float) -> Solution | None:
+def solve_milp(
+    problem: CutProblem, time_limit_seconds: float, gap_relative: float, nodes_max: int | None = None
+) -> Solution | None:
     """The best choice found in the time, with the bound that HiGHS proved; None when it found no choice in time.
+
+    With `nodes_max` the search ends after so many nodes, on any machine alike, where the time suffices.
+
 
     Variables: x (measures, binary), z (groups, volume cut, 0..1), y (bystanders, harm, 0..1).
     Constraints: z_g <= sum_m share_gm x_m, and y_b >= touch_bm x_m for each m that touches b.
@@ -31,13 +36,16 @@ def solve_milp(problem: CutProblem, time_limit_seconds: float, gap_relative: flo
         ],
         format="csr",
     )
+    options: Any = {"time_limit": time_limit_seconds, "mip_rel_gap": gap_relative}
+    if nodes_max is not None:
+        options["node_limit"] = nodes_max
     # Any: scipy's stubs know neither that x is None when the time runs out first, nor mip_dual_bound.
     result: Any = milp(
         c=np.concatenate([problem.prices, -problem.volumes, problem.harms]),
         integrality=np.concatenate([np.ones(measures), np.zeros(groups + bystanders)]),
         bounds=Bounds(0.0, 1.0),
         constraints=LinearConstraint(sparse.vstack([covered, counted], format="csr"), -np.inf, 0.0),
-        options={"time_limit": time_limit_seconds, "mip_rel_gap": gap_relative},
+        options=options,
     )
     if result.x is None:
         return None

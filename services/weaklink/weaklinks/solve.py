@@ -14,8 +14,8 @@ def solve(problem: CutProblem, config: WeakLinksConfig, time_limit_seconds: floa
     """A choice with its value and a proven bound, within `gap_relative` of the best where the time suffices.
 
     Small problems go to the program at once. For large ones greedy and the dual bound come first: both take a number of steps,
-    not a time, and only when their gap is above `gap_accepted` the program tries for what is left of the time. So equal
-    campaigns get equal plans on any machine that is quick enough for the limit, which is a guard, not a means.
+    not a time, and only when their gap is above `gap_accepted` the program tries, for `nodes_max` nodes. So equal campaigns
+    get equal plans on any machine that is quick enough for the limit, which is a guard, not a means.
     """
     limit = config.time_limit_seconds if time_limit_seconds is None else time_limit_seconds
     deadline = time.monotonic() + limit
@@ -35,7 +35,7 @@ def solve(problem: CutProblem, config: WeakLinksConfig, time_limit_seconds: floa
     whole = _whole(problem, reduced, found)
     if small or whole.gap <= config.gap_accepted or left <= 0:
         return whole
-    return _whole(problem, reduced, _better(found, solve_milp(inner, left, config.gap_relative)))
+    return _whole(problem, reduced, _better(found, solve_milp(inner, left, config.gap_relative, config.nodes_max)))
 
 
 def _better(one: Solution, other: Solution | None) -> Solution:

@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     """JSON lines, or readable ones; unset: JSON unless stderr is a terminal."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least that is logged."""
+    otlp_traces_url: str = ""
+    """Where traces go, over OTLP/HTTP, as `http://collector:4318/v1/traces` (extra `otel`). Empty: there are none."""
 
     kafka: KafkaConfig = KafkaConfig()
     topics: TopicsConfig = TopicsConfig()

@@ -41,6 +41,18 @@ def test_units_of_an_interrupted_rebuild_are_released(tmp_path: Path) -> None:
     assert (stage.sums, recovery.held) == ({}, {})
 
 
+def test_a_stop_does_not_wait_for_a_rebuild(tmp_path: Path) -> None:
+    """It may take longer than an orchestrator's patience; what is half rebuilt is released."""
+    stage = Counting("in", "out")
+    source = source_of({FIRST: 10, SECOND: 5}, 0, changed=False)
+    source.consumer.position = lambda tp: 0  # nothing arrives
+    recovery = Recovery(stage, source, SnapshotStore(str(tmp_path), "in", 3), Settings())
+    recovery.stopping = True
+    with pytest.raises(Interrupted):
+        recovery.recover([FIRST, SECOND])
+    assert (stage.sums, recovery.held) == ({}, {})
+
+
 @pytest.mark.parametrize(("begins", "said"), [(0, 0), (4, 1)])
 def test_a_rebuild_from_a_log_that_has_expired_says_so(tmp_path: Path, begins: int, said: int) -> None:
     """Also without a snapshot: what the log no longer holds is missing from the state."""

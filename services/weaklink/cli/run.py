@@ -64,6 +64,10 @@ def run(
     settings = load_settings()
     configure_logging(stage, json=settings.log_json, level=settings.log_level)
     port = metrics_port if metrics_port is not None else settings.stream.metrics_port
+    if settings.otlp_traces_url:
+        from weaklink.traces import configure_traces
+
+        configure_traces(stage, settings.otlp_traces_url)
     health = Health(settings.stream.max_poll_interval_ms / 1000)
     if port is None and stage == EXPORTER:
         port = _EXPORTER_PORT

@@ -26,6 +26,7 @@ from weaklink.enforce.retention import Retention
 from weaklink.enforce.transport import broker_urls, faust_credentials
 from weaklink.health import Health
 from weaklink.settings import Settings
+from weaklink.traces import span
 
 log = structlog.get_logger()
 
@@ -73,7 +74,7 @@ def build_app(settings: Settings, slot: str | None = None, health: Health | None
 
     async def decide(some: Sequence[Decoded]) -> None:
         for values, value in some:
-            with metrics.LEDGER_SECONDS.labels("decision").time():
+            with metrics.LEDGER_SECONDS.labels("decision").time(), span("enforce decision"):
                 outcome = await ledger.handle_decision(values, value)
             relay.wake()
             count_decision(outcome)
@@ -89,7 +90,10 @@ def build_app(settings: Settings, slot: str | None = None, health: Health | None
 
     async def answer(some: Sequence[Decoded]) -> None:
         receipts = [values for values, _ in some]
-        with metrics.LEDGER_SECONDS.labels("receipts").time():
+        with (
+            metrics.LEDGER_SECONDS.labels("receipts").time(),
+            span("enforce receipts", weaklink__messages=len(receipts)),
+        ):
             answers = await ledger.handle_receipts(receipts)
         relay.wake()
         count_receipts(receipts, answers)

@@ -15,6 +15,7 @@ from weaklink.stream.checkpoint import SnapshotStore
 from weaklink.stream.source import Input, Source, read_compacted
 from weaklink.stream.stage import Chunk, Deferring, Stage
 from weaklink.stream.whole_batches import resume
+from weaklink.traces import span
 
 _POLL_MS: Final = 200
 _CHUNKS_IN_POLL: Final = 500
@@ -35,6 +36,8 @@ class Recovery:
         self._store = store
         self._settings = settings
         self.held: dict[str, dict[TopicPartition, int]] = {}
+        self.stopping = False
+        """Set from a signal handler or another thread: give up a rebuild that is under way."""
         self.unready: set[TopicPartition] = set()
         """Partitions of units that could not be rebuilt yet, because the stage deferred some of their input: paused, and without state."""
 
@@ -63,7 +66,8 @@ class Recovery:
             for unit, offsets in stale.items():
                 begun.append(unit)
                 starts |= self._begin(unit, offsets)
-            deferred = self._replay(starts, {tp: committed[tp] for tp in starts}, committed)
+            with span(f"{self._stage.name} rebuild", weaklink__units=len(stale)):
+                deferred = self._replay(starts, {tp: committed[tp] for tp in starts}, committed)
         except (Interrupted, KafkaError):
             # Half rebuilt, and perhaps another worker's by now: nobody would release them later.
             for unit in begun:
@@ -136,7 +140,7 @@ class Recovery:
         resume(consumer, waiting)
         while waiting:
             inputs = self._source.poll(_POLL_MS, _CHUNKS_IN_POLL)
-            if self._source.changed:
+            if self._source.changed or self.stopping:
                 raise Interrupted
             if clipped := until(inputs, targets):
                 self._stage.process([one for one in clipped if one.source not in deferred], replaying=True)

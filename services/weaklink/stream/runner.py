@@ -21,6 +21,7 @@ from weaklink.stream.sizes import StateSizes
 from weaklink.stream.source import Input, Source
 from weaklink.stream.stage import Chunk, Deferring, Gating, Message, Range, Sealing, Stage, Traits
 from weaklink.topology import StageSpec
+from weaklink.traces import span
 
 _IDLE_POLL_MS: Final = 100
 _BATCHES_IN_POLL: Final = 16  # a batch may inflate to 64 MiB: look at the sum before taking more
@@ -68,8 +69,8 @@ class Runner:
         self._saved_at: dict[str, tuple[float, dict[TopicPartition, int]]] = {}
 
     def stop(self) -> None:
-        """Finish the transaction in hand, write snapshots and leave the group."""
-        self._stopping = True
+        """Finish the transaction in hand, write snapshots and leave the group; a rebuild is given up, its state being nobody's yet."""
+        self._stopping = self._recovery.stopping = True
 
     def run(self) -> None:
         """Work until stopped. Raises what a stage raises, and BrokerError when another process uses the same slot."""
@@ -115,7 +116,15 @@ class Runner:
             self._gate()
             return
         self._gate()
-        self._advance(inputs)
+        if inputs:
+            with span(
+                f"{self._stage.name} transaction",
+                messaging__system="kafka",
+                messaging__batch__message_count=len(inputs),
+            ):
+                self._advance(inputs)
+        else:
+            self._advance(inputs)
         self._save_next()
 
     def _gather(self) -> list[Input]:
@@ -137,7 +146,7 @@ class Runner:
         messages: list[Message] = []
         self._ahead = True
         if inputs:
-            with metrics.PROCESS_SECONDS.labels(self._stage.name).time():
+            with metrics.PROCESS_SECONDS.labels(self._stage.name).time(), span("process", weaklink__inputs=len(inputs)):
                 messages += self._stage.process(inputs, replaying=False)
             inputs = self._without_deferred(inputs)
         if self._recovery.held and time.monotonic() >= self._next_tick:
@@ -181,7 +190,8 @@ class Runner:
         offsets = {tp: span.end for tp, span in ranges.items()}
         # What a tick alone says goes with the offsets as they are: only offsets let the broker refuse a worker that the group has given up on.
         fence = {tp: offset for held in self._recovery.held.values() for tp, offset in held.items()}
-        self._sink.commit(messages, offsets or fence, self._source.consumer.group_metadata())
+        with span("commit", weaklink__messages=len(messages)):
+            self._sink.commit(messages, offsets or fence, self._source.consumer.group_metadata())
         self._commit_seconds = time.perf_counter() - started
         self._committed_at = time.monotonic()
         metrics.COMMIT_SECONDS.labels(self._stage.name).observe(self._commit_seconds)

@@ -31,7 +31,7 @@ def commands() -> Iterator[tuple[tuple[str, ...], Any]]:
 
 def _below(path: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
     children = getattr(command, "commands", {})
-    if not children:
+    if not children or (path and command.invoke_without_command):
         yield path, command
     for name, child in children.items():
         if not child.hidden:

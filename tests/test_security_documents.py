@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from weaklink import topology
 from weaklink.cli.main import app
+from weaklink.evaluation.bars import BARS
 from weaklink.ops.access import SERVICE_PRINCIPALS
 from weaklink.settings import Settings
 
@@ -39,3 +40,37 @@ def test_the_table_of_principals_names_them_all() -> None:
     """One line each, and each stage under the name of its consumer group."""
     assert re.findall(r"^\| `(weaklink\.[a-z]+)` \|", TEXT, re.MULTILINE) == list(SERVICE_PRINCIPALS)
     assert {stage.group for stage in topology.STAGES} < set(SERVICE_PRINCIPALS)
+
+
+THREATS = (DOCS / "threat-model.md").read_text(encoding="utf-8")
+
+
+def test_every_test_that_the_threat_model_leans_on_is_there() -> None:
+    """A path in backticks is a file below tests/."""
+    paths = set(re.findall(r"`([a-z_/]+\.py)`", THREATS))
+    assert len(paths) > 12
+    assert [path for path in sorted(paths) if not (DOCS.parent / "tests" / path).exists()] == []
+
+
+def test_every_world_that_the_threat_model_leans_on_is_one_with_a_bar() -> None:
+    """`weaklink sim world NAME` makes it, and `make evaluate` judges it."""
+    worlds = {
+        name
+        for line in THREATS.splitlines()
+        for name in re.findall(r"(?<=`)[a-z_]+(?=`)", line)
+        if re.search(r"[wW]orlds? `", line)
+    }
+    assert worlds >= {"replay", "backdating", "framing_one", "framing_two", "card_flood", "omission"}
+    assert worlds <= {bar.world for bar in BARS}
+
+
+def test_every_line_of_the_tables_says_what_shows_it() -> None:
+    """No defence is claimed without a test or a world."""
+    rows = [
+        line
+        for line in THREATS.split("## What holds them")[1].split("## What does not hold")[0].splitlines()
+        if line.startswith("| ")
+    ]
+    claims = [row for row in rows if not row.startswith("| attack")]
+    assert len(claims) > 20
+    assert [row for row in claims if "`" not in row.rstrip(" |").rpartition("|")[2]] == []

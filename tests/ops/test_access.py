@@ -145,3 +145,13 @@ def test_a_quota_that_is_missing_too_high_or_unknown_is_told_with_both_values() 
     assert steps[1].quotas == {"producer_byte_rate": 16777216.0, "request_percentage": 50.0, "strange": None}
     assert "request_percentage 800.0 -> 50.0" in steps[1].what
     assert "strange 1.0 -> unset" in steps[1].what
+
+
+@pytest.mark.parametrize("login", ["weaklink.admin", "weaklink.whoever-provisions"])
+def test_whoever_provisions_is_never_locked_out(login: str) -> None:
+    """Neither rights nor secret of the login in use are taken, whatever it is called; another unknown one of such a name has none."""
+    wanted = wanted_access({}, CONFIG)
+    rights = {Grant(login, "TOPIC", "weaklink.", "ALL", prefixed=True)}
+    found = Access(wanted.grants | rights, wanted.quotas, wanted.secrets | {login, "weaklink.unknown"})
+    steps = differences(wanted, found, CONFIG, login)
+    assert [step.principal for step in steps] == ["weaklink.unknown"]

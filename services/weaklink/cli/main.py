@@ -32,6 +32,7 @@ GROUPS: Final = (
     "console",
     "lag",
     "audit",
+    "ledger_schema",
     "strimzi",
     "doctor",
     "backtest",

@@ -61,7 +61,7 @@ class EnforceConfig(BaseModel):
     """Traffic Light Protocol 2.0 label of every action."""
 
     # Ledger and outbox.
-    ledger_url: str | None = None
+    ledger_url: str | None = Field(default=None, repr=False)
     """SQLAlchemy URL, e.g. postgresql://user:password@host/weaklink. None: SQLite in data_folder/enforce."""
     tick_seconds: float = Field(default=1, gt=0)
     """How often timers (expiry, overdue receipts) run, by the wall clock."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
 from alembic.util import CommandError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -96,6 +97,24 @@ class Database:
                 f"the ledger at {self.engine.url!r} has a schema that this version does not know ({error}): was it used by a newer one?"
             ) from error
 
+    async def migrate_back(self, revision: str) -> None:
+        """Bring the schema to that of an older version, with all rows, before the older version is started again.
+
+        Raises LedgerError when there is no such revision before this one, or the database does not answer.
+        """
+        try:
+            async with self.write(_MIGRATION_LOCK) as connection:
+                await connection.run_sync(_downgrade, revision)
+        except (OSError, DBAPIError) as error:
+            raise LedgerError(f"the ledger at {self.engine.url!r} cannot be opened: {error}") from error
+        except (CommandError, NotImplementedError) as error:
+            raise LedgerError(f"the ledger at {self.engine.url!r} cannot go back to {revision!r}: {error}") from error
+
+    async def revision(self) -> str | None:
+        """The schema's revision; None for a database without a ledger."""
+        async with self.read() as connection:
+            return await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
@@ -114,16 +133,35 @@ def migrate_ledger(settings: Settings) -> None:
     asyncio.run(run())
 
 
+async def migrate_to(settings: Settings, revision: str | None) -> tuple[str | None, str | None]:
+    """Migrate the ledger of these settings to this version's schema, or back to an older one; its revision before and after."""
+    database = Database(ledger_url(settings))
+    try:
+        before = await database.revision()
+        await (database.migrate() if revision is None else database.migrate_back(revision))
+        return before, await database.revision()
+    finally:
+        await database.close()
+
+
 def wall_us() -> int:
     """The wall clock."""
     return time.time_ns() // 1000
 
 
 def _upgrade(connection: sa.Connection) -> None:
+    command.upgrade(_alembic(connection), "head")
+
+
+def _downgrade(connection: sa.Connection, revision: str) -> None:
+    command.downgrade(_alembic(connection), revision)
+
+
+def _alembic(connection: sa.Connection) -> Config:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    return config
 
 
 def _on_connect(connection: Any, _record: Any) -> None:

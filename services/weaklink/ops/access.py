@@ -15,6 +15,8 @@ Resource = Literal["TOPIC", "GROUP", "TRANSACTIONAL_ID", "CLUSTER"]
 CLUSTER_NAME: Final = "kafka-cluster"
 OPERATOR: Final = "weaklink.operator"
 """Whoever looks after the pipeline by day: reads everything, writes the benign lists, and changes no topic, party or secret."""
+ADMINISTRATOR: Final = "weaklink.admin"
+"""Whoever provisions, where that is no super user: made and kept by hand (or by Strimzi), never by Weaklink."""
 SERVICES: Final = tuple(stage.group for stage in topology.STAGES)
 """A service's principal has the name of its consumer group."""
 SERVICE_PRINCIPALS: Final = (*SERVICES, OPERATOR)
@@ -163,11 +165,15 @@ class Difference:
 
 def is_own(principal: str) -> bool:
     """Whether Weaklink keeps this principal: its ACLs, quotas and secret are then exactly what the table says."""
-    return principal.startswith(("party.", "weaklink."))
+    return principal.startswith(("party.", "weaklink.")) and principal != ADMINISTRATOR
 
 
-def differences(wanted: Access, found: Access, config: AccessConfig) -> list[Difference]:
-    """What has to happen so that `found` becomes `wanted`: permissions first, then what is taken away."""
+def differences(wanted: Access, found: Access, config: AccessConfig, login: str | None = None) -> list[Difference]:
+    """What has to happen so that `found` becomes `wanted`: permissions first, then what is taken away.
+
+    `login`: the principal that is connected, and must not lock itself out. It and the administrator are left as they are.
+    """
+    found = _without(found, {ADMINISTRATOR, *((login,) if login and login not in wanted.secrets else ())})
     steps = [Difference("grant", str(one), grant=one) for one in sorted(wanted.grants - found.grants)]
     for grant in sorted(found.grants - wanted.grants):
         if is_own(grant.principal):
@@ -181,6 +187,14 @@ def differences(wanted: Access, found: Access, config: AccessConfig) -> list[Dif
                 )
             )
     return steps + _quota_differences(wanted, found) + _secret_differences(wanted, found)
+
+
+def _without(access: Access, principals: set[str]) -> Access:
+    return Access(
+        frozenset(grant for grant in access.grants if grant.principal not in principals),
+        {name: quotas for name, quotas in access.quotas.items() if name not in principals},
+        access.secrets - principals,
+    )
 
 
 def _touches(grant: Grant) -> bool:

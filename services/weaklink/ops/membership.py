@@ -54,7 +54,7 @@ def plan_access(settings: Settings, parties: Mapping[str, Party]) -> list[Differ
     """What differs from what these parties and the services should have. Raises BrokerError where there is no authorizer."""
     with open_admin(settings.kafka) as admin:
         found = read_access(admin)
-    return differences(wanted_access(parties, settings.access), found, settings.access)
+    return differences(wanted_access(parties, settings.access), found, settings.access, settings.kafka.username)
 
 
 def apply_access(settings: Settings, steps: Sequence[Difference]) -> None:

@@ -31,3 +31,25 @@ def upgrade() -> None:
         op.execute(statement)
     op.create_index("ix_decisions_handled", "decisions", ["handled_wall_us"], unique=False)
     op.create_index("ix_receipts_handled", "receipts", ["handled_wall_us"], unique=False)
+
+
+_SQLITE_BACK = (
+    "DROP TRIGGER action_history_no_delete",
+    "CREATE TRIGGER action_history_no_delete BEFORE DELETE ON action_history "
+    "BEGIN SELECT RAISE(ABORT, 'action_history is append-only'); END",
+)
+_POSTGRESQL_BACK = (
+    "DROP TRIGGER action_history_no_delete ON action_history",
+    "DROP FUNCTION action_history_no_delete()",
+    "DROP TRIGGER action_history_append_only ON action_history",
+    "CREATE TRIGGER action_history_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON action_history "
+    "FOR EACH STATEMENT EXECUTE FUNCTION action_history_append_only()",
+)
+
+
+def downgrade() -> None:
+    """The trigger as it was, which lets nothing be deleted; no row is lost."""
+    op.drop_index("ix_receipts_handled", table_name="receipts")
+    op.drop_index("ix_decisions_handled", table_name="decisions")
+    for statement in _SQLITE_BACK if op.get_bind().dialect.name == "sqlite" else _POSTGRESQL_BACK:
+        op.execute(statement)

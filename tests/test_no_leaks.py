@@ -1,0 +1,315 @@
+"""Nothing leaks: raw identifiers and secrets are planted, a whole pipeline runs on a cluster with SCRAM, and everything that it left is searched."""
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import psutil
+import pytest
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from typer.testing import CliRunner
+
+from tests.enforce.samples import decision, proposal
+from tests.ops.scram import joined, login
+from tests.waiting import PATIENCE_SECONDS, wait_until
+from weaklink import topology
+from weaklink.cli.main import app
+from weaklink.ops.broker import LocalCluster
+from weaklink.ops.kafka_jars import missing_tools
+from weaklink.ops.lag_probe import LagProbe
+from weaklink.ops.membership import issue_service_secret
+from weaklink.ops.provision import provision
+from weaklink.partner import AccountOpened, ApiUsage, LocalTokeniser, PartnerConfig, WeaklinkClient
+from weaklink.partner.reading import read_actions, read_rejects
+from weaklink.records.identifiers import IdentifierKind as Kind
+from weaklink.reference.commands import commands
+from weaklink.settings import Settings
+from weaklink.sim.services import service_environment
+
+ROOT = Path(__file__).parents[1]
+COMMAND = (sys.executable, "-c", "from weaklink.cli.main import main; main()")
+PROMPT = "Grade the planted answer against the rubric and explain every single deduction in detail. " * 3
+PLANTED = {
+    Kind.IP: "203.0.113.77",
+    Kind.DEVICE: "planted-device-91",
+    Kind.TLS: "t13planted_8daaf6152771",
+    Kind.CARD: "4242 4242 4242 4242",
+    Kind.BANK_ACCOUNT: "DE89 3704 0044 0532 0130 00",
+    Kind.EMAIL: "Planted.Person@example.org",
+    Kind.PHONE: "+49 30 12345678",
+    Kind.API_KEY: "sk-planted-key",
+    Kind.PROMPT: PROMPT,
+    Kind.ORGANISATION: "Planted Works GmbH",
+    Kind.REFERRAL: "PLANTED-10",
+}
+NEEDLES = (
+    b"planted",
+    b"203.0.113",
+    b"424242424242",
+    b"4242 4242",
+    b"370400440532",
+    b"3704 0044",
+    b"12345678",
+    b"single deduction",
+)
+"""What of the planted values would show, as they were given or normalised, in small letters."""
+VISIBLE = "account-to-be-found"
+"""An account's name, which may travel: that it is found shows that the search finds."""
+FORGED = '{"event": "forged_by_a_party", "level": "error"}'
+HOSTILE = (
+    f"a\n{FORGED}",
+    f"b\r\n{FORGED}",
+    "c\x1b[31mred\x1b[0m",
+    "d\x00e",
+    "f\u2028g",
+    "h\u202ei",
+    f"j{FORGED}",
+    "<script>alert(1)</script>",
+)
+
+
+def texts_of(content: bytes) -> Iterator[bytes]:
+    """A message or file as it is, and where it is Arrow also unpacked: compression must not hide anything from the search."""
+    yield content
+    for read in (pl.read_ipc_stream, pl.read_ipc):
+        try:
+            frame = read(io.BytesIO(content))
+        except Exception:  # not Arrow: most of what is searched is not
+            continue
+        unpacked = io.BytesIO()
+        frame.write_ipc_stream(unpacked, compression="uncompressed")
+        yield unpacked.getvalue()
+
+
+def found_in(content: bytes, needles: tuple[bytes, ...]) -> list[bytes]:
+    """Which of these are in it, in whatever case."""
+    lowered = [text.lower() for text in texts_of(content)]
+    return [needle for needle in needles if any(needle.lower() in text for text in lowered)]
+
+
+class Left:
+    """What a run left behind: messages by topic, files by path, and what commands printed."""
+
+    def __init__(self, settings: Settings, folder: Path, printed: dict[str, bytes], secrets: dict[str, str]) -> None:
+        self.folder, self.secrets = folder, secrets
+        self.contents = {**printed, **self._files(folder), **self._messages(settings)}
+
+    @staticmethod
+    def _files(folder: Path) -> dict[str, bytes]:
+        return {
+            str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+        }
+
+    @staticmethod
+    def _messages(settings: Settings) -> dict[str, bytes]:
+        consumer = KafkaConsumer(
+            **settings.kafka.client_options(),
+            group_id=None,
+            enable_auto_commit=False,
+            isolation_level="read_uncommitted",
+        )
+        found: dict[str, bytes] = {}
+        partitions = [
+            TopicPartition(topic, number)
+            for topic in sorted(consumer.topics())
+            for number in consumer.partitions_for_topic(topic) or ()
+        ]
+        consumer.assign(partitions)
+        consumer.seek_to_beginning(*partitions)
+        ends = consumer.end_offsets(partitions)
+        while any(consumer.position(one) < ends[one] for one in partitions):
+            for source, records in consumer.poll(timeout_ms=500).items():
+                for record in records:
+                    parts = [record.key or b"", record.value or b"", *(value for _, value in record.headers)]
+                    for number, part in enumerate(parts):
+                        found[f"{source.topic} {source.partition} {record.offset} {number}"] = part
+        consumer.close()
+        return found
+
+    def places_of(self, *needles: bytes) -> dict[str, list[bytes]]:
+        """Where any of these is."""
+        hits = {place: found_in(content, needles) for place, content in self.contents.items()}
+        return {place: hit for place, hit in hits.items() if hit}
+
+
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Left]:
+    """A run of all stages under their own logins: planted identifiers, hostile texts, rejects, an action with its receipts, and snapshots."""
+    if missing := missing_tools():
+        pytest.skip("; ".join(missing))
+    data, elsewhere = tmp_path_factory.mktemp("left"), tmp_path_factory.mktemp("party")
+    with LocalCluster(tmp_path_factory.mktemp("kafka"), scram=True) as cluster:
+        settings = Settings(kafka=cluster.kafka)
+        provision(settings)
+        party, kafka = joined(settings, "leak-lab")
+        secrets = {party.principal: kafka.secret() or "", "admin": cluster.admin_password}
+        services = {}
+        for stage in topology.STAGES:
+            secret = issue_service_secret(settings, stage.group)
+            assert secret
+            secrets[stage.group] = secret
+            environment = service_environment(login(settings.kafka, stage.group, secret), data)
+            with (data / f"{stage.name}.log").open("ab") as log:
+                services[stage.name] = subprocess.Popen(
+                    [*COMMAND, "run", stage.name, "--slot", "one"], env={**os.environ, **environment}, stdout=log, stderr=log
+                )  # fmt: skip
+        try:
+            printed = publish(party.id, kafka.environment(), elsewhere)
+            with WeaklinkClient(
+                party.id, kafka, PartnerConfig(state_folder=data / "partner"), tokeniser(elsewhere)
+            ) as client:
+                speak(client)
+                tell_to_suspend(settings, party.id)
+                with client.actions(idle_seconds=1) as actions:
+                    wait_until(lambda: bool(list(read_actions(kafka, party.id))))
+                    for received in actions:
+                        received.refuse("customer", note="j" + FORGED)
+                wait_until(lambda: len(list(read_rejects(kafka, party.id))) >= len(HOSTILE))
+            wait_until(
+                lambda: caught_up(settings), lambda: "".join(path.read_text()[-1500:] for path in data.glob("*.log"))
+            )
+            for service in services.values():
+                words = " ".join(psutil.Process(service.pid).cmdline())
+                assert not [name for name, secret in secrets.items() if secret in words]
+        finally:
+            for service in services.values():
+                service.terminate()
+            for service in services.values():
+                service.wait(PATIENCE_SECONDS)
+        yield Left(settings, data, printed, secrets)
+
+
+def caught_up(settings: Settings) -> bool:
+    """Whether every stage has handled all of its input."""
+    with LagProbe(settings.kafka) as probe:
+        lags = {one.reader: one for one in probe.sample()}
+    stages = [lags[stage.name] for stage in topology.STAGES]
+    return all(row.committed is not None and row.records == 0 for lag in stages for row in lag.partitions if row.end)
+
+
+def tokeniser(folder: Path) -> LocalTokeniser:
+    return LocalTokeniser.load(folder / "keys.json")
+
+
+def publish(party: str, environment: dict[str, str], folder: Path) -> dict[str, bytes]:
+    """`weaklink partner publish` of a file with planted values, good lines and bad ones; what it printed."""
+    rows = [
+        {"event_type": "AccountOpened", "occurred_at": datetime.now(UTC).isoformat(), "account": VISIBLE, "plan": "FREE", "verified": "NONE",
+         "identifiers": [{"kind": kind, "value": value}]}
+        for kind, value in (
+            *((kind.name, value) for kind, value in PLANTED.items()),
+            ("IP", "planted-no-address"), ("EMAIL", "planted@no domain"), ("PHONE", "planted"), ("planted@example.org", "EMAIL"),
+        )
+    ]  # fmt: skip
+    file = folder / "events.ndjson"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"identifiers": "planted"\n')
+    subprocess.run([*COMMAND, "partner", "key", "new", str(folder / "keys.json")], check=True, capture_output=True)
+    run = subprocess.run(
+        [*COMMAND, "partner", "publish", "--party", party, "--key-file", str(folder / "keys.json"), str(file)],
+        env={**os.environ, **environment}, capture_output=True, timeout=PATIENCE_SECONDS, check=False, cwd=folder,
+    )  # fmt: skip
+    assert run.returncode == 3, run.stderr.decode()
+    assert f"{len(PLANTED)} published".encode() in run.stderr
+    return {"stdout of publish": run.stdout, "stderr of publish": run.stderr}
+
+
+def speak(client: WeaklinkClient) -> None:
+    """Events with planted values from the SDK, and ones that go round it with texts that would forge lines of a log."""
+    now = datetime.now(UTC)
+    for number in range(8):
+        account, raw = f"{VISIBLE}-{number}", list(PLANTED.items())
+        client.send(
+            client.build(AccountOpened, account=account, occurred_at=now, plan="FREE", verified="NONE", identifiers=raw)
+        )
+        client.send(
+            client.build(
+                ApiUsage, account=account, occurred_at=now, window_seconds=60, model="m", task="OTHER", requests=9,
+                input_tokens=10, output_tokens=20, identifiers=raw, end_user="planted-user",
+            )
+        )  # fmt: skip
+    client.flush()
+    usage = {"occurred_at": now, "identifiers": [], "window_seconds": 60, "model": "m", "task": "OTHER", "requests": 1,
+             "input_tokens": 1, "output_tokens": 1, "end_user": None, "address_class": "UNKNOWN"}  # fmt: skip
+    for text in HOSTILE:
+        client.publish_record("ApiUsage", {**usage, "event_id": uuid.uuid4().bytes, "account": text})
+        client.publish_record("ApiUsage", {**usage, "event_id": uuid.uuid4().bytes, "account": "a", "model": text})
+        client.receipt(text.encode().hex()[:32], 1, "DONE", reason=None, note="j" + FORGED)  # type: ignore[arg-type]
+    client.flush()
+
+
+def tell_to_suspend(settings: Settings, party: str) -> None:
+    """A decision, so that ledger and actions are not empty."""
+    producer = KafkaProducer(**settings.kafka.client_options())
+    at_us = int(datetime.now(UTC).timestamp() * 1e6)
+    message = decision(proposal(party=party, target_account=f"{VISIBLE}-1"), campaign_id="c-leak", at_us=at_us)
+    producer.send(topology.DECISIONS, key=b"c-leak", value=message).get(timeout=PATIENCE_SECONDS)
+    producer.close()
+
+
+@pytest.mark.kafka
+def test_no_raw_identifier_is_in_any_topic_log_ledger_snapshot_or_message(left: Left) -> None:
+    """Neither as it was given nor normalised; what may travel is found in all of these places."""
+    assert left.places_of(*NEEDLES) == {}
+    places = " ".join(left.places_of(VISIBLE.encode()))
+    for expected in ("party.leak-lab.events", "party.leak-lab.actions", topology.ACTIVITY, "ledger", "snapshots"):
+        assert expected in places, (expected, sorted(left.contents))
+    searched = " ".join(left.contents)  # where neither may be: tokens and hashes of accounts
+    assert all(topic in searched for topic in (topology.LINKS, topology.RECEIPTS, "party.leak-lab.rejects"))
+
+
+@pytest.mark.kafka
+def test_no_secret_is_in_any_topic_log_ledger_or_snapshot(left: Left) -> None:
+    """Of parties, services or the administrator."""
+    assert all(len(secret) >= 20 for secret in left.secrets.values())
+    assert left.places_of(*(secret.encode() for secret in left.secrets.values())) == {}
+
+
+@pytest.mark.kafka
+def test_a_log_is_lines_of_json_whatever_parties_send(left: Left) -> None:
+    """No line is forged, and no control character comes through."""
+    logs = {place: content for place, content in left.contents.items() if place.endswith(".log")}
+    assert len(logs) == len(topology.STAGES)
+    for place, content in logs.items():
+        assert not re.search(rb"[\x00-\x09\x0b-\x1f\x7f]", content), place
+        lines = [json.loads(line) for line in content.decode("ascii").splitlines()]
+        assert lines, place
+        assert {"event", "level", "timestamp", "service"} <= set.intersection(*(set(line) for line in lines)), place
+        assert "forged_by_a_party" not in {line["event"] for line in lines}
+
+
+def test_help_shows_no_secret_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does any command take one as an option or argument: those are in the list of processes."""
+    for name in ("KAFKA__PASSWORD", "PARTNER__TOKENISER_SECRET", "KAFKA__SSL_PASSWORD"):
+        monkeypatch.setenv(f"WEAKLINK_{name}", "secret-of-the-environment")
+    monkeypatch.setenv("WEAKLINK_ENFORCE__LEDGER_URL", "postgresql+asyncpg://w:secret-of-the-environment@db/w")
+    assert "secret-of-the-environment" not in repr(Settings())
+    for path, command in commands():
+        result = CliRunner().invoke(app, [*path, "--help"])
+        assert result.exit_code == 0
+        assert "secret-of-the-environment" not in result.output
+        names = {option for one in command.params for option in one.opts}
+        assert not [name for name in names if re.search(r"password|secret$", name) and not name.endswith("-file")], path
+
+
+def test_every_dependency_is_pinned_with_its_hashes_and_nothing_else_is_installed() -> None:
+    """The lock has a version and hashes for every package, and every installation insists on them."""
+    blocks = re.split(r"\n(?=[a-z0-9])", (ROOT / "requirements.lock").read_text(encoding="utf-8"))
+    packages = [block for block in blocks if not block.startswith("#")]
+    assert len(packages) > 50
+    for block in packages:
+        assert re.match(r"[a-z0-9._-]+(\[[a-z,_-]+\])?==\S+", block), block[:80]
+        assert "--hash=sha256:" in block, block[:80]
+    for name in ("Makefile", "Dockerfile"):
+        text = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ")
+        installs = [line for line in text.splitlines() if re.search(r"pip install", line)]
+        parts = [part for line in installs for part in re.split(r"&&", line) if "pip install" in part]
+        assert parts
+        assert all("--require-hashes" in part or "--no-deps" in part for part in parts), name

@@ -80,6 +80,7 @@ def configure_logging(service: str, *, json: bool | None = None, level: str = "i
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            _named(service),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -89,7 +90,16 @@ def configure_logging(service: str, *, json: bool | None = None, level: str = "i
         logger_factory=_ToStderr,
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(service=service)
+
+
+def _named(service: str) -> structlog.types.Processor:
+    """Puts the service's name into every line, whichever thread writes it (context variables do not reach other threads)."""
+
+    def add(_logger: object, _method: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
+        line.setdefault("service", service)
+        return line
+
+    return add
 
 
 class _ToStderr:

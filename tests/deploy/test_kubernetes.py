@@ -26,6 +26,7 @@ FOLDER = Path(__file__).parents[2] / "deploy/kubernetes"
 VERSIONS: Final = ("1.37", "1.32")
 """The newest of the package, and one that is about to go out of support."""
 STAGES = [stage.name for stage in topology.STAGES]
+OTHERS: Final = ("exporter", "console")
 STRIMZI: Final = "0.45.0"
 
 
@@ -62,9 +63,9 @@ def test_the_kustomization_names_every_file() -> None:
 
 
 def test_every_stage_runs_with_a_slot_of_its_own() -> None:
-    """A StatefulSet's pod has a lasting name; the exporter needs none."""
+    """A StatefulSet's pod has a lasting name; the exporter and the console need none."""
     found = workloads()
-    assert set(found) == {*STAGES, "exporter"}
+    assert set(found) == {*STAGES, *OTHERS}
     for name in STAGES:
         (container,) = found[name]["spec"]["template"]["spec"]["containers"]
         assert found[name]["kind"] == "StatefulSet"
@@ -79,7 +80,7 @@ def test_every_pod_has_probes_bounds_and_no_rights() -> None:
         (container,) = pod["containers"]
         for probe, path in (("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
             assert container[probe]["httpGet"] == {"path": path, "port": "metrics"}
-        assert container["ports"] == [{"name": "metrics", "containerPort": 9464}]
+        assert {"name": "metrics", "containerPort": 9464} in container["ports"]
         assert set(container["resources"]["requests"]) == {"cpu", "memory"}
         assert "memory" in container["resources"]["limits"]
         assert pod["securityContext"]["runAsNonRoot"] is True
@@ -97,7 +98,7 @@ def test_every_pod_has_probes_bounds_and_no_rights() -> None:
 def test_every_stage_has_a_disruption_budget_and_a_service_that_find_its_pods() -> None:
     """By the labels that the pods have."""
     pods = {name: one["spec"]["template"]["metadata"]["labels"] for name, one in workloads().items()}
-    for kind, names in (("PodDisruptionBudget", set(STAGES)), ("Service", {*STAGES, "exporter"})):
+    for kind, names in (("PodDisruptionBudget", set(STAGES)), ("Service", {*STAGES, *OTHERS})):
         found = {one["metadata"]["name"]: one["spec"]["selector"] for one in native() if one["kind"] == kind}
         assert set(found) == names
         for name, selector in found.items():
@@ -109,7 +110,7 @@ def test_every_stage_has_as_many_members_as_a_loss_needs() -> None:
     assert all(workloads()[name]["spec"]["replicas"] >= 2 for name in STAGES)
 
 
-@pytest.mark.parametrize("name", [*STAGES, "exporter"])
+@pytest.mark.parametrize("name", [*STAGES, *OTHERS])
 def test_a_pod_starts_with_settings_that_exist(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of the ConfigMap and its own; as the principal that its secret is of."""
     (config,) = [one for one in native() if one["kind"] == "ConfigMap"]
@@ -118,7 +119,7 @@ def test_a_pod_starts_with_settings_that_exist(name: str, monkeypatch: pytest.Mo
     for variable, value in (config["data"] | own).items():
         monkeypatch.setenv(variable, value)
     settings = load_settings()
-    assert settings.kafka.username == (OPERATOR if name == "exporter" else f"weaklink.{name}")
+    assert settings.kafka.username == (OPERATOR if name in OTHERS else f"weaklink.{name}")
     secrets = {one["secret"]["secretName"] for one in pod["volumes"] if "secret" in one}
     assert secrets == {settings.kafka.username, "kafka-cluster-ca-cert"}
     assert settings.access.managed is False  # Strimzi's operators keep them

@@ -28,10 +28,11 @@ from weaklink.ops.broker import LocalCluster
 from weaklink.ops.kafka_jars import missing_tools
 from weaklink.ops.provision import provision
 from weaklink.parties import Party, PartyKind
-from weaklink.partner import ActionReceipt, ApiUsage, Event, LocalTokeniser
+from weaklink.partner import ActionReceipt, ApiUsage, Event, LocalTokeniser, PartnerConfig
 from weaklink.partner.keys import load_keys
 from weaklink.partner.reading import read_topic
 from weaklink.partner.recorder import judge
+from weaklink.partner.tokens import forms_of
 from weaklink.records.codec import encode
 from weaklink.records.identifiers import IdentifierKind
 from weaklink.settings import Settings
@@ -60,7 +61,16 @@ def test_commands_of_the_page_exist_with_their_options(page: str) -> None:
     assert len(lines) >= 6
     for line in lines:
         words = line.split()[1:]
-        told = RUN.invoke(app, [*words[:2], "--help"], terminal_width=200, env={"COLUMNS": "200"})
+        depth = next(
+            number
+            for number, word in enumerate([*words, "-"])
+            if not re.fullmatch(r"[a-z-]+", word) or word.startswith("-")
+        )
+        helps = (
+            RUN.invoke(app, [*words[:take], "--help"], terminal_width=200, env={"COLUMNS": "200"})
+            for take in range(depth, 0, -1)
+        )
+        told = next(one for one in helps if one.exit_code == 0 and "Usage" in one.output)
         assert told.exit_code == 0, line
         assert all(word in told.output for word in words if word.startswith("--")), line
 
@@ -74,7 +84,7 @@ def test_the_vectors_are_what_the_sdk_makes(tmp_path: Path) -> None:
     tokeniser = LocalTokeniser(load_keys(path))
     for one in file["vectors"]:
         assert tokeniser.newest(IdentifierKind[one["kind"]], one["raw"]).hex() == one["token"], one
-        assert tokeniser._forms(IdentifierKind[one["kind"]], one["raw"]) == (one["form"],), one
+        assert forms_of(IdentifierKind[one["kind"]], one["raw"], PartnerConfig()) == (one["form"],), one
     assert {one["kind"] for one in file["vectors"]} == {kind.name for kind in IdentifierKind} - {
         "PROMPT",
         "ORGANISATION",
@@ -232,7 +242,7 @@ def test_node_with_a_registry(partner: Partner, node: Callable[..., str]) -> Non
         batch = batch_of([Record(record.value)], party=partner.party.id, now_us=record.timestamp * 1_000)
         outcome = pipeline.run([batch], partner.party, lambda *_: np.zeros(1, dtype=np.bool_))
     assert outcome.rejects == []
-    assert outcome.accepted["ApiUsage"]["account"].to_list() == ["cust-42"]
+    assert {record: len(accepted.rows) for record, accepted in outcome.accepted.items()} == {"ApiUsage": 1}
 
 
 @pytest.mark.kafka

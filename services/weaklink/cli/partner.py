@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from weaklink.cli import partner_export
+from weaklink.cli import partner_export, partner_signals
 from weaklink.partner.symbols import ReceiptStatus
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def register(app: typer.Typer) -> None:
     group.command("receipt")(receipt)
     group.command("rejects")(rejects)
     partner_export.register(group)
+    partner_signals.register(group)
     keys = typer.Typer(no_args_is_help=True, help="Keys that raw identifiers are hashed with.")
     keys.command("new")(key_new)
     keys.command("rotate")(key_rotate)

@@ -49,7 +49,7 @@ FIELDS: Final = {
     "work": "which timer",
     "url": "URL of the schema registry, or at which the process serves",
     "subject": "subject in the schema registry",
-    "id": "schema id in the registry",
+    "id": "schema id in the registry, or `jti` of a security event token",
     "package": "Python package",
     "classes": "what is set where a list is missing",
     "install": "what to install",

@@ -82,7 +82,7 @@ class SetStream:
         for jti in (*done, *errors):
             self.acknowledge(str(jti))
         for jti, error in errors.items():
-            _log.warning("security event token refused by its receiver", jti=jti, error=error)
+            _log.warning("security_event_token_refused", id=jti, error=str(error))
         found = self.waiting()
         deadline = time.monotonic() + (0 if request.get("returnImmediately") or limit == 0 else self.long_poll_seconds)
         while not found and time.monotonic() < deadline:
@@ -191,7 +191,7 @@ def handler(stream: SetStream, bearer: str) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(content)
 
         def log_message(self, format: str, *args: Any) -> None:
-            _log.info("signals request", request=format % args)
+            """Quiet: a poll every few seconds is no news."""
 
     return Handler
 

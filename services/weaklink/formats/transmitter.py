@@ -231,9 +231,7 @@ def push(stream: SetStream, url: str, bearer: str, timeout_seconds: float = 30) 
         except urllib.error.HTTPError as error:
             if error.code != HTTPStatus.BAD_REQUEST:
                 raise BrokerError(f"{url} answers {error.code} {error.reason}: the rest waits; run it again") from error
-            _log.warning(
-                "security event token refused by its receiver", jti=jti, error=error.read(500).decode(errors="replace")
-            )
+            _log.warning("security_event_token_refused", id=jti, error=error.read(500).decode(errors="replace"))
             taken = False
         except OSError as error:
             raise BrokerError(f"{url} cannot be reached: {error}; the rest waits; run it again") from error

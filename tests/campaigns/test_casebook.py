@@ -12,6 +12,7 @@ from tests.campaigns.worlds import DAY_US, START_US
 from weaklink import frames
 from weaklink.campaigns import course, dossier
 from weaklink.campaigns.casebook import Casebook, evidence_key, observer
+from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.engine import Engine
 from weaklink.campaigns.identity import OPEN, Campaign
 from weaklink.campaigns.journal import Journal, remembered
@@ -20,6 +21,7 @@ from weaklink.campaigns.profiles import US_PER_HOUR
 from weaklink.records.codec import decode
 from weaklink.records.identifiers import IdentifierKind
 from weaklink.stream.stage import Message
+from weaklink.weaklinks.config import WeakLinksConfig
 
 
 def told(engine: Engine, book: Casebook, now_us: int) -> list[Message]:
@@ -176,3 +178,30 @@ def test_the_course_of_a_campaign_that_lost_accounts_says_what_came_back() -> No
     assert losses["hours_to_return_median"] == pytest.approx(19.2)
     assert losses["disputed_accounts"] == 1
     assert [one["requests_new"] for one in found["days"]][-1] == 30
+
+
+def planned_after_suspensions(learn_prior_accounts: float) -> Campaign:
+    """A campaign whose parties said that every suspension was carried out, and whose accounts made more than before for three days."""
+    world = world_with("c")
+    engine = Engine(CampaignsConfig(), WeakLinksConfig(learn_prior_accounts=learn_prior_accounts))
+    engine.state.fold_activity(world.activity())
+    engine.state.fold_shared(world.shared())
+    engine.tick(NOW_US, PARTIES)
+    members = engine.tracker.members.select("party", "account_name").rows()
+    engine.state.fold_feedback([verdict(*one, "DONE", at_us=NOW_US) for one in members])
+    usage = world.activity().filter(pl.col("record") == "ApiUsage")
+    usage = usage.with_columns(pl.col("requests") * 4)
+    for days in (2, 3, 4):
+        times = ("first_seen_us", "last_seen_us", "appended_at_us")
+        engine.state.fold_activity(usage.with_columns(pl.col(name) + days * DAY_US for name in times))
+    engine.tick(NOW_US + 4 * DAY_US, PARTIES)
+    (campaign,) = engine.tracker.campaigns.values()
+    assert campaign.planned
+    assert campaign.planned.at_us == NOW_US + 4 * DAY_US
+    return campaign
+
+
+def test_what_measures_did_is_in_the_next_plan() -> None:
+    """Accounts that go on after their suspension was reported make the next plan expect less of suspensions than the settings do."""
+    unlearned, learned = planned_after_suspensions(0), planned_after_suspensions(10)
+    assert learned.volume_cut_share < unlearned.volume_cut_share - 0.05

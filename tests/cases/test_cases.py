@@ -17,6 +17,7 @@ from weaklink.cases.store import Cases, cases_of
 from weaklink.cases.story import effect_lines, story
 from weaklink.cases.svg import exchanges_svg, graph_svg, sparkline
 from weaklink.enforce.config import EnforceConfig
+from weaklink.weaklinks.config import WeakLinksConfig
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +172,6 @@ def test_the_story_and_the_effects_are_told_from_the_records(cases: Cases) -> No
     told = story(campaign, course)
     assert [one.at for one in told] == sorted(one.at for one in told)
     assert {"found", "begin"} <= {one.kind for one in told}
-    assert any(line.startswith("SUSPEND: ") for line in effect_lines(course))
-    assert not any("accounts lost" in line for line in effect_lines(course))
+    assert any(line.startswith("SUSPEND: ") for line in effect_lines(course, WeakLinksConfig()))
+    assert not any("accounts lost" in line for line in effect_lines(course, WeakLinksConfig()))
     assert exchanges_svg(course).count('class="bar"') == len(course["days"])

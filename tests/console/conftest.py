@@ -52,9 +52,7 @@ def make_case(kafka: KafkaConfig, folder: Path, patch: pytest.MonkeyPatch, ledge
     settings = Settings(
         kafka=kafka,
         data_folder=folder,
-        console=ConsoleConfig(
-            refresh_seconds=0.2, lag_seconds=1, attempts_minutes=0.05, names=("testserver", "127.0.0.1")
-        ),
+        console=ConsoleConfig(refresh_seconds=0.2, lag_seconds=1, names=("testserver", "127.0.0.1")),
         enforce=EnforceConfig(ledger_url=ledger),
     )
     known = read_cases(kafka)

@@ -188,7 +188,7 @@ def test_what_happens_elsewhere_appears_and_what_is_being_typed_stays(page: Page
     page.goto(f"/actions/{stands}")
     page.get_by_label("Note").fill("half a sent")
     withdraw(case, stands)
-    page.wait_for_function("Number(document.body.dataset.refreshed) > 0")
+    expect(page.locator("body[data-refreshed]")).to_be_attached()
     expect(page.get_by_label("Note")).to_have_value("half a sent")
     page.goto("/actions?state=WITHDRAWN")
     expect(page.get_by_role("link", name=stands[:12])).to_be_visible()

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from weaklink.campaigns import calibration, planning, standing
+from weaklink.campaigns import calibration, course, planning, standing
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.evaluate import Evaluation
 from weaklink.campaigns.evaluator import Evaluator
@@ -18,6 +18,7 @@ from weaklink.parties import PartyKind
 from weaklink.weaklinks.accounts import account_measures
 from weaklink.weaklinks.config import WeakLinksConfig
 from weaklink.weaklinks.cuts import MEMBER_COLUMNS
+from weaklink.weaklinks.learning import learned
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,7 @@ class Planner:
             links,
             planning.reseller_slices(members, self._state.profiles, evaluation, self._config),
             parties,
-            self._weaklinks,
+            self._learned(campaign, own, evaluation.now_us),
             time_limit_seconds=self._config.plan_seconds_max,
         )
         held = links.join(own.select("account"), on="account", how="semi")["identifier"].unique().to_list()
@@ -180,6 +181,15 @@ class Planner:
         if self.observer is not None:
             self.observer(campaign, members, links, evaluation)
         return self._update(campaign, own, changes)
+
+    def _learned(self, campaign: Campaign, own: pl.DataFrame, now_us: int) -> WeakLinksConfig:
+        """The settings of the plan, with the effects that measures had on this campaign so far."""
+        if self._state.feedback.of(own["account"]).is_empty():
+            return self._weaklinks
+        lives = course.member_lives(own, self._state)
+        daily = self._state.profiles.daily.of(own["account"])
+        seen = course.course(campaign, lives, daily, now_us, disputed_before=0)
+        return learned(self._weaklinks, seen["measures"], seen["losses"])
 
     def _amend(
         self,

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from weaklink.weaklinks.config import WeakLinksConfig
+from weaklink.weaklinks.learning import learned
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -41,11 +44,15 @@ def story(campaign: Mapping[str, Any], course: Mapping[str, Any] | None) -> list
     return sorted(found, key=lambda one: (one.at, one.kind))
 
 
-def effect_lines(course: Mapping[str, Any] | None) -> list[str]:
-    """What measures did: volume cut, what came back and how fast, what it cost bystanders. Empty: nothing has been carried out yet."""
+def effect_lines(course: Mapping[str, Any] | None, config: WeakLinksConfig) -> list[str]:
+    """What measures did: volume cut, what came back and how fast, what it cost bystanders, and what the next plan makes of it.
+
+    Empty: nothing has been carried out yet. `config`: the settings of campaigns.
+    """
     if course is None:
         return []
     said = []
+    learns = learned(config, course["measures"], course["losses"])
     for one in course["measures"]:
         told = f"{one['measure']}: {one['standing']:,} stand on members' accounts, {one['obeyed']:,} carried out"
         before, after = one["requests_per_day_before"], one["requests_per_day_after"]
@@ -56,7 +63,11 @@ def effect_lines(course: Mapping[str, Any] | None) -> list[str]:
             )
         elif one["obeyed"]:
             told += "; no whole day before and after yet, so that the cut cannot be measured"
-        said.append(f"{told}; benign accounts touched: {one['benign_accounts_touched']:,}")
+        told += f"; benign accounts touched: {one['benign_accounts_touched']:,}"
+        name = f"{one['measure'].lower()}_effect"
+        if (now := getattr(learns, name, None)) is not None and now != (before := getattr(config, name)):
+            told += f"; the next plan counts on {now:.0%} that stays cut, not on {before:.0%}"
+        said.append(told)
     if course["losses"] is not None:
         said += _losses(course["losses"])
     return said

@@ -141,6 +141,7 @@ def _print_list(rows: list[dict[str, Any]]) -> None:
 def show(ident: Ident, as_json: AsJson = False) -> None:
     """One campaign: evidence, doors, timeline, and what measures did to it."""
     from weaklink.cases.story import effect_lines, story
+    from weaklink.settings import load_settings
 
     known = cases()
     one = find_campaign(known, ident)
@@ -155,7 +156,7 @@ def show(ident: Ident, as_json: AsJson = False) -> None:
         "evidence", [f"{e['weight']:+6.2f} nats  {_words(e['code'])} ({e['parties']} parties)" for e in one["evidence"]]
     )
     _section("timeline", [f"{entry.at:%Y-%m-%d %H:%M}  {entry.text}" for entry in story(one, course)])
-    _section("what measures did", effect_lines(course))
+    _section("what measures did", effect_lines(course, load_settings().weaklinks))
 
 
 def _words(code: str) -> str:

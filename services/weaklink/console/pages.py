@@ -123,7 +123,7 @@ async def campaign(request: Request) -> Response:
         picture=Markup(graph_svg(picture)) if picture else None,  # noqa: S704  every text in it is escaped
         omitted=picture.omitted if picture else "",
         exchanges=Markup(exchanges_svg(course)) if course else None,  # noqa: S704  likewise
-        story=story(found, course) if who.operator else [], effects=effect_lines(course),
+        story=story(found, course) if who.operator else [], effects=effect_lines(course, request.app.state.settings.weaklinks),
     )  # fmt: skip
 
 

@@ -42,6 +42,10 @@ class WeakLinksConfig(BaseModel):
     BLOCK_IDENTIFIER are fitted in the closed loop with one measure carried out at a time, THROTTLE from what parties let through;
     the last two are judgements (docs/decisions/2026-11-23-effects-of-measures.md)."""
 
+    learn_prior_accounts: float = Field(default=200.0, ge=0)
+    """Effects of SUSPEND, CHALLENGE and THROTTLE are corrected for each campaign by what they did to it (`learning.learned`): the setting counts
+    as much as so many accounts on which the effect was measured. 0: nothing is learned."""
+
     suspend_cost: float = 0.06
     challenge_cost: float = 0.04
     throttle_cost: float = 0.04

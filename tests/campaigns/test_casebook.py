@@ -188,7 +188,7 @@ def planned_after_suspensions(learn_prior_accounts: float) -> Campaign:
     engine.state.fold_shared(world.shared())
     engine.tick(NOW_US, PARTIES)
     members = engine.tracker.members.select("party", "account_name").rows()
-    engine.state.fold_feedback([verdict(*one, "DONE", at_us=NOW_US) for one in members])
+    engine.state.fold_feedback([verdict(party, name, "DONE") for party, name in members])
     usage = world.activity().filter(pl.col("record") == "ApiUsage")
     usage = usage.with_columns(pl.col("requests") * 4)
     for days in (2, 3, 4):

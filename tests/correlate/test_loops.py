@@ -12,6 +12,7 @@ from tests.correlate import naive
 from tests.correlate.test_runs import HOUR_US, streams
 from weaklink.correlate import merge_loops, row_loops, search_loops
 from weaklink.correlate.levels import Merge, SortedRuns
+from weaklink.correlate.memory import Block
 from weaklink.correlate.packed import (
     MENTIONS_MAX,
     REQUESTS_MAX,
@@ -46,6 +47,12 @@ def rows_of(keys: list[Key]) -> Rows:
         rows[at, :3] = identifier, account, place << 32 | 1
         rows[at, 6] = at << 8
     return rows
+
+
+def run_of(rows: Rows) -> Run:
+    block = Block(len(rows))
+    block.rows[:] = rows
+    return Run.of(block)
 
 
 def keys_of(rows: Rows) -> list[Key]:
@@ -121,7 +128,7 @@ def test_any_keys_are_put_in_order(keys: list[Key], is_sorted: bool) -> None:
 @given(KEYS, KEYS, st.integers(0, 100))
 def test_nodes_and_accounts_are_found_in_any_part_of_a_run(stored: list[Key], asked: list[Key], at: int) -> None:
     """What a merge has left of a run begins somewhere within it."""
-    run = Run.of(sorted_rows(stored))
+    run = run_of(sorted_rows(stored))
     run.drop(at % len(run))
     rows, query = keys_of(run.piece.rows), Query.of(sorted_rows(asked))
     nodes = sorted({key[:2] for key in asked})
@@ -162,7 +169,7 @@ def test_a_merge_holds_every_row_once_at_any_step(
 ) -> None:
     """And goes on after some were dropped in the middle of it."""
     left, right = sorted_rows(one), sorted_rows(sorted(set(other) - set(one)))
-    merge = Merge(Run.of(left), Run.of(right))
+    merge = Merge(run_of(left), run_of(right))
     expected = sorted({*one, *other})
     for number, rows in enumerate(steps):
         moved = merge.step(rows)
@@ -234,7 +241,7 @@ def test_a_large_merge_gives_its_sources_back_while_it_goes_on() -> None:
     for number, rows in enumerate(sources):
         rows[:] = 0
         rows[:, 0] = numbers[number::2] << np.uint64(2)
-    merge = Merge(*(Run.of(rows) for rows in sources))
+    merge = Merge(*(run_of(rows) for rows in sources))
     while merge.rows_left:
         merge.step(20_000)
         assert merge.bytes_held <= 1.16 * merge_bytes(merge) + 3 * (2 << 20)

@@ -226,7 +226,7 @@ def test_frames_of_something_else_are_refused() -> None:
         LinkRuns.from_frames(CONFIG, frames | {"links": pl.DataFrame(schema=LINKS)})
     with pytest.raises(CheckpointError, match="13 words"):
         LinkRuns.from_frames(CONFIG, frames | {"links": pl.DataFrame({"words": words[:13]})})
-    with pytest.raises(CheckpointError, match="has 1 links, its runs 2"):
+    with pytest.raises(CheckpointError, match="has 7 words, not 7 for each of 2"):
         LinkRuns.from_frames(CONFIG, frames | {"links": pl.DataFrame({"words": words[:7]})})
     unordered = pl.concat([words[7:], words[:7]])
     with pytest.raises(CheckpointError, match="order"):

@@ -24,7 +24,6 @@ import pyarrow as pa
 
 from weaklink.correlate import row_loops
 from weaklink.correlate.row_loops import MENTIONS_MAX, REQUESTS_MAX, TIME_US_MAX, WORDS
-from weaklink.errors import CheckpointError
 from weaklink.frames import LINKS, NUMPY, SHARED
 
 __all__ = ["LINK_BYTES", "MENTIONS_MAX", "REQUESTS_MAX", "REQUESTS_PER_ROW_MAX", "TIME_US_MAX", "Array", "Rows"]
@@ -87,11 +86,12 @@ def to_words(parts: Sequence[Rows]) -> pl.DataFrame:
     return pl.DataFrame({"words": pl.Series(values=pa.array(words))}, schema=WORDS_SCHEMA)
 
 
-def from_words(frame: pl.DataFrame) -> Rows:
-    """The rows of such a frame, not to be changed. Raises CheckpointError unless there are seven words for each."""
-    if frame.height % WORDS:
-        raise CheckpointError(f"snapshot of links has {frame.height} words, not {WORDS} for each link; remove it")
-    return frame["words"].to_numpy().reshape(-1, WORDS)
+def copy_words(frame: pl.DataFrame, begin: int, out: Rows) -> None:
+    """Write the rows from number `begin` on of such a frame to `out`. Piece by piece as they lie: put together first, all would be held once more."""
+    words, at = out.reshape(-1), 0
+    for chunk in frame["words"].slice(begin * WORDS, len(words)).get_chunks():
+        words[at : at + len(chunk)] = chunk.to_numpy()
+        at += len(chunk)
 
 
 def _columns(rows: Rows) -> dict[str, Array]:

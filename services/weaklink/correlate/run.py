@@ -102,12 +102,10 @@ class Run:
         self.directory = Directory(rows_max)
 
     @classmethod
-    def of(cls, rows: Rows) -> Self:
-        """A copy of these rows as a run."""
-        block = Block(len(rows))
-        block.rows[:] = rows
-        run = cls(block, len(rows))
-        run.grow(len(rows))
+    def of(cls, block: Block) -> Self:
+        """All rows of a block, which is the run's from now on."""
+        run = cls(block, len(block.rows))
+        run.grow(len(block.rows))
         return run
 
     def __len__(self) -> int:

@@ -18,19 +18,21 @@ from weaklink.correlate.config import CorrelateConfig
 from weaklink.correlate.gaps import add_by_episode, nodes_with_gaps
 from weaklink.correlate.levels import SortedRuns
 from weaklink.correlate.lifetimes import Lifetimes
+from weaklink.correlate.memory import Block
 from weaklink.correlate.packed import (
     REQUESTS_PER_ROW_MAX,
     WORDS_SCHEMA,
     Array,
     Packed,
     Rows,
+    copy_words,
     empty_rows,
-    from_words,
     links_frame,
     ordered,
     shared_frame,
     to_words,
 )
+from weaklink.correlate.row_loops import WORDS
 from weaklink.correlate.rows import with_place
 from weaklink.correlate.run import Bounds, Piece, Query
 from weaklink.errors import CheckpointError
@@ -127,20 +129,23 @@ class LinkRuns:
             raise CheckpointError(
                 f"snapshot of links has no sound {', '.join(wrong)}: it is damaged, or of another version. Remove it: the links will be rebuilt from the log"
             )
-        rows, lengths = from_words(frames["links"]), frames["runs"]["rows"].to_list()
-        if sum(lengths) != len(rows):
-            raise CheckpointError(f"snapshot of links has {len(rows)} links, its runs {sum(lengths)}; remove it")
+        words, lengths = frames["links"].height, frames["runs"]["rows"].to_list()
+        if sum(lengths) * WORDS != words:
+            raise CheckpointError(
+                f"snapshot of links has {words} words, not {WORDS} for each of {sum(lengths)} links; remove it"
+            )
         state = cls(config)
         state._lifetimes.now_cell = int(frames["clock"]["now_cell"].item())
         state._lifetimes.reach = {name: frames["reach"][name].to_numpy() for name in _REACH}
         begin = 0
         for length in lengths:
-            own = rows[begin : begin + length]
-            if not merge_loops.is_ordered(own):
+            block = Block(length)
+            copy_words(frames["links"], begin, block.rows)
+            if not merge_loops.is_ordered(block.rows):
                 raise CheckpointError(
                     f"snapshot of links: rows {begin} to {begin + length} are not in order; remove the snapshot"
                 )
-            state._runs.append(own)
+            state._runs.adopt(block)
             begin += length
         return state
 

@@ -7,11 +7,12 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from tests.console.conftest import HOSTILE, PASSWORD, Case, opened, sign_in, token_of
 from weaklink.cases.reader import read_cases
-from weaklink.console.app import RULES
+from weaklink.console.app import RULES, make_app
 from weaklink.console.config import ConsoleConfig
 from weaklink.console.security import Attempts, Rule
 
@@ -72,6 +73,14 @@ def test_no_change_without_the_sessions_own_token(rule: Rule, forgery: str, case
     assert answer.status_code == 403
     assert "weaklink_session" not in answer.headers.get("set-cookie", "")
     assert client.get("/", headers={"cookie": headers["cookie"]}).status_code == 200  # not signed out either
+
+
+def test_there_is_no_route_beside_the_table(case: Case) -> None:
+    """So that whoever adds a page has to say for whom it is; only files that tell nobody anything are outside."""
+    routes = make_app(case.settings).routes
+    assert {getattr(one, "path", "") for one in routes} == {*(rule.path for rule in RULES), "/static"}
+    assert sum(isinstance(one, Mount) for one in routes) == 1
+    assert all(rule.audience == "operator" for rule in RULES if rule.method == "POST" and "action" in rule.path)
 
 
 PAGES = [rule for rule in RULES if rule.method == "GET" and rule.audience == "signed-in" and rule.path != "/events"]

@@ -1,9 +1,12 @@
 """The console in a real Chromium: clicks, keyboard, live updates, accessibility, light and dark. Screenshots go to build/console/."""
 
 import asyncio
+import re
 import shutil
 import threading
+import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,6 +18,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.console.conftest import HOSTILE, PASSWORD, Case, make_case
 from tests.waiting import PATIENCE_SECONDS, wait_until
 from weaklink.console.app import make_app
+from weaklink.console.users import Users
 from weaklink.enforce import receipts
 from weaklink.enforce.clock import Clock
 from weaklink.enforce.database import Database, ledger_url
@@ -207,6 +211,35 @@ def withdraw(case: Case, ident: str) -> None:
     thread = threading.Thread(target=lambda: asyncio.run(run()))  # the browser's own loop runs in this one
     thread.start()
     thread.join(PATIENCE_SECONDS)
+
+
+def test_a_stream_of_updates_tells_no_content_and_ends_with_its_session(case: Case, address: str) -> None:
+    """Numbers alone; and when the session is signed out elsewhere, the stream is over."""
+
+    async def session() -> tuple[str, Database, Users]:
+        database = Database(ledger_url(case.settings))
+        users = Users(database, case.settings.console)
+        return await users.sign_in("ana"), database, users
+
+    async def end(database: Database, users: Users, token: str) -> None:
+        await users.sign_out(token)
+        await database.close()
+
+    def look() -> list[bytes]:
+        loop = asyncio.new_event_loop()
+        token, database, users = loop.run_until_complete(session())
+        asked = urllib.request.Request(f"{address}/events", headers={"cookie": f"weaklink_session={token}"})
+        with urllib.request.urlopen(asked, timeout=PATIENCE_SECONDS) as stream:
+            told = [stream.readline() for _ in range(3)]
+            loop.run_until_complete(end(database, users, token))
+            told += stream.readlines()  # returns when the stream has ended
+        loop.close()
+        return told
+
+    with ThreadPoolExecutor(1) as pool:  # the browser's own loop runs in this thread
+        told = pool.submit(look).result(PATIENCE_SECONDS)
+    assert told[0] == b"event: changed\n"
+    assert all(re.fullmatch(rb"(event: changed|data: \d+|: still here)?\n", line) for line in told)
 
 
 def test_a_party_sees_its_own_and_hostile_names_are_words(page: Page, case: Case) -> None:

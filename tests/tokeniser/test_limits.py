@@ -7,7 +7,7 @@ from weaklink.tokeniser.config import TokeniserConfig
 from weaklink.tokeniser.limits import Limits
 
 CONFIG = TokeniserConfig(values_per_second_max=10, values_burst_max=50, values_per_day_max=2_000)
-CALLS = st.lists(st.tuples(st.floats(0, 400), st.integers(1, 50)), max_size=120)
+CALLS = st.lists(st.tuples(st.sampled_from([0.0, 0.0, 0.5]) | st.floats(0, 400), st.integers(1, 50)), max_size=120)
 
 
 @given(CALLS)

@@ -238,6 +238,19 @@ def test_benign_looking_conduct_passes_only_with_much_sharing(
     assert passes(world, b=-0.5) is expected
 
 
+@pytest.mark.parametrize(("kinds", "expected"), [((Kind.DEVICE,), False), ((Kind.DEVICE, Kind.PHONE), True)])
+def test_a_room_of_computers_is_no_campaign_even_when_its_people_are_framed(
+    kinds: tuple[Kind, ...], *, expected: bool
+) -> None:
+    """Framed students, and those beside them who look most like it, have the conduct; what they share is of one kind."""
+    world = World(3)
+    people = world.add("p", "lab-a", 100)
+    world.link(people, Kind.IP, np.repeat(world.values(1), 100))
+    for kind in kinds:
+        world.link(people, kind, world.spread(100, 10))
+    assert passes(world, b=1.5) is expected
+
+
 @pytest.mark.parametrize(("bridges", "strangers", "one"), [(3, 0, True), (1, 0, False), (3, 2, False)])
 def test_fragments_with_several_hard_identifiers_of_their_own_in_common_are_one(
     bridges: int, strangers: int, one: bool

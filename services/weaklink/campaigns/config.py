@@ -216,6 +216,8 @@ class ClusterConfig(_Section):
     templates: TemplatesConfig = TemplatesConfig()
     accounts_min: int = 12
     sharing_min: float = 2.4
+    sharing_alone_max: float = 2.0
+    """Bits that one kind counts for in `sharing_min`, below it so that none is enough alone: a room of computers is no operator's means."""
     covered_min: float = 0.5
     covered_persons_min: int = 3
     """Share of a cluster's accounts that hard identifiers must join, inside it, to at least so many persons. Addresses and templates alone

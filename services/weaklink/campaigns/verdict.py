@@ -215,7 +215,7 @@ def confirmed(graph: Graph, fragments: Ints, standing: Standing, config: Cluster
     scores = cluster_scores(graph, labels, labels, size=size, standing=standing, config=config)
     passed = (
         (scores.persons >= config.accounts_min)
-        & (scores.sharing >= config.sharing_min)
+        & (np.minimum(scores.by_kind, config.sharing_alone_max).sum(axis=1) >= config.sharing_min)
         & (scores.covered >= config.covered_min)
         & (scores.score >= config.pass_min)
     )

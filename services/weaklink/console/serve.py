@@ -1,6 +1,9 @@
 """The console as a process: uvicorn until SIGTERM or Ctrl-C."""
 
+import contextlib
 import ipaddress
+import signal
+from collections.abc import Iterator
 
 import structlog
 import uvicorn
@@ -13,6 +16,20 @@ _log = structlog.get_logger()
 _GRACE_SECONDS = 2
 
 
+class _Server(uvicorn.Server):
+    """Ends on a signal and returns: uvicorn's own raises the signal again, as if the process had been killed by it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Ours while it serves."""
+        before = {one: signal.signal(one, self.handle_exit) for one in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for one, handler in before.items():
+                signal.signal(one, handler)
+
+
 def run_console(settings: Settings, health: Health | None = None) -> None:
     """Serve until stopped. Streams of live updates are cut after the grace; everything else is answered first."""
     config = settings.console
@@ -23,7 +40,7 @@ def run_console(settings: Settings, health: Health | None = None) -> None:
             meaning="passwords can be read on the way: set WEAKLINK_CONSOLE__HTTPS",
         )
     app = make_app(settings)
-    server = uvicorn.Server(
+    server = _Server(
         uvicorn.Config(
             app,
             host=config.host,

@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -10,10 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from tests.ingest.batches import Record, batch_of, ingest
 from tests.ingest.events import DAY_US, HOUR_US, NOW_US, Event, event_id, events_of, to_frame, token
 from weaklink import frames
 from weaklink.ingest.config import IngestConfig
 from weaklink.ingest.fold import fold_activity, fold_links, merge_activity, merge_links
+from weaklink.records.codec import encode
+from weaklink.settings import Settings
 
 CONFIG = IngestConfig(use_gap_hours=6)  # events of the tests span three days
 LINKED = ["AccountOpened", "ApiUsage", "AddressLease", "PaymentAttempt", "AccountClosed"]
@@ -179,3 +183,29 @@ def test_an_endless_lease_is_capped() -> None:
     links = fold_links(to_frame("AddressLease", [event]), "AddressLease", "cloud-a", CONFIG)
     assert links.filter(pl.col("kind") == 1).height == CONFIG.lease_slots_max
     assert links.filter(pl.col("kind") == 2)["last_seen_us"].item() == NOW_US
+
+
+@pytest.mark.parametrize("record", LINKED)
+def test_the_stage_folds_as_frames_are_folded(record: str) -> None:
+    """Compiled, from bytes, over several batches and transactions' worth of them: the same links and activity as from a frame of the events."""
+    party = {"AddressLease": "cloud-a", "PaymentAttempt": "pay-a"}.get(record, "lab-a")
+
+    @given(
+        events=st.lists(events_of(record), min_size=1, max_size=30, unique_by=lambda event: event["event_id"]),
+        cut=st.integers(0, 30),
+    )
+    @settings(max_examples=40, deadline=None)
+    def check(events: list[Event], cut: int) -> None:
+        values = [Record(encode(record, event)) for event in events]
+        parts = [(0, values[:cut]), (min(cut, len(values)), values[cut:])]
+        batches = [batch_of(part, base_offset=base, party=party) for base, part in parts if part]
+        config = Settings(data_folder=Path("build/test-ingest"), clock="event", ingest=CONFIG)
+        found = ingest([batches], config)
+        assert found.rejects == []
+        frame = to_frame(record, events).with_columns(appended_at_us=pl.lit(NOW_US, pl.Int64))
+        keys = ["identifier", "slot", "account", "tail", "kind", "epoch", "first_seen_us"]
+        assert_frame_equal(found.links.sort(keys), fold_links(frame, record, party, CONFIG).sort(keys))
+        order = [name for name, dtype in frames.ACTIVITY.items() if dtype != pl.Float64]
+        assert_frame_equal(found.activity.sort(order), fold_activity(frame, record, party).sort(order))
+
+    check()

@@ -28,12 +28,16 @@ class Numbered:
     @classmethod
     def of(cls, events: Events, layout: Layout, name: str, rows: Rows) -> "Numbered":
         """Those of a field."""
-        begins, sizes = events.texts(layout, name, rows)
-        slots = np.zeros(1 << (2 * len(rows)).bit_length(), dtype=np.uint64)
-        firsts, number = np.empty(len(rows), dtype=np.int64), np.empty(len(rows), dtype=np.int64)
-        count = text_loops.number_texts(events.data, begins, sizes, _SECRET, slots, firsts, number)
-        first = firsts[:count]
-        return cls(number, begins[first], sizes[first], events)
+        slot, room = layout.slot(name), 1 << len(rows).bit_length()
+        firsts, number = events.workspace.take(len(rows)), events.workspace.take(len(rows))
+        while True:
+            slots = events.workspace.zeros(room)
+            count = text_loops.number_texts(
+                events.data, rows, events.values, events.sizes, slot, _SECRET, slots, firsts, number
+            )
+            if count != text_loops.FULL:
+                return cls(number, *events.texts(layout, name, firsts[:count]), events)
+            room *= 4
 
     def series(self, name: str, dtype: Any) -> pl.Series:
         """The distinct strings, as String or Binary."""

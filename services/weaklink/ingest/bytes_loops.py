@@ -5,6 +5,7 @@ from typing import Any, Final
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from weaklink.compiled import BYTES, INT, WORD, Bytes, Number, compiled
@@ -30,6 +31,22 @@ def _reader(bits: int) -> Any:
     return intrinsic(read)
 
 
+@intrinsic
+def _prefetch(_context: Any, data: Any, index: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        pointer = builder.bitcast(builder.gep(array.data, [arguments[1]]), ir.IntType(8).as_pointer())
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), number, number, number])
+        call = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(call, [pointer, number(1), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(data, index), generate
+
+
+prefetch: Final[Number] = _prefetch
+"""Begin to fetch the item at an index (of an array with one dimension) into the cache: nothing that could fail."""
 load: Final[Number] = _reader(_WORD_BITS)
 """The 8 bytes at an index as one word. Whoever asks has made sure that they are there."""
 byte_at: Final[Number] = _reader(8)

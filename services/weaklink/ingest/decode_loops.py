@@ -171,9 +171,9 @@ def decode(
     return len(rows), items
 
 
-@compiled(BYTES, INTS, INTS, INT, TABLE_OUT)
-def words_of(data: Bytes, begins: Ints, rows: Ints, size: int, out: Table) -> None:
-    """The first `size` words (of 8 bytes) of the byte strings of these rows, which are as long at least."""
+@compiled(BYTES, TABLE, INT, INTS, TABLE_OUT)
+def words_of(data: Bytes, values: Table, slot: int, rows: Ints, out: Table) -> None:
+    """The first words of 8 bytes, as many as `out` has columns, of a field's bytes, of which there must be as many at least."""
     for number in range(len(rows)):
-        for place in range(size):
-            out[number, place] = np.int64(load(data, begins[rows[number]] + 8 * place))
+        for place in range(out.shape[1]):
+            out[number, place] = np.int64(load(data, values[rows[number], slot] + 8 * place))

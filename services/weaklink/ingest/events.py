@@ -12,6 +12,7 @@ import pyarrow as pa
 from weaklink.errors import RecordError
 from weaklink.ingest import decode_loops, record_loops, text_loops
 from weaklink.ingest.layout import Layout
+from weaklink.ingest.workspace import Workspace
 from weaklink.records import reasons
 from weaklink.records.schemas import EVENT_RECORDS, latest
 
@@ -46,12 +47,14 @@ class Values:
         return Values(self.data, self.begins[keep], self.ends[keep], self.offset_deltas[keep], self.batch[keep])
 
 
-def read_values(batches: Sequence[tuple[bytes | memoryview, int]]) -> tuple[Values, dict[int, RecordError]]:
+def read_values(
+    batches: Sequence[tuple[bytes | memoryview, int]], workspace: Workspace | None = None
+) -> tuple[Values, dict[int, RecordError]]:
     """(payload, number of records) of inflated Kafka record batches -> their values, and by its number what is wrong with a batch that is none."""
     data = np.frombuffer(b"".join(payload for payload, _ in batches), dtype=np.uint8)
     # A record takes 7 bytes at least, whatever number of them the header claims.
     room = sum(min(count, len(payload)) for payload, count in batches)
-    begins, ends, deltas = (np.empty(room, dtype=np.int64) for _ in range(3))
+    begins, ends, deltas = ((workspace or Workspace()).take(room) for _ in range(3))
     bad: dict[int, RecordError] = {}
     counts: list[int] = []
     position = row = 0
@@ -78,6 +81,7 @@ class Events:
 
     source: Values
     appended_us: Rows
+    workspace: Workspace = field(default_factory=Workspace)
     values: npt.NDArray[np.int64] = field(init=False)
     sizes: npt.NDArray[np.int64] = field(init=False)
     status: Rows = field(init=False)
@@ -87,10 +91,10 @@ class Events:
 
     def __post_init__(self) -> None:
         rows = len(self.source)
-        self.values, self.sizes = (np.empty((rows, FIELDS_MAX), dtype=np.int64) for _ in range(2))
-        self.status = np.zeros(rows, dtype=np.int64)
+        self.values, self.sizes = (self.workspace.take(rows, FIELDS_MAX) for _ in range(2))
+        self.status = self.workspace.take(rows)
         room = 4 * rows + decode_loops.ITEMS_KEPT
-        self.item_begins, self.item_sizes = (np.empty(room, dtype=np.int64) for _ in range(2))
+        self.item_begins, self.item_sizes = (self.workspace.take(room) for _ in range(2))
 
     @property
     def data(self) -> npt.NDArray[np.uint8]:
@@ -104,15 +108,15 @@ class Events:
 
     def ids(self, rows: Rows) -> npt.NDArray[np.int64]:
         """Event ids as n x 2 words. `event_id` is the first field of every record."""
-        out = np.empty((len(rows), 2), dtype=np.int64)
-        decode_loops.words_of(self.data, np.ascontiguousarray(self.values[:, 0]), rows, 2, out)
+        out = self.workspace.take(len(rows), 2)
+        decode_loops.words_of(self.data, self.values, 0, rows, out)
         return out
 
     def grow_items(self) -> None:
         """Twice the room for items."""
-        self.item_begins, self.item_sizes = (
-            np.concatenate((items, np.empty_like(items))) for items in (self.item_begins, self.item_sizes)
-        )
+        begins, sizes = (self.workspace.take(2 * len(self.item_begins)) for _ in range(2))
+        begins[: self.items], sizes[: self.items] = self.item_begins[: self.items], self.item_sizes[: self.items]
+        self.item_begins, self.item_sizes = begins, sizes
 
     def to_frame(self, layout: Layout, rows: Rows) -> pl.DataFrame:
         """These rows, which must be good, with the columns of the record's latest schema, and `appended_at_us` Int64."""

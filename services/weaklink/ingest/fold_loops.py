@@ -23,7 +23,7 @@ from weaklink.compiled import (
     Words,
     compiled,
 )
-from weaklink.ingest.bytes_loops import equal_bytes, load, mix
+from weaklink.ingest.bytes_loops import equal_bytes, load, mix, prefetch
 from weaklink.ingest.decode_loops import Table
 
 IDENTIFIER, ACCOUNT, TAIL, TRAITS, FIRST, LAST, APPENDED, REQUESTS = range(8)
@@ -34,6 +34,7 @@ OCCURRED_AT, IDENTIFIERS, REQUESTED, RELEASED_AT = range(4)
 _LOW: Final = 0xFFFFFFFF
 _IP: Final = 1
 _END_USER: Final = 12
+_AHEAD: Final = 16
 _TOKEN_BYTES: Final = 17
 _SLOT_MAX: Final = (1 << 16) - 1
 _KEY: Final = (1 << 32) - (1 << 16)  # of TRAITS: the slot, the part of a link's key that lies there
@@ -93,6 +94,23 @@ def _is_named_before(data: Bytes, item_begins: Ints, first: int, item: int) -> b
     return False
 
 
+@compiled(BYTES, INTS, TABLE, TABLE, INTS, INTS, INTS, INT, INT, WORDS_OUT, WORD, inline=True)
+def _fetch_links(
+    data: Bytes, rows: Ints, values: Table, sizes: Table, item_begins: Ints, accounts: Ints, where: Ints, first: int, slot_us: int,
+    slots: Words, secret: Number,
+) -> None:  # fmt: skip
+    """Have the slots that the next rows will look at on their way from memory, all at once rather than one after another."""
+    mask = np.uint64(len(slots) - 1)
+    for number in range(first, min(first + _AHEAD, len(rows))):
+        row = rows[number]
+        begin = values[row, where[IDENTIFIERS]]
+        for item in range(begin, begin + sizes[row, where[IDENTIFIERS]]):
+            token = item_begins[item]
+            slot = values[row, where[OCCURRED_AT]] // slot_us if data[token] == _IP else 0
+            found = _link_hash(np.int64(load(data, token + 2)), accounts[number], slot << 16, secret)
+            prefetch(slots, np.int64(found & mask))
+
+
 @compiled(
     BYTES, INTS, TABLE, TABLE, INTS, INTS, INTS, INTS, INT, INT, INT, INT, TABLE_OUT, WORDS_OUT, INT, WORD, INTS_OUT
 )
@@ -108,6 +126,8 @@ def add_links(
     lease = where[RELEASED_AT] >= 0
     for number in range(first, len(rows)):
         row = rows[number]
+        if number % _AHEAD == 0:
+            _fetch_links(data, rows, values, sizes, item_begins, accounts, where, number, slot_us, slots, secret)
         begin, many = values[row, where[IDENTIFIERS]], sizes[row, where[IDENTIFIERS]]
         if len(links) - count < many * (slots_max if lease else 1):
             return number, count

@@ -43,6 +43,12 @@ class LinkTable:
     def __len__(self) -> int:
         return self._count
 
+    def clear(self) -> None:
+        """Begin anew, in the same memory."""
+        self._parts.clear()
+        self._count = 0
+        self._slots[:] = 0
+
     def add(self, accepted: Accepted, accounts: Rows) -> None:
         """Events of one party and record, and the account hash of each."""
         layout, events = accepted.layout, accepted.events
@@ -51,7 +57,8 @@ class LinkTable:
         released = layout.slot("released_at") if layout.record == "AddressLease" else -1
         requests = layout.slot("requests") if layout.record == "ApiUsage" else -1
         where = np.array([layout.slot("occurred_at"), layout.slot("identifiers"), requests, released], dtype=np.int64)
-        item_links = np.full(events.items, -1, dtype=np.int64)
+        item_links = events.workspace.take(events.items)
+        item_links[:] = -1
         done = 0
         while True:
             done, self._count = fold_loops.add_links(

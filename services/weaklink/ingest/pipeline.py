@@ -17,6 +17,7 @@ from weaklink.ingest.outcome import Accepted, Outcome, Tally
 from weaklink.ingest.rejects import Reject
 from weaklink.ingest.schema_registry import RegistryUnavailable
 from weaklink.ingest.validate import rules_of
+from weaklink.ingest.workspace import Workspace
 from weaklink.parties import MAY_PUBLISH, Party
 from weaklink.records import reasons
 from weaklink.stream.whole_batches import RecordBatch, Refusal
@@ -63,6 +64,11 @@ class Pipeline:
         self._config = config
         self._frames = frames
         self._age_limits = age_limits
+        self._workspace = Workspace()
+
+    def begin(self) -> None:
+        """What came of earlier runs is not needed any more."""
+        self._workspace.clear()
 
     def run(self, batches: Sequence[RecordBatch], party: Party | None, dedupe: Dedupe) -> Outcome:
         """What becomes of every record in these batches of one party, in order within each partition.
@@ -87,7 +93,7 @@ class Pipeline:
 
     def _unpack(self, batches: Sequence[RecordBatch], outcome: Outcome) -> _Records | None:
         sound = [batch for batch in batches if batch.refusal is None]
-        values, bad = read_values([(batch.payload, batch.records_count) for batch in sound])
+        values, bad = read_values([(batch.payload, batch.records_count) for batch in sound], self._workspace)
         for number, error in bad.items():
             batch = sound[number]
             refusal = Refusal(False, f"cannot be read: {error.detail}", len(batch.payload), "unknown")
@@ -118,7 +124,7 @@ class Pipeline:
         empty, unframed = (np.flatnonzero(groups == code) for code in (record_loops.EMPTY_FRAME, record_loops.NO_FRAME))
         _reject(records, Bad(empty, reasons.EMPTY_VALUE, "", "the message has no value"), outcome)
         _reject(records, Bad(unframed, reasons.UNKNOWN_FRAMING, "", "neither C3 01 nor 00 comes first"), outcome)
-        events = Events(records.values, records.appended_us())
+        events = Events(records.values, records.appended_us(), self._workspace)
         good: dict[str, list[tuple[Layout, Rows]]] = {}
         for (rows, frame), layout in zip(framed, layouts, strict=True):
             if layout is None:

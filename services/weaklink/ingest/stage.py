@@ -63,6 +63,7 @@ class IngestStage:
         self._refreshed_at = float("-inf")
         self._warned: set[str] = set()
         self._pipeline = Pipeline(self._config, self._frames, age_limits=settings.clock == "append")
+        self._links = LinkTable(self._config)
         self._memory = Memory(self._config.duplicate_memory_bytes_max, Path(settings.data_folder) / "spill")
         self._windows: dict[str, IdWindow] = {}
         self._tallies: dict[TopicPartition, Tally] = {}
@@ -126,7 +127,8 @@ class IngestStage:
         by_party: dict[str, list[RecordBatch]] = {}
         for batch in batches:
             by_party.setdefault(party_of_topic(batch.source.topic), []).append(batch)
-        links = LinkTable(self._config)
+        self._pipeline.begin()
+        self._links.clear()
         activity: list[pl.DataFrame] = []
         messages: list[Message] = []
         for party_id, own in by_party.items():
@@ -143,14 +145,14 @@ class IngestStage:
                 if record == "ActionReceipt":
                     messages += receipts.to_messages(accepted, party_id)
                 else:
-                    activity.append(_fold(accepted, party_id, links))
+                    activity.append(_fold(accepted, party_id, self._links))
             messages += [rejects.of_batch(batch, party) for batch in outcome.refused]
             messages += [rejects.to_message(one, party, self._config.reject_value_bytes_max) for one in outcome.rejects]
             self._count(party_id, outcome)
         if replaying:
             return []
         topics = self._settings.topics
-        for partition, rows in links.to_frames(topics.links_partitions):
+        for partition, rows in self._links.to_frames(topics.links_partitions):
             messages += _chunks(topology.LINKS, rows, partition)
         if activity:
             numbered = pl.concat(activity).with_columns((pl.col("account") % topics.activity_partitions).alias("_to"))

@@ -2,44 +2,70 @@
 
 import numpy as np
 
-from weaklink.compiled import BYTES, BYTES_OUT, INTS, INTS_OUT, WORD, WORDS_OUT, Bytes, Ints, Number, Words, compiled
+from weaklink.compiled import (
+    BYTES,
+    BYTES_OUT,
+    INT,
+    INTS,
+    INTS_OUT,
+    TABLE,
+    WORD,
+    WORDS_OUT,
+    Bytes,
+    Ints,
+    Number,
+    Words,
+    compiled,
+)
 from weaklink.ingest.bytes_loops import equal_bytes, hash_bytes
+from weaklink.ingest.decode_loops import Table
+
+FULL = -1
 
 
-@compiled(BYTES, INTS, INTS, WORD, WORDS_OUT, INTS_OUT, INTS_OUT)
+@compiled(BYTES, INTS, TABLE, TABLE, INT, WORD, WORDS_OUT, INTS_OUT, INTS_OUT)
 def number_texts(
-    data: Bytes, begins: Ints, sizes: Ints, secret: Number, slots: Words, firsts: Ints, numbers: Ints
-) -> int:
-    """Number distinct strings from 0 in the order in which they first come; a negative size (null) gets -1. Returns how many there are.
+    data: Bytes, rows: Ints, values: Table, sizes: Table, field: int, secret: Number, slots: Words, firsts: Ints, numbers: Ints
+) -> int:  # fmt: skip
+    """Number the distinct strings of a field from 0 in the order in which they first come; null gets -1. Returns how many there are.
 
-    `slots`: twice as many as strings or more, a power of two, zeros. `firsts`: which string each number first stood for.
+    `slots`: a power of two, zeros; when it is half full, FULL is returned. `firsts`: the row in which each number first stood.
     """
     count = 0
+    last_begin, last_size, last = 0, -1, -1
     mask = np.uint64(len(slots) - 1)
     low = np.uint64(0xFFFFFFFF)
-    for place in range(len(begins)):
-        begin, size = begins[place], sizes[place]
+    for place in range(len(rows)):
+        row = rows[place]
+        begin, size = values[row, field], sizes[row, field]
         if size < 0:
             numbers[place] = -1
             continue
+        if size == last_size and equal_bytes(data, begin, data, last_begin, size):
+            numbers[place] = last
+            continue
+        if 2 * count >= len(slots):
+            return FULL
         found = hash_bytes(data, begin, begin + size, secret)
         tag = found & ~low
         slot = found & mask
         while True:
             entry = slots[slot]
             if entry == np.uint64(0):
-                firsts[count] = place
-                numbers[place] = count
+                firsts[count] = row
+                last = count
                 count += 1
                 slots[slot] = tag | np.uint64(count)
                 break
             if entry & ~low == tag:
                 number = np.int64(entry & low) - 1
                 first = firsts[number]
-                if sizes[first] == size and equal_bytes(data, begin, data, begins[first], size):
-                    numbers[place] = number
+                if sizes[first, field] == size and equal_bytes(data, begin, data, values[first, field], size):
+                    last = number
                     break
             slot = slot + np.uint64(1) & mask
+        numbers[place] = last
+        last_begin, last_size = begin, size
     return count
 
 

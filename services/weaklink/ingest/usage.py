@@ -24,8 +24,8 @@ def fold_usage(accepted: Accepted, accounts: Accounts, party: str) -> pl.DataFra
     """ApiUsage of one party to ACTIVITY: folded by account, hour, model, task, end user and address class."""
     layout, events, rows = accepted.layout, accepted.events, accepted.rows
     models, end_users = (Numbered.of(events, layout, name, rows) for name in ("model", "end_user"))
-    slots = np.zeros(1 << (2 * len(rows)).bit_length(), dtype=np.uint64)
-    usage, logs = np.empty((len(rows), fold_loops.USAGE_WORDS), dtype=np.int64), np.empty((len(rows), 2))
+    slots = events.workspace.zeros(1 << (2 * len(rows)).bit_length())
+    usage, logs = events.workspace.take(len(rows), fold_loops.USAGE_WORDS), np.empty((len(rows), 2))
     count = fold_loops.add_usage(
         rows, events.values, events.appended_us, accounts.number, models.number, end_users.number,
         np.array([layout.slot(name) for name in _WHERE], dtype=np.int64), TOKENS_MAX, usage, logs, slots, _SECRET,

@@ -11,7 +11,7 @@ class StreamConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     linger_ms: int = Field(default=40, ge=0)
-    """How long a transaction waits for more input after its first; it waits longer, up to `linger_ms_max`, while commits are slow."""
+    """How long a transaction waits for more input after its first; it waits longer, up to `linger_ms_max`, while commits are slow or input waits."""
     linger_ms_max: int = Field(default=250, ge=0)
     """How long it waits at most, however slow commits are."""
     batches_max: int = Field(default=1_000, ge=1)

@@ -38,7 +38,9 @@ def _prefetch(_context: Any, data: Any, index: Any) -> Any:
         pointer = builder.bitcast(builder.gep(array.data, [arguments[1]]), ir.IntType(8).as_pointer())
         number = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), number, number, number])
-        call = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        call: Any = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
+            builder.module, kind, "llvm.prefetch.p0"
+        )
         builder.call(call, [pointer, number(1), number(3), number(1)])
         return context.get_dummy_value()
 

@@ -41,7 +41,7 @@ _KEY: Final = (1 << 32) - (1 << 16)  # of TRAITS: the slot, the part of a link's
 
 
 @compiled(INT, INT, INT, WORD, inline=True)
-def _link_hash(identifier: int, account: int, key: int, secret: Number) -> Number:
+def _link_hash(identifier: Number, account: int, key: int, secret: Number) -> Number:
     return mix(np.uint64(identifier) + np.uint64(key) * secret, np.uint64(account), secret)
 
 

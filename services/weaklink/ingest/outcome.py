@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import polars as pl
 from kafka import TopicPartition
 
 from weaklink.ingest.events import Events, Rows
@@ -29,6 +30,10 @@ class Accepted:
     rows: Rows
     partitions: Rows
     offsets: Rows
+
+    def to_frame(self) -> pl.DataFrame:
+        """With the columns of the record's latest schema, and `appended_at_us` Int64."""
+        return self.events.to_frame(self.layout, self.rows)
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from weaklink.stream.stage import Message
 def to_messages(accepted: Accepted, party: str) -> list[Message]:
     """Accepted ActionReceipt events -> one Receipt each, keyed by action id."""
     messages: list[Message] = []
-    frame = accepted.events.to_frame(accepted.layout, accepted.rows).with_columns(
+    frame = accepted.to_frame().with_columns(
         pl.col("occurred_at").cast(pl.Int64),
         partition=pl.Series(accepted.partitions),
         offset=pl.Series(accepted.offsets),

@@ -221,12 +221,12 @@ def _fold(accepted: Accepted, party_id: str, links: LinkTable) -> pl.DataFrame:
     """Activity of one record's events; their links go into the table."""
     layout, events, rows = accepted.layout, accepted.events, accepted.rows
     if layout.record in UNLINKED:
-        return fold_activity(events.to_frame(layout, rows), layout.record, party_id)
+        return fold_activity(accepted.to_frame(), layout.record, party_id)
     accounts = Accounts.of(events, layout, party_id, rows)
     links.add(accepted, accounts.hash_of_rows())
     if layout.record == "ApiUsage":
         return fold_usage(accepted, accounts, party_id)
-    return fold_activity(events.to_frame(layout, rows), layout.record, party_id)
+    return fold_activity(accepted.to_frame(), layout.record, party_id)
 
 
 def _chunks(topic: str, rows: pl.DataFrame, partition: int) -> Iterator[Message]:

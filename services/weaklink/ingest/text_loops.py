@@ -32,7 +32,8 @@ def number_texts(
     `slots`: a power of two, zeros; when it is half full, FULL is returned. `firsts`: the row in which each number first stood.
     """
     count = 0
-    last_begin, last_size, last = 0, -1, -1
+    last_begin, last_size = 0, -1
+    last: Number = -1
     mask = np.uint64(len(slots) - 1)
     low = np.uint64(0xFFFFFFFF)
     for place in range(len(rows)):

@@ -43,8 +43,9 @@ bench: setup ## the join beside Flink, Kafka Streams, Quix, Faust and raw recept
 bench-quick: setup ## the same in a few minutes: Weaklink, raw reception and Flink, once
 	$(BIN)/python -m bench --quick
 
-bench-growth: setup ## correlate at 1, 10 and 50 million links, snapshot, restore, rebuild; build/bench/growth.json (8 GB, 15 minutes; a quiet machine)
+bench-growth: setup ## correlate at 1, 10 and 50 million links, campaigns at a million accounts; build/bench/*growth.json (8 GB, 20 minutes; a quiet machine)
 	$(BIN)/python -m bench.growth
+	$(BIN)/python -m bench.campaigns_growth
 
 bench-scale: setup ## 1, 2 and 4 workers of ingest and correlate on a real broker, killed and joined: exact output, balance, handover; build/bench/scale.json
 	$(BIN)/python -m bench.scale

@@ -348,3 +348,37 @@ def test_a_group_is_news_when_its_word_to_one_of_its_holders_moved(seed: int) ->
     assert np.array_equal(told[1][found], q[found])
     again = live_loops.news(asked, node, now, q, *told, known, kind, IS_HARD, pi, 0.05, 0.25, -0.3, 2.5, unit)
     assert not len(again)
+
+
+@OFTEN
+@given(SEEDS)
+def test_what_others_have_and_what_is_added_to_sums_is_as_arrays_have_it(seed: int) -> None:
+    rng, many = np.random.default_rng(seed), 30
+    groups, nodes = (rng.permutation(many)[:12].astype(np.int64) for _ in range(2))
+    persons, q, benign, p = (rng.integers(5, 99, many) for _ in range(4))
+    mine = [rng.integers(0, 5, 12) for _ in range(4)]
+    mine[1][mine[0] == 0] = mine[2][mine[0] == 0] = 0  # where there is nobody, there is nothing
+    everybody = rng.integers(0, 9, 12)
+    one_persons, one_q, one_benign, one_p = mine
+    found = live_loops.outside(
+        groups, persons, q, benign, nodes, p, one_persons, one_q, one_benign, one_p, everybody, 4.0
+    )
+    expected = (
+        persons[groups] - mine[0] + everybody,
+        (q[groups] - mine[1]) / 4,
+        benign[groups] - mine[2],
+        (p[nodes] - mine[3]) / 4,
+    )
+    for one, other in zip(found, expected, strict=True):
+        assert np.array_equal(one, other)
+    for sign in (-1, 1):
+        after = [column.copy() for column in (persons, q, benign, p)]
+        live_loops.add(
+            groups, after[0], after[1], after[2], nodes, after[3], one_persons, one_q, one_benign, one_p, sign
+        )
+        for column, before, at, more in zip(
+            after, (persons, q, benign, p), (groups, groups, groups, nodes), mine, strict=True
+        ):
+            changed = before.copy()
+            changed[at] += sign * more
+            assert np.array_equal(column, changed)

@@ -105,6 +105,22 @@ def test_a_bad_row_is_told_with_its_line_and_without_its_value(tmp_path: Path) -
     assert isinstance(caught.value.__cause__, RecordError)
 
 
+@pytest.mark.parametrize(("said", "listed"), [("true", True), ("1", True), ("false", False), ("", False)])
+def test_what_its_source_does_not_call_benign_cannot_come_onto_the_list(
+    tmp_path: Path, said: str, listed: bool
+) -> None:
+    """A feed of malicious indicators, imported whole by mistake, would hide a campaign."""
+    csv, ndjson = tmp_path / "feed.csv", tmp_path / "feed.ndjson"
+    csv.write_text(f"kind,value,benign\nip,192.0.2.7,{said}\n")
+    ndjson.write_text(json.dumps({"kind": "IP", "value": "192.0.2.7", "benign": said in ("true", "1")}) + "\n")
+    for path in (csv, ndjson):
+        if listed:
+            assert len(list(read_benign(path, TOKENISER.tokens, [], by="ann", now=NOW))) == 1
+        else:
+            with pytest.raises(ConfigurationError, match=r"line \d.*not call it benign"):
+                list(read_benign(path, TOKENISER.tokens, [], by="ann", now=NOW))
+
+
 @pytest.mark.kafka
 def test_the_topic_keeps_every_record_in_its_order(kafka: KafkaConfig) -> None:
     topic = f"benign-{uuid.uuid4().hex[:8]}"

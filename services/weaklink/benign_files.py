@@ -12,6 +12,7 @@ from weaklink.records.identifiers import IdentifierKind
 
 REASON: Final = "known shared infrastructure"
 _KINDS: Final = frozenset(kind.name for kind in IdentifierKind)
+_TRUE: Final = frozenset(("1", "true", "yes"))
 
 
 def read_benign(
@@ -29,12 +30,15 @@ def read_benign(
     Columns: `party` and `account`; or `token` (hexadecimal); or `value` (or `identifier`), raw, with its `kind`, which `tokens` turns
     into tokens. A `kind` that is no kind of identifier (hub tables say exchange, contract, ...) is taken for the reason, and
     the value listed under each of `kinds`. Optional: `reason`, `expires_at`, which count before the arguments of these names.
+    Where there is a column `benign` each row must say true: a list of others' indicators holds malicious ones, too.
     Raises ConfigurationError with file and line for a row that is none of this.
     """
     for row in read_rows(str(path), format_of(str(path))):
         try:
             if row.values is None:
                 raise ConfigurationError(row.error or "not readable")
+            if "benign" in row.values and str(row.values["benign"]).lower() not in _TRUE:
+                raise ConfigurationError("its source does not call it benign; `weaklink partner indicators --benign` leaves such rows out")  # fmt: skip
             given = {name: value for name, value in row.values.items() if value is not None}
             for entry in _entries(given, tokens, kinds):
                 yield record(

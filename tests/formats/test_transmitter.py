@@ -1,5 +1,6 @@
 """Streams of security event tokens over real HTTP: polled and pushed, acknowledged once, resumed after a restart."""
 
+import http.client
 import json
 import threading
 import urllib.error
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from joserfc import jwt
@@ -138,6 +140,18 @@ def test_strangers_and_nonsense_are_refused(served: str) -> None:
     assert ask(f"{served}/poll", {"maxEvents": "many"})[0] == 400
     assert ask(f"{served}/status", {"status": "asleep"})[0] == 400
     assert ask(f"{served}/elsewhere", {})[0] == 404
+
+
+def test_a_connection_that_is_kept_shuts_nobody_out(served: str) -> None:
+    """Proxies keep theirs; the server has one thread."""
+    kept = http.client.HTTPConnection(urlsplit(served).netloc, timeout=5)
+    kept.request("GET", "/jwks.json")
+    assert kept.getresponse().read()
+    other = http.client.HTTPConnection(urlsplit(served).netloc, timeout=5)
+    other.request("GET", "/jwks.json")
+    assert other.getresponse().status == 200
+    kept.close()
+    other.close()
 
 
 @pytest.fixture

@@ -149,7 +149,11 @@ func main() {
 	for _, record := range fetches.Records() {
 		var asked action
 		decode("EnforcementAction", record.Value, &asked)
-		fmt.Println(asked.Measure, *asked.TargetAccount) // your own enforcement here
+		target := "a token" // target_token: one that you sent
+		if asked.TargetAccount != nil {
+			target = *asked.TargetAccount
+		}
+		fmt.Println(asked.Measure, target) // your own enforcement here: while state is ACTIVE do it, else undo it
 		answer := sha256.Sum256([]byte(fmt.Sprintf("%s|%s|%d|DONE", party, asked.ActionID, asked.Revision)))
 		done := encoded("ActionReceipt", receipt{
 			EventID: answer[:16], OccurredAt: time.Now(), // the same answer twice counts once

@@ -119,7 +119,7 @@ public class First {
       while (records.isEmpty()) records = consumer.poll(Duration.ofSeconds(1));
       for (ConsumerRecord<byte[], byte[]> record : records) {
         GenericRecord action = decoder.decode(record.value());
-        System.out.println(action.get("measure") + " " + action.get("target_account"));  // your own enforcement here
+        System.out.println(action.get("measure") + " " + action.get("target_account"));  // your own enforcement here: while state is ACTIVE do it, else undo it
         Schema receipt = schema("ActionReceipt");
         String answer = party + "|" + action.get("action_id") + "|" + action.get("revision") + "|DONE";
         byte[] digest = MessageDigest.getInstance("SHA-256").digest(answer.getBytes(StandardCharsets.UTF_8));

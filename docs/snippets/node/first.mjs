@@ -41,7 +41,7 @@ await new Promise((handled, failed) => {
     autoCommit: false,
     eachMessage: async ({ topic, partition, message }) => {
       const action = decoded("EnforcementAction", message.value);
-      console.log(`${action.measure} ${action.target_account?.string ?? action.target_account}`);  // your own enforcement here
+      console.log(`${action.measure} ${action.target_account?.string ?? action.target_account}`);  // your own enforcement here: while state is ACTIVE do it, else undo it
       const answer = `${party}|${action.action_id}|${action.revision}|DONE`;
       const receipt = encoded("ActionReceipt", {
         event_id: createHash("sha256").update(answer).digest().subarray(0, 16),  // the same answer twice counts once

@@ -20,6 +20,6 @@ with WeaklinkClient(os.environ["WEAKLINK_PARTY"], settings.kafka, settings.partn
     # 2. Take one action, do it, and answer.
     with client.actions() as actions:
         for received in actions:
-            print(received.action.measure, received.action.target_account)  # your own enforcement here
+            print(received.action.measure, received.action.target_account)  # your own enforcement here: while action.state is ACTIVE do it, else undo it
             received.done()  # or refuse(...), dispute(...)
             break

@@ -165,20 +165,21 @@ def indicators(
 ) -> None:
     """Others' indicators as listed identifiers: tokens with source and expiry, one JSON object a line on standard output.
 
-    What cannot be listed is told on standard error. `weaklink benign import` takes the output of --benign.
+    What cannot be listed is told on standard error. `weaklink benign import` takes the output of --benign. Malicious ones are for the
+    party's own screening: they have no effect on what Weaklink finds.
     """
     from datetime import UTC
 
     from weaklink.errors import ConfigurationError
     from weaklink.formats.indicators import Unused, read_indicators
-    from weaklink.partner.tokens import LocalTokeniser
+    from weaklink.partner.remote import open_tokeniser
     from weaklink.settings import load_settings
 
-    config = load_settings().partner
-    key_file = key_file or config.key_file
-    if key_file is None:
-        raise ConfigurationError("raw values need keys: pass --key-file (weaklink partner key new makes one)")
-    tokeniser = LocalTokeniser.load(key_file, config)
+    tokeniser = open_tokeniser(load_settings().partner, key_file)
+    if tokeniser is None:
+        raise ConfigurationError(
+            "raw values need keys: pass --key-file, or set WEAKLINK_PARTNER__KEY_FILE or WEAKLINK_PARTNER__TOKENISER_URL"
+        )
     for one in read_indicators(file, tokeniser.tokens, datetime.now(UTC)):
         if isinstance(one, Unused):
             typer.echo(f"{file}: {one.name}: {one.why}", err=True)

@@ -151,7 +151,6 @@ def handler(stream: SetStream, bearer: str) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             if not self._allowed() or length > _BODY_BYTES_MAX:
-                self.close_connection = True  # its body is not read
                 self._answer(
                     HTTPStatus.UNAUTHORIZED if length <= _BODY_BYTES_MAX else HTTPStatus.REQUEST_ENTITY_TOO_LARGE
                 )
@@ -183,7 +182,10 @@ def handler(stream: SetStream, bearer: str) -> type[BaseHTTPRequestHandler]:
 
         def _answer(self, status: HTTPStatus, body: Any = None) -> None:
             content = b"" if body is None else json.dumps(body).encode()
+            # One thread serves: a connection that a proxy keeps open and idle would shut out every other one.
+            self.close_connection = True
             self.send_response(status)
+            self.send_header("Connection", "close")
             self.send_header("Content-Type", "application/json")
             if status is not HTTPStatus.NO_CONTENT:
                 self.send_header("Content-Length", str(len(content)))

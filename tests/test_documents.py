@@ -46,11 +46,17 @@ def test_readme_has_the_stages_of_the_topology() -> None:
     assert stages_table() in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+def test_readme_has_the_services_beside_the_stages() -> None:
+    """The sentence below that table names each with what it does."""
+    told = "; ".join(f"`{service.name}`: {service.summary}" for service in topology.SERVICES)
+    assert told in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 def test_every_stage_is_a_compose_service_that_runs_it() -> None:
-    """docker-compose.yml has one service per stage, with the command that runs that stage."""
+    """docker-compose.yml has one service per stage, with the command that runs that stage; and those beside them."""
     services = compose_services()
-    for stage in topology.STAGES:
-        assert services[stage.name]["command"][:2] == ["run", stage.name]
+    for one in (*topology.STAGES, *topology.SERVICES):
+        assert services[one.name]["command"][:2] == ["run", one.name]
 
 
 def test_the_settings_in_the_compose_file_are_ones_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,24 +14,15 @@ from weaklink.reference.commands import argument_name, commands
 from weaklink.reference.logs import events
 from weaklink.reference.settings import settings, unit_of
 
-_WEIGHTS = ("campaigns", "weaklinks")
-"""Sections whose numbers are weights of the method (docs/detection.md), explained section by section."""
-
 
 def test_every_setting_says_what_it_is() -> None:
-    """Each has a docstring; those of the method's weights may share that of their section."""
-    silent = [
-        one.variable
-        for one in settings()
-        if not one.meaning and not (one.section.startswith(_WEIGHTS) and len(one.about) > 10)
-    ]
-    assert silent == []
+    """Each has a docstring, the weights of the method too."""
+    assert [one.variable for one in settings() if not one.meaning] == []
 
 
 def test_every_number_has_a_unit_or_says_what_it_counts() -> None:
     """Names end in their unit; what has none is counted in what its docstring says."""
-    bare = [one.variable for one in settings() if one.number and not one.unit and not one.meaning]
-    assert [name for name in bare if not name.startswith(("WEAKLINK_CAMPAIGNS__", "WEAKLINK_WEAKLINKS__"))] == []
+    assert [one.variable for one in settings() if one.number and not one.unit and not one.meaning] == []
     assert (unit_of("linger_ms_max"), unit_of("chunk_bytes_max"), unit_of("kept")) == ("milliseconds", "bytes", "")
 
 

@@ -1,6 +1,6 @@
 """What mkdocs does beyond its own: reference pages from the code, the changelog, and a nav that takes pages as they come.
 
-Every Markdown file below docs/ is in the nav: where mkdocs.yml puts it, else under Decisions or More. What mkdocs.yml names and is not there is left out.
+Every Markdown file below docs/ is in the nav: where mkdocs.yml puts it, else under Decisions or More.
 """
 
 from pathlib import Path
@@ -24,27 +24,12 @@ def on_files(files: Files, config: Any) -> Files:
     for path, text in generated().items():
         files.append(File.generated(config, path, content=text))
     present = {file.src_uri for file in files.documentation_pages()}
-    nav = present_only(config["nav"], present)
+    nav = config["nav"]
     named = paths_in(nav)
     decisions = sorted((path for path in present - named if path.startswith("decisions/")), reverse=True)
     more = sorted(path for path in present - named if not path.startswith("decisions/"))
     config["nav"] = nav + ([{"Decisions": decisions}] if decisions else []) + ([{"More": more}] if more else [])
     return files
-
-
-def present_only(nav: list[Any], present: set[str]) -> list[Any]:
-    """The nav without pages that are not there, and without sections that are empty then."""
-    kept: list[Any] = []
-    for entry in nav:
-        if isinstance(entry, str):
-            kept += [entry] if entry in present else []
-            continue
-        ((title, below),) = entry.items()
-        if isinstance(below, str):
-            kept += [entry] if below in present else []
-        elif found := present_only(below, present):
-            kept.append({title: found})
-    return kept
 
 
 def paths_in(nav: list[Any]) -> set[str]:

@@ -2,12 +2,18 @@
 
 Every loop is compiled for one signature when its module is imported, and kept on disk beside it (or in the user's cache, or in
 NUMBA_CACHE_DIR), so that only the first import after an installation compiles; `make setup` does that one by running this module. Where no
-such folder can be written, every import compiles, which takes seconds. There are no threads and no fast-math: the same input
+such folder can be written, every import compiles, which takes a minute. There are no threads and no fast-math: the same input
 gives the same bits. Compiled loops run without Python's global lock, so that another thread may work meanwhile.
 """
 
+import atexit
+import contextlib
+import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
 import numba
@@ -46,6 +52,23 @@ BOOL: Final[Any] = types.boolean
 WORD: Final[Any] = types.uint64
 
 _MODULES: Final = ("weaklink.campaigns.evaluator", "weaklink.correlate.runs", "weaklink.ingest.stage")
+
+
+def copy_read_only_cache() -> None:
+    """Take up loops that came in NUMBA_CACHE_DIR with an image whose disk is read-only: numba reads only where it can write, so from a copy."""
+    config: Any = numba.config
+    folder = config.CACHE_DIR
+    if folder and Path(folder).is_dir() and not os.access(folder, os.W_OK):
+        with contextlib.suppress(OSError):  # without room for a copy every import compiles
+            copy = tempfile.mkdtemp(prefix="weaklink-loops-")
+            atexit.register(shutil.rmtree, copy, ignore_errors=True)
+            shutil.copytree(folder, copy, dirs_exist_ok=True, copy_function=shutil.copyfile)
+            for place, _, _ in os.walk(copy):
+                Path(place).chmod(0o700)
+            config.CACHE_DIR = copy
+
+
+copy_read_only_cache()
 
 
 def compiled(*signature: Any, inline: bool = False) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:

@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.exposition import choose_encoder
 
 from weaklink import __version__, metrics
+from weaklink.errors import ConfigurationError
 
 _PLAIN: Final = "text/plain; charset=utf-8"
 
@@ -57,6 +58,17 @@ class HealthServer:
         """Stop serving."""
         self._server.shutdown()
         self._server.server_close()
+
+
+def serve_health(host: str, port: int, health: Health) -> HealthServer:
+    """A server that runs. Raises ConfigurationError when it cannot listen there."""
+    try:
+        return HealthServer(host, port, health)
+    except OSError as error:
+        raise ConfigurationError(
+            f"metrics cannot be served at {host}:{port}: {error}; choose another --metrics-port "
+            "or WEAKLINK_STREAM__METRICS_PORT (0: any that is free)"
+        ) from error
 
 
 def _handler(health: Health) -> type[BaseHTTPRequestHandler]:

@@ -130,6 +130,14 @@ LEDGER_SECONDS: Final = _histogram(
     "enforce", "weaklink_ledger_seconds", "Time of one piece of work on the ledger", ["work"]
 )
 PRUNED_ROWS: Final = _counter("enforce", "weaklink_pruned_rows", "Rows that the ledger has forgotten", ["table"])
+TOKEN_CALLS: Final = _counter(
+    "tokeniser",
+    "weaklink_token_calls",
+    "Calls for tokens, by HTTP status; the party is empty where none has the secret",
+    ["party", "status"],
+)
+TOKENS: Final = _counter("tokeniser", "weaklink_tokens", "Tokens given", ["party"])
+TOKEN_CALL_SECONDS: Final = _histogram("tokeniser", "weaklink_token_call_seconds", "Time of one call for tokens")
 
 LAG_RECORDS: Final = _exported(
     "kafka_consumergroup_group_lag",

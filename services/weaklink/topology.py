@@ -1,4 +1,4 @@
-"""Stages and internal topics in flow order: the one table that the CLI, provisioning, lag, compose checks and README follow."""
+"""Stages, services beside them, and internal topics in flow order: the one table that the CLI, provisioning, lag, compose checks and README follow."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -25,6 +25,14 @@ class StageSpec:
     group: str
     reads: tuple[str, ...]
     writes: tuple[str, ...]
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """A service beside the stages, which `weaklink run` knows too. It only looks: it is in no group, and one is enough."""
+
+    name: str
     summary: str
 
 
@@ -79,6 +87,12 @@ STAGES: Final = (
         (PARTY_ACTIONS, PARTY_REJECTS, FEEDBACK),
         "decisions to actions, receipts to the ledger",
     ),
+)
+
+
+SERVICES: Final = (
+    ServiceSpec("exporter", "lag, members and parties as metrics for Prometheus"),
+    ServiceSpec("console", "the web page for investigators and parties"),
 )
 
 

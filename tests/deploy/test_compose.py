@@ -12,7 +12,8 @@ import yaml
 from weaklink import topology
 
 ROOT = Path(__file__).parents[2]
-SCALED = [*(stage.name for stage in topology.STAGES), "exporter"]
+SCALED = [stage.name for stage in topology.STAGES]
+SERVICES = [*SCALED, *(service.name for service in topology.SERVICES)]
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +58,16 @@ def test_services_wait_for_what_they_need(compose: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", SCALED)
 def test_a_stage_can_be_scaled(compose: dict[str, Any], name: str) -> None:
-    """Two containers of it share no name, no port of the host and no slot; each is scraped by its own address."""
+    """Two containers of it share no name, no port of the host and no slot."""
     service = compose["services"][name]
     assert not {"container_name", "ports", "hostname"} & set(service)
+    assert "--slot" not in service["command"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_container_is_probed_and_scraped(compose: dict[str, Any], name: str) -> None:
+    """Each by its own address; those beside the stages, too."""
+    service = compose["services"][name]
     assert service["command"] == ["run", name]
     assert service["environment"]["WEAKLINK_STREAM__METRICS_HOST"] == "0.0.0.0"
     port = int(service["environment"]["WEAKLINK_STREAM__METRICS_PORT"])

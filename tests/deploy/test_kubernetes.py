@@ -26,7 +26,7 @@ FOLDER = Path(__file__).parents[2] / "deploy/kubernetes"
 VERSIONS: Final = ("1.37", "1.32")
 """The newest of the package, and one that is about to go out of support."""
 STAGES = [stage.name for stage in topology.STAGES]
-OTHERS: Final = ("exporter", "console")
+OTHERS: Final = tuple(service.name for service in topology.SERVICES)
 STRIMZI: Final = "0.45.0"
 
 

@@ -6,14 +6,15 @@ from typer.testing import CliRunner
 
 from weaklink import topology
 from weaklink.cli.main import app
-from weaklink.cli.run import COLUMNAR, FAUST
+from weaklink.cli.run import BESIDE, COLUMNAR, FAUST
 from weaklink.errors import BrokerError, ConfigurationError
 
 
 def test_every_stage_of_the_topology_can_be_run() -> None:
-    """The table of stages and the table of what is run hold the same names, by runtime."""
+    """The tables of stages and services and the table of what is run hold the same names, by runtime."""
     assert {spec.name for spec in topology.STAGES if spec.runtime == "columnar"} == COLUMNAR.keys()
     assert {spec.name for spec in topology.STAGES if spec.runtime == "faust"} == FAUST.keys()
+    assert {spec.name for spec in topology.SERVICES} == BESIDE.keys()
 
 
 def test_an_unknown_stage_is_said() -> None:

@@ -7,6 +7,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +24,7 @@ from weaklink.partner.builder import EventBuilder
 from weaklink.partner.config import PartnerConfig
 from weaklink.partner.keys import load_keys, new_keys, rotated, save_keys
 from weaklink.partner.models import AccountOpened
-from weaklink.partner.remote import RemoteTokeniser, open_tokeniser
+from weaklink.partner.remote import PATH, RemoteTokeniser, open_tokeniser
 from weaklink.partner.tokens import LocalTokeniser
 from weaklink.records.identifiers import IdentifierKind as Kind
 from weaklink.tokeniser.clients import grant, load_clients, revoke
@@ -54,12 +55,13 @@ class Service:
     def __init__(self, folder: Path, authority: Authority, **limits: str) -> None:
         self.folder, self.authority = folder, authority
         self.keys, self.clients, self.log = folder / "keys.json", folder / "clients.json", folder / "log"
-        (self.port,) = free_ports(1)
+        self.port, self.metrics_port = free_ports(2)
         save_keys(self.keys, new_keys(datetime(1970, 1, 1, tzinfo=UTC)))
         environment = {
             "WEAKLINK_TOKENISER__KEY_FILE": str(self.keys),
             "WEAKLINK_TOKENISER__CLIENTS_FILE": str(self.clients),
             "WEAKLINK_TOKENISER__PORT": str(self.port),
+            "WEAKLINK_STREAM__METRICS_PORT": str(self.metrics_port),
             "WEAKLINK_TOKENISER__CERTFILE": str(authority.leaf("tokeniser")),
             **{f"WEAKLINK_TOKENISER__{name.upper()}": value for name, value in limits.items()},
         }
@@ -174,6 +176,22 @@ def test_no_value_no_token_and_no_secret_is_in_its_log(service: Service) -> None
     for hidden in ("planted", "4242", "203.0.113", "12345678", "f81d4fae", "rubric", secret.lower(), *tokens):
         assert hidden not in text, hidden
     assert not any(key.secret.hex() in text for key in load_keys(service.keys))
+
+
+def test_its_metrics_count_calls_by_party_where_no_party_can_read_them(service: Service) -> None:
+    """At a port of their own, on loopback; and no value or secret is in them."""
+    secret = grant(service.clients, "counted-lab")
+    body = json.dumps({"items": [{"kind": "CARD", "form": VALUES[Kind.CARD]}] * 3}).encode()
+    assert service.ask("POST", PATH, body, secret)[0] == 200
+    assert service.ask("POST", PATH, body, "no secret")[0] == 401
+    assert service.ask("GET", "/metrics", secret=secret)[0] == 404
+    with urllib.request.urlopen(f"http://127.0.0.1:{service.metrics_port}/metrics", timeout=PATIENCE_SECONDS) as answer:
+        text = answer.read().decode()
+    lines = text.splitlines()
+    assert 'weaklink_token_calls_total{party="counted-lab",status="200"} 1.0' in lines
+    assert 'weaklink_tokens_total{party="counted-lab"} 3.0' in lines
+    assert any(line.startswith('weaklink_token_calls_total{party="",status="401"} ') for line in lines)
+    assert not any(value in text for value in (secret, *VALUES.values()))
 
 
 def test_a_secret_that_is_revoked_or_replaced_asks_no_more_and_the_file_holds_none(service: Service) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import threading
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -25,8 +24,9 @@ COLUMNAR: Final = {
 FAUST: Final = {"enforce": "weaklink.enforce.app:run_enforce"}
 """Stage -> `run_enforce(settings, slot, health)`, which returns when it was stopped."""
 
-EXPORTER: Final = "exporter"
-CONSOLE: Final = "console"
+BESIDE: Final = {"exporter": "weaklink.ops.exporter:run_exporter", "console": "weaklink.console.serve:run_console"}
+"""Service of `topology.SERVICES` -> `run(settings, health)`, which returns when it was stopped."""
+
 _EXPORTER_PORT: Final = 9464
 """Of the exporter, which is for nothing else; the port that OpenTelemetry's Prometheus exporters listen on by default."""
 
@@ -40,7 +40,8 @@ def run(
     stage: Annotated[
         str,
         typer.Argument(
-            help="One of ingest, correlate, campaigns, enforce; or exporter: lag as metrics; or console: the web page."
+            help=f"One of {', '.join(one.name for one in topology.STAGES)}; or "
+            f"{'; or '.join(f'{one.name}: {one.summary}' for one in topology.SERVICES)}."
         ),
     ],
     slot: Annotated[
@@ -55,9 +56,9 @@ def run(
     ] = None,
 ) -> None:
     """Run one stage until it is stopped (SIGTERM, Ctrl-C). Start more of the same for more throughput."""
-    if stage not in (*COLUMNAR, *FAUST, EXPORTER, CONSOLE):
-        raise ConfigurationError(f"no stage {stage!r}; there are {', '.join((*COLUMNAR, *FAUST, EXPORTER, CONSOLE))}")
-    from weaklink.health import Health
+    if stage not in (names := (*COLUMNAR, *FAUST, *BESIDE)):
+        raise ConfigurationError(f"no stage {stage!r}; there are {', '.join(names)}")
+    from weaklink.health import Health, serve_health
     from weaklink.logs import configure_logging
     from weaklink.settings import load_settings
 
@@ -69,43 +70,16 @@ def run(
 
         configure_traces(stage, settings.otlp_traces_url)
     health = Health(settings.stream.max_poll_interval_ms / 1000)
-    if port is None and stage == EXPORTER:
+    if port is None and stage == "exporter":
         port = _EXPORTER_PORT
     if port is not None:
-        _serve(settings.stream.metrics_host, port, health)
-    if stage == EXPORTER:
-        _run_exporter(settings, health)
-    elif stage == CONSOLE:
-        _load("weaklink.console.serve:run_console")(settings, health)
+        serve_health(settings.stream.metrics_host, port, health)
+    if stage in BESIDE:
+        _load(BESIDE[stage])(settings, health)
     elif stage in FAUST:
         _load(FAUST[stage])(settings, slot, health)
     else:
         _run_columnar(stage, slot, settings, health)
-
-
-def _serve(host: str, port: int, health: "Health") -> None:
-    from weaklink.health import HealthServer
-
-    try:
-        HealthServer(host, port, health)
-    except OSError as error:
-        raise ConfigurationError(
-            f"metrics cannot be served at {host}:{port}: {error}; choose another --metrics-port (0: any that is free)"
-        ) from error
-
-
-def _run_exporter(settings: "Settings", health: "Health") -> None:
-    import structlog
-
-    from weaklink.ops.exporter import run_exporter
-
-    log = structlog.get_logger()
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    log.info("started", stage=EXPORTER, brokers=settings.kafka.bootstrap_servers)
-    run_exporter(settings, health, stopping)
-    log.info("stopped", stage=EXPORTER)
 
 
 def _run_columnar(stage: str, slot: str | None, settings: "Settings", health: "Health") -> None:

@@ -18,13 +18,23 @@ def register(app: typer.Typer) -> None:
 
 
 def serve() -> None:
-    """Serve until stopped. Settings: WEAKLINK_TOKENISER__KEY_FILE, __HOST, __PORT, __CERTFILE and limits per party."""
+    """Serve until stopped. Settings: WEAKLINK_TOKENISER__KEY_FILE, __HOST, __PORT, __CERTFILE and limits per party.
+
+    Metrics, for the operators alone, are at a port of their own: WEAKLINK_STREAM__METRICS_PORT.
+    """
+    import math
+
+    from weaklink.health import Health, serve_health
     from weaklink.logs import configure_logging
     from weaklink.settings import load_settings
     from weaklink.tokeniser.service import serve as serve_tokens
 
     settings = load_settings()
     configure_logging("tokeniser", json=settings.log_json, level=settings.log_level)
+    if settings.stream.metrics_port is not None:
+        health = Health(math.inf)  # it has no loop that could stand still
+        health.turned(ready=True)
+        serve_health(settings.stream.metrics_host, settings.stream.metrics_port, health)
     serve_tokens(settings.tokeniser)
 
 

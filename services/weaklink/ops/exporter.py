@@ -1,5 +1,6 @@
 """`weaklink run exporter`: lag, members and parties as metrics. It joins no group and commits nothing; one is enough, two do no harm."""
 
+import signal
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -79,8 +80,12 @@ def _family(listed: Listed, values: Iterable[tuple[tuple[str, ...], float]]) -> 
     return family
 
 
-def run_exporter(settings: Settings, health: Health, stopping: threading.Event) -> None:
-    """Sample until `stopping`. A broker that does not answer is said and tried again; the metrics of lag are absent meanwhile."""
+def run_exporter(settings: Settings, health: Health) -> None:
+    """Sample until SIGTERM or Ctrl-C. A broker that does not answer is said and tried again; the metrics of lag are absent meanwhile."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    _log.info("started", brokers=settings.kafka.bootstrap_servers)
     interval = settings.exporter.interval_seconds
     collector = LagCollector(_STALE_SAMPLES * interval)
     REGISTRY.register(collector)
@@ -97,3 +102,4 @@ def run_exporter(settings: Settings, health: Health, stopping: threading.Event) 
                 stopping.wait(interval)
     finally:
         REGISTRY.unregister(collector)
+    _log.info("stopped")

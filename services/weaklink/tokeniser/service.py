@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from weaklink import metrics
 from weaklink.errors import ConfigurationError
 from weaklink.partner.remote import PATH
 from weaklink.partner.tokens import LocalTokeniser
@@ -101,6 +102,11 @@ class TokeniserService:
         except _Refused as refused:
             answer, status, why = {"error": refused.why}, refused.status, refused.why
             headers = {"Retry-After": str(math.ceil(refused.after_seconds))} if refused.after_seconds else {}
+        seconds = time.perf_counter() - started
+        metrics.TOKEN_CALLS.labels(party or "", status).inc()
+        if tokens := answer.get("tokens"):
+            metrics.TOKENS.labels(party).inc(len(tokens))
+        metrics.TOKEN_CALL_SECONDS.observe(seconds)
         _log.info(
             "tokens_asked",
             party=party,
@@ -108,7 +114,7 @@ class TokeniserService:
             kinds=dict(Counter(kind.name for kind, _ in items)),
             status=status,
             error=why,
-            seconds=round(time.perf_counter() - started, 6),
+            seconds=round(seconds, 6),
         )
         return JSONResponse(answer, status, headers)
 

@@ -42,15 +42,15 @@ class ConductConfig(_Section):
     regular_sigma: float = 0.45
     """Standard deviation of log requests of scripted traffic, against 1 for people's."""
     regular_weight: float = 0.6
-    """By which the log-likelihood ratio of that spread is multiplied."""
+    """By which the log-likelihood ratio of the spread of an account's requests is multiplied."""
     regular_clip: tuple[float, float] = (-0.7, 1.5)
-    """Nats: its bounds."""
+    """Nats: bounds of what regularity can say."""
     output_weight: float = 0.9
-    """Nats for each unit of ln(output/input) beyond the margin."""
+    """Nats for each unit of ln(output/input) beyond `output_margin`."""
     output_margin: float = 0.4
     """How far ln(output/input) must lie above the population's median to count at all."""
     output_clip: tuple[float, float] = (-0.5, 1.0)
-    """Nats: its bounds."""
+    """Nats: bounds of what long outputs can say."""
     camouflaged_share: float = 0.2
     """Share of campaign accounts taken to be driven so that their usage looks like anybody's: what usage says against a campaign is
     bounded by its logarithm, since whoever extracts can choose to look benign."""
@@ -104,7 +104,7 @@ class ChainConfig(_Section):
     persons_min: int = 4
     """Persons of a component up to which it says nothing: households."""
     persons_full: int = 12
-    """Persons of a component from which it counts in full; between the two in proportion."""
+    """Persons of a component from which it counts in full; from `persons_min` up to here in proportion."""
     log_share: float = 0.6
     """As in `structure`: ln(this / share of accounts in components as large), in nats."""
     tail_floor: float = 0.002
@@ -223,7 +223,7 @@ class ClusterConfig(_Section):
     bridges_min: int = 2
     """Hard identifiers that two fragments must have in common to be one: so many, whatever their size."""
     bridges_share: float = 0.08
-    """And so many as this share of the smaller one's accounts."""
+    """And as many as this share of the smaller fragment's accounts."""
     bridge_holders_share: float = 0.8
     """Share of such an identifier's holders that must be in fragments."""
     bridge_pieces_max: int = 8
@@ -294,7 +294,7 @@ class ClusterConfig(_Section):
     party_min: float = 0.0
     """Score that the part of a community at one party must have to stay in it."""
     fragment_party_min: float = -1.4
-    """The same, of a fragment, before fragments are merged."""
+    """Score that the part of a fragment at one party must have to stay in it, before fragments are merged."""
     conduct_accounts_min: int = 6
     """Members with usage from which mean conduct is taken over those alone."""
 
@@ -307,15 +307,15 @@ class FastConfig(_Section):
     flagged_holders_min: int = 2
     """Members that must hold an identifier for it to count."""
     flagged_share_min: float = 0.6
-    """And their share of its other holders."""
+    """Share of an identifier's other holders that must be members for it to count."""
     weight_min: float = 2.0
-    """Weight of ties (below) from which a newcomer joins."""
+    """Weight of ties from which a newcomer joins; `hard` to `organisation` are what ties weigh."""
     hard: float = 1.0
     """Weight of each kind of hard identifier."""
     prompt_bands: int = 2
     """Bands of PROMPT in common from which it counts."""
     prompt: float = 1.0
-    """Weight of PROMPT then."""
+    """Weight of PROMPT, with `prompt_bands` in common."""
     ip: float = 0.6
     """Weight of each address."""
     ip_max: float = 1.2
@@ -392,7 +392,7 @@ class ReportersConfig(_Section):
     prior_confirmed: float = 9.0
     """Pseudo-accounts: before anybody has judged it, nine in ten of a party's accusations are taken to hold."""
     prior_disputed: float = 1.0
-    """Pseudo-accounts: and one in ten not to."""
+    """Pseudo-accounts of which they are taken not to hold: beside `prior_confirmed`, one in ten."""
     accounts_per_judge_max: float = 10.0
     """Accounts that each judging party counts for at most, each way: one party alone can halve another's weight, and no more."""
     holders_max: int = 50
@@ -412,7 +412,7 @@ class TrackConfig(_Section):
     """An account that was released is a member again when evaluations have confirmed it for so long on end; twice as long after each
     further release."""
     rejoin_days_max: float = 30.0
-    """The longest that this wait becomes."""
+    """The longest that the wait of `rejoin_hours` becomes."""
     score_step: float = 0.02
     """A member's published score follows its belief in steps of at least so much."""
     split_hours: float = 168.0

@@ -14,8 +14,9 @@ from weaklink.cases.explanation import explain, what_would_change
 from weaklink.cases.layout import layout
 from weaklink.cases.scorecard import OTHERS_MIN, compare, scorecards
 from weaklink.cases.store import Cases, cases_of
-from weaklink.cases.story import effect_lines, story
+from weaklink.cases.story import effect_lines, story, token_lines
 from weaklink.cases.svg import exchanges_svg, graph_svg, sparkline
+from weaklink.cases.words import kind_words
 from weaklink.enforce.config import EnforceConfig
 from weaklink.weaklinks.config import WeakLinksConfig
 
@@ -175,3 +176,33 @@ def test_the_story_and_the_effects_are_told_from_the_records(cases: Cases) -> No
     assert any(line.startswith("SUSPEND: ") for line in effect_lines(course, WeakLinksConfig()))
     assert not any("accounts lost" in line for line in effect_lines(course, WeakLinksConfig()))
     assert exchanges_svg(course).count('class="bar"') == len(course["days"])
+
+
+def test_measures_on_identifiers_are_told_with_what_still_comes_by_them() -> None:
+    """Carried out, refused, meant, and the volume of those on the picture that hold one and go on; never a cut that nobody can tell."""
+    asked = {"measure": "BLOCK_IDENTIFIER", "standing": 3, "obeyed": 2, "refused": 1, "expected_cut": 90.0, "benign_accounts_touched": 4}  # fmt: skip
+    graph = {
+        "identifiers": [{"measures": 1}, {"measures": 0}],
+        "accounts": [{"holds": holds, "requests_per_day": volume} for holds, volume in (([0], 70.0), ([0, 1], 0.0), ([1], 500.0))],
+    }  # fmt: skip
+    first, second = token_lines([asked], graph, WeakLinksConfig())
+    assert first.startswith(
+        "BLOCK_IDENTIFIER: 3 stand on identifiers, 2 carried out, 1 refused or disputed; meant to cut 90"
+    )
+    assert "benign accounts touched: 4; the next plan counts on 40%" in first
+    assert second.startswith(
+        "of 2 accounts on the picture with an identifier under a measure, 1 still make requests: 70 a day"
+    )
+    assert token_lines([], graph, WeakLinksConfig()) == []
+
+
+def test_a_party_never_acts_before_it_was_asked() -> None:
+    """Where the broker's clock is behind the ledger's, it acted at once."""
+    row = {"party": "own", "state": "ACTIVE", "answer": "DONE", "opened_at_us": 5_000_000, "answered_at_us": 1, "overdue": False}  # fmt: skip
+    assert scorecards(Cases(), [row])["own"].hours_to_act == 0.0
+
+
+def test_one_is_told_as_one() -> None:
+    """Of every kind whose words are plural."""
+    assert [kind_words(kind, 1) for kind in ("IP", "CARD", "PROMPT", "TLS")] == ["address", "card", "prompt template", "TLS fingerprint"]  # fmt: skip
+    assert kind_words("IP", 2) == kind_words("IP") == "addresses"

@@ -51,7 +51,8 @@ async def fill(database: Database, campaign_id: str, accounts: list[tuple[str, s
     assert outcome is not None
     by_target = {(c.action.target.party, c.action.target.account): c.action.action_id for c in outcome.changes}
     idents = [by_target[one] for one in accounts]
-    done = receipt(idents[0], "DONE", party=accounts[0][0], appended_at=NOW_US + 2 * HOUR_US, occurred_at=NOW_US)
+    opened_us = outcome.changes[0].action.opened_at_us
+    done = receipt(idents[0], "DONE", party=accounts[0][0], appended_at=opened_us + 2 * HOUR_US, occurred_at=NOW_US)
     await ledger.handle_receipts([decoded(done)])
     return idents
 

@@ -116,6 +116,9 @@ def test_a_party_finds_its_own_and_nothing_of_others(case: Case, client: TestCli
     # What waits for a person its party has not been sent: it does not know of it, though it is on its own account.
     assert client.get(f"/actions/{waits}", headers=ana).status_code == 404
     assert client.get(f"/actions/{waits}", headers=olga).status_code == 200
+    # Nor does its picture mark what the plan asks and nobody has sent yet.
+    marks = [client.get(f"/campaigns/{case.campaign}", headers=who).text.count("node account is-cut") for who in (ana, olga)]  # fmt: skip
+    assert marks[0] == 1 < marks[1]
     report = json.loads(client.get("/lag.json", headers=ana).text or "{}")
     assert not report.get("readers")
 

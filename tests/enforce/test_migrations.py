@@ -10,6 +10,8 @@ from sqlalchemy.exc import DBAPIError
 
 from tests.enforce.conftest import open_database
 from tests.enforce.samples import decision, decoded, proposal, receipt
+from weaklink.console.config import ConsoleConfig
+from weaklink.console.users import Role, Users
 from weaklink.enforce.clock import Clock
 from weaklink.enforce.config import EnforceConfig
 from weaklink.enforce.database import Database
@@ -82,4 +84,24 @@ async def test_there_is_no_way_back_behind_the_first_revision_or_to_one_that_is_
             await database.migrate_back(revision)
     assert await database.revision() == REVISIONS[-1]
     assert await everything(database) == before
+    await database.close()
+
+
+async def test_the_console_s_own_tables_are_left_alone_whichever_came_first(ledger_address: str) -> None:
+    """Made before the ledger's: that is new all the same. Users stay when the schema goes back and forward."""
+    database = open_database(ledger_address)
+    users = Users(database, ConsoleConfig())
+    await users.create_tables()
+    await users.add("olga", Role.OPERATOR, None, "correct horse battery")
+    token = await users.sign_in("olga")
+    assert await database.revision() is None
+    await database.migrate()
+    for revision in reversed(REVISIONS[:-1]):
+        await database.migrate_back(revision)
+        assert await users.session(token)
+    await users.create_tables()
+    await database.migrate()
+    assert await database.revision() == REVISIONS[-1]
+    assert [one["name"] for one in await users.list()] == ["olga"]
+    assert await users.session(token)
     await database.close()

@@ -46,7 +46,7 @@ def explain(evidence: Mapping[str, Any], campaigns: CampaignsConfig, enforce: En
 
 def _shared(one: Mapping[str, Any]) -> str:
     more = f", and up to {one['others']:,} accounts outside the campaign" if one["others"] else ""
-    return f"{one['identifiers']:,} {kind_words(one['kind'])} with up to {one['members']:,} other members at {one['parties']} parties{more}"
+    return f"{one['identifiers']:,} {kind_words(one['kind'], one['identifiers'])} with up to {one['members']:,} other members at {one['parties']} parties{more}"
 
 
 def what_would_change(evidence: Mapping[str, Any], campaigns: CampaignsConfig, enforce: EnforceConfig) -> list[str]:

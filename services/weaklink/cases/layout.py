@@ -80,7 +80,7 @@ def _drawn(graph: Mapping[str, Any], accounts: list[Any], order: list[int], toke
     _apart(nodes, "party")
     height = max([height, *(one.y + ROW for one in nodes)])
     left = graph["accounts_total"] - len(accounts), graph["identifiers_total"] - len(tokens)
-    omitted = f"not shown: {left[0]:,} more accounts, {left[1]:,} more shared identifiers" if any(left) else ""
+    omitted = f"Not shown: {left[0]:,} more accounts, {left[1]:,} more shared identifiers." if any(left) else ""
     return Picture(nodes, lines, WIDTH, height, omitted)
 
 
@@ -116,7 +116,7 @@ def _identifier(one: Mapping[str, Any], y: float) -> Node:
 
 def _party(one: Mapping[str, Any], y: float) -> Node:
     title = (
-        f"{one['party']}: {one['accounts']:,} accounts, {one['requests_per_day']:,.0f} requests a day, {one['measures']:,} measures "
-        f"that are to cut {one['expected_cut']:,.0f} a day"
+        f"{one['party']}: {one['accounts']:,} accounts, {one['requests_per_day']:,.0f} requests a day, {one['measures']:,} measures"
+        + (f" that are to cut {one['expected_cut']:,.0f} a day" if one["expected_cut"] else "")
     )
     return Node("party", one["party"], title, COLUMNS["party"], y, one["requests_per_day"], False)

@@ -81,7 +81,8 @@ def scorecards(cases: Cases, actions: Iterable[Mapping[str, Any]], parties: Iter
 
 def _card(party: str, door: Mapping[str, int], asked: list[Mapping[str, Any]], total: int) -> Card:
     answers = [one for one in asked if one["answer"] is not None]
-    hours = [(one["answered_at_us"] - one["opened_at_us"]) / HOUR_US for one in answers if one["answer"] in _OBEYED]
+    # Two clocks, enforce's and the broker's: where they disagree, an answer may seem to come before its question.
+    waits = [max(one["answered_at_us"] - one["opened_at_us"], 0) for one in answers if one["answer"] in _OBEYED]
     ending = sum(one["answer"] in _ENDING for one in answers)
     return Card(
         party,
@@ -90,7 +91,7 @@ def _card(party: str, door: Mapping[str, int], asked: list[Mapping[str, Any]], t
         door.get("requests_entered", 0) / total if total else None,
         len(asked),
         len(answers),
-        median(hours) if hours else None,
+        median(waits) / HOUR_US if waits else None,
         ending / len(answers) if answers else None,
         sum(bool(one["overdue"]) for one in asked) / len(asked) if asked else None,
         door.get("accounts_after", 0),

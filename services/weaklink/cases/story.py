@@ -1,6 +1,6 @@
 """A campaign's timeline, and what measures did to it, in sentences: from its published records alone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -70,6 +70,34 @@ def effect_lines(course: Mapping[str, Any] | None, config: WeakLinksConfig) -> l
         said.append(told)
     if course["losses"] is not None:
         said += _losses(course["losses"])
+    return said
+
+
+def token_lines(
+    asked: Sequence[Mapping[str, Any]], graph: Mapping[str, Any] | None, config: WeakLinksConfig
+) -> list[str]:
+    """What measures on identifiers came to, as far as it can be told: `asked` are queries.on_tokens rows, `graph` a CampaignGraph.
+
+    Which volume they cut is not told apart from what measures on the same members' accounts cut; what still comes by them is.
+    """
+    said = []
+    for one in asked:
+        effect = getattr(config, f"{one['measure'].lower()}_effect", None)
+        told = f"{one['measure']}: {one['standing']:,} stand on identifiers, {one['obeyed']:,} carried out"
+        told += f", {one['refused']:,} refused or disputed" if one["refused"] else ""
+        told += f"; meant to cut {one['expected_cut']:,.0f} requests a day; benign accounts touched: {one['benign_accounts_touched']:,}"
+        if effect is not None:
+            told += f"; the next plan counts on {effect:.0%} that stays cut, as set: what they cut is not told apart from measures on the same accounts"
+        said.append(told)
+    if asked and graph is not None:
+        under = {place for place, one in enumerate(graph["identifiers"]) if one["measures"]}
+        fed = [one for one in graph["accounts"] if under.intersection(one["holds"])]
+        volume = sum(one["requests_per_day"] for one in fed if one["requests_per_day"] > 0)
+        active = sum(one["requests_per_day"] > 0 for one in fed)
+        said.append(
+            f"of {len(fed):,} accounts on the picture with an identifier under a measure, {active:,} still make requests: "
+            f"{volume:,.0f} a day as of the last plan"
+        )
     return said
 
 

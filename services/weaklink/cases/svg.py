@@ -87,6 +87,7 @@ def exchanges_svg(course: Any, width: int = 900, height: int = 220) -> str:
         y = base - base * pace / top * 0.92
         line = f'<path class="pace" d="M0 {y:.1f}H{width}"/><text x="4" y="{max(y - 5, 10):.1f}">pace before the first loss</text>'
     ends = (
+        f'<text x="{width}" y="11" text-anchor="end">the highest: {top:,.0f} a day</text>'
         f'<text x="0" y="{height - 6}">{days[0]["day"]:%Y-%m-%d}</text>'
         f'<text x="{width}" y="{height - 6}" text-anchor="end">{days[-1]["day"]:%Y-%m-%d}</text>'
     )

@@ -26,9 +26,10 @@ _CODES: Final = {
 }
 
 
-def kind_words(kind: str) -> str:
-    """`CARD` as `cards`."""
-    return _KINDS.get(kind, kind.lower())
+def kind_words(kind: str, number: int = 0) -> str:
+    """`CARD` as `cards`, and where it is one, as `card`."""
+    words = _KINDS.get(kind, kind.lower())
+    return words if number != 1 else words.removesuffix("es") if words.endswith("sses") else words.removesuffix("s")
 
 
 def code_words(code: str) -> str:

@@ -140,7 +140,10 @@ def _print_list(rows: list[dict[str, Any]]) -> None:
 
 def show(ident: Ident, as_json: AsJson = False) -> None:
     """One campaign: evidence, doors, timeline, and what measures did to it."""
-    from weaklink.cases.story import effect_lines, story
+    from weaklink.cases.story import effect_lines, story, token_lines
+    from weaklink.cli.ledger import read
+    from weaklink.enforce.queries import on_tokens
+    from weaklink.errors import LedgerError
     from weaklink.settings import load_settings
 
     known = cases()
@@ -156,7 +159,12 @@ def show(ident: Ident, as_json: AsJson = False) -> None:
         "evidence", [f"{e['weight']:+6.2f} nats  {_words(e['code'])} ({e['parties']} parties)" for e in one["evidence"]]
     )
     _section("timeline", [f"{entry.at:%Y-%m-%d %H:%M}  {entry.text}" for entry in story(one, course)])
-    _section("what measures did", effect_lines(course, load_settings().weaklinks))
+    config, name = load_settings().weaklinks, one["campaign_id"]
+    try:
+        tokens = token_lines(read(lambda connection: on_tokens(connection, name)), known.graph(name), config)
+    except LedgerError as error:
+        tokens = [f"measures on identifiers are not told: {error}"]
+    _section("what measures did", effect_lines(course, config) + tokens)
 
 
 def _words(code: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -15,12 +16,21 @@ from starlette.responses import HTMLResponse, Response
 from weaklink.cases.explanation import explain
 from weaklink.cases.layout import layout
 from weaklink.cases.scorecard import compare, scorecards
-from weaklink.cases.story import effect_lines, story
+from weaklink.cases.story import effect_lines, story, token_lines
 from weaklink.cases.svg import exchanges_svg, graph_svg, sparkline
 from weaklink.cases.words import MEASURES, code_words, kind_words
 from weaklink.console import sight
 from weaklink.console.security import viewer
-from weaklink.enforce.queries import Filter, answers, count_actions, find_ids, list_actions, on_account, show_action
+from weaklink.enforce.queries import (
+    Filter,
+    answers,
+    count_actions,
+    find_ids,
+    list_actions,
+    on_account,
+    on_tokens,
+    show_action,
+)
 from weaklink.errors import LedgerError
 
 FOLDER: Final = Path(__file__).parent
@@ -41,6 +51,7 @@ def environment() -> Environment:
     made = Environment(loader=FileSystemLoader(FOLDER / "templates"), autoescape=True, undefined=StrictUndefined)
     made.filters.update(time=time_text, words=code_words, kind_words=kind_words, count=lambda n: f"{n:,.0f}")
     made.filters["share"] = lambda value, digits=0: "–" if value is None else f"{value:.{digits}%}"
+    made.filters["times"] = lambda value: f"{value:,.1f}" if value < 10 else f"{value:,.0f}"
     made.globals["measures"] = MEASURES
     return made
 
@@ -106,24 +117,28 @@ async def campaigns(request: Request) -> Response:
 async def campaign(request: Request) -> Response:
     """One campaign: graph, timeline, evidence, actions, members."""
     name, who, feed = request.path_params["campaign"], viewer(request), request.app.state.cases
+    which = Filter(party=who.party, campaign_id=name, limit=20, published=not who.operator)
+    standing = replace(which, states=("ACTIVE",), limit=None)
+    async with request.app.state.database.read() as connection:
+        actions = await list_actions(connection, which)
+        total = await count_actions(connection, which)
+        tokens = await on_tokens(connection, name) if who.operator else []
+        stand = [] if who.operator else await list_actions(connection, standing)
     with feed.lock:
         found = sight.campaign(feed.cases, who, name)
         if found is None:
             raise HTTPException(404, "there is no such campaign")
-        graph = sight.graph(feed.cases, who, name)
+        graph = sight.graph(feed.cases, who, name, {one["target_account"]: one["measure"] for one in stand})
         course = sight.course(feed.cases, who, name)
         members = Paged.of(sight.members(feed.cases, who, name), _number(request))
-    picture = layout(graph) if graph else None
-    which = Filter(party=who.party, campaign_id=name, limit=20, published=not who.operator)
-    async with request.app.state.database.read() as connection:
-        actions = await list_actions(connection, which)
-        total = await count_actions(connection, which)
+    picture, settings = layout(graph) if graph else None, request.app.state.settings.weaklinks
+    effects = effect_lines(course, settings) + token_lines(tokens, graph, settings)
     return page(
         request, "campaign.html", campaign=found, course=course, graph=graph, members=members, actions=actions, total=total,
         picture=Markup(graph_svg(picture)) if picture else None,  # noqa: S704  every text in it is escaped
         omitted=picture.omitted if picture else "",
         exchanges=Markup(exchanges_svg(course)) if course else None,  # noqa: S704  likewise
-        story=story(found, course) if who.operator else [], effects=effect_lines(course, request.app.state.settings.weaklinks),
+        story=story(found, course) if who.operator else [], effects=effects,
     )  # fmt: skip
 
 

@@ -80,12 +80,21 @@ def members(cases: Cases, viewer: Viewer, campaign_id: str) -> list[Member]:
     return cases.members(campaign_id, viewer.party)
 
 
-def graph(cases: Cases, viewer: Viewer, campaign_id: str) -> dict[str, Any] | None:
-    """A campaign's graph; for a party its own accounts, and the tokens that these hold, counted among its own accounts alone."""
+def graph(
+    cases: Cases, viewer: Viewer, campaign_id: str, sent: Mapping[str | None, str] | None = None
+) -> dict[str, Any] | None:
+    """A campaign's graph; for a party its own accounts, and the tokens that these hold, counted among its own accounts alone.
+
+    `sent`: account -> measure of the actions that a party was sent. What is planned but waits for a person is none of its business yet.
+    """
     whole = cases.graph(campaign_id)
     if whole is None or viewer.operator:
         return whole
-    accounts = [one for one in whole["accounts"] if one["party"] == viewer.party]
+    asked = sent or {}
+    accounts = [
+        one | {"measure": asked.get(one["account"])} for one in whole["accounts"] if one["party"] == viewer.party
+    ]
+    own_line = {"measures": len(asked), "expected_cut": 0.0}
     held = sorted({place for one in accounts for place in one["holds"]})
     places = {place: number for number, place in enumerate(held)}
     identifiers = [_own_identifier(whole["identifiers"][place], place, accounts) for place in held]
@@ -93,7 +102,7 @@ def graph(cases: Cases, viewer: Viewer, campaign_id: str) -> dict[str, Any] | No
     return whole | {
         "accounts": [one | {"holds": [places[place] for place in one["holds"]]} for one in accounts],
         "identifiers": identifiers,
-        "parties": [one for one in whole["parties"] if one["party"] == viewer.party],
+        "parties": [one | own_line for one in whole["parties"] if one["party"] == viewer.party],
         "accounts_total": max(own, len(accounts)),
         "identifiers_total": len(identifiers),
     }

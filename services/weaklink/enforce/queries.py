@@ -112,6 +112,31 @@ async def _rows(connection: AsyncConnection, query: sa.Select[Any]) -> list[dict
     return [{name: value.hex() if isinstance(value, bytes) else value for name, value in row.items()} for row in rows]
 
 
+async def on_tokens(connection: AsyncConnection, campaign_id: str) -> list[dict[str, Any]]:
+    """By measure: [measure, standing, obeyed, refused, expected_cut (requests a day), benign_accounts_touched] of a campaign's active actions on tokens.
+
+    benign_accounts_touched: by those that their parties carried out.
+    """
+    done, refused = (
+        sa.case((actions.c.answer.in_(words), 1), else_=0)
+        for words in (("DONE", "PARTLY_DONE"), ("REFUSED", "DISPUTED", "NOT_OURS"))
+    )
+    query = (
+        sa.select(
+            actions.c.measure,
+            sa.func.count().label("standing"),
+            sa.func.sum(done).label("obeyed"),
+            sa.func.sum(refused).label("refused"),
+            sa.func.sum(actions.c.expected_cut).label("expected_cut"),
+            sa.func.sum(done * actions.c.benign_accounts_touched).label("benign_accounts_touched"),
+        )
+        .where(actions.c.campaign_id == campaign_id, actions.c.state == "ACTIVE", actions.c.target_token.is_not(None))
+        .group_by(actions.c.measure)
+        .order_by(actions.c.measure)
+    )
+    return await _rows(connection, query)
+
+
 async def answers(connection: AsyncConnection, party: str | None = None) -> list[dict[str, Any]]:
     """What scorecards count: [party, state, answer, opened_at_us, answered_at_us, overdue] of every action that its party has seen."""
     columns = (actions.c.party, actions.c.state, actions.c.answer, actions.c.opened_at_us, actions.c.answered_at_us, actions.c.overdue)  # fmt: skip

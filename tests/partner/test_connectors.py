@@ -177,11 +177,17 @@ def test_webhooks_of_charges_become_attempts_without_an_amount(tmp_path: Path) -
     assert len({one.event_id for one in events}) == 4
 
 
-def test_a_dispute_that_names_its_charge_only_by_id_says_what_to_do(tmp_path: Path) -> None:
-    line = {**charge("charge.dispute.created"), "data": {"object": {"object": "dispute", "charge": "ch_1"}}}
-    _, _, (bad,) = imported(tmp_path, "stripe", [line])
-    assert (bad.reason, bad.field) == ("BAD_ACCOUNT", "charge")
-    assert "expand" in bad.detail
+def test_a_dispute_is_of_the_charge_that_it_names_when_that_came_before(tmp_path: Path) -> None:
+    """As webhooks come: a dispute holds its charge's id, and nothing of what was paid with."""
+    dispute = {**charge("charge.dispute.created", 2), "data": {"object": {"object": "dispute", "charge": "ch_1"}}}
+    recorder, _, bad = imported(tmp_path, "stripe", [charge(), dispute])
+    paid, disputed = recorder.events(PaymentAttempt)
+    assert (bad, paid.outcome, disputed.outcome) == ([], "APPROVED", "CHARGEBACK")
+    assert (disputed.account, disputed.instrument, disputed.identifiers) == (paid.account, paid.instrument, paid.identifiers)  # fmt: skip
+    assert disputed.event_id != paid.event_id
+    _, _, (alone,) = imported(tmp_path, "stripe", [dispute])
+    assert (alone.reason, alone.field) == ("BAD_ACCOUNT", "charge")
+    assert "same command" in alone.detail
 
 
 def audit(name: str, when: str, allocation: str, **more: Any) -> dict[str, Any]:

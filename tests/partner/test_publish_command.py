@@ -179,3 +179,23 @@ def test_logs_are_imported_by_the_name_of_their_source(member: Member, tmp_path:
     ((_, record, values),) = member.published()
     assert (record, values["account"], values["identifiers"][0][:2]) == ("ApiUsage", "acme", b"\x01\x01")
     assert isinstance(RUN.invoke(app, [*command[:2], "smoke-signals", *command[3:]]).exception, ConfigurationError)
+
+
+def test_what_ends_in_one_log_may_have_begun_in_an_earlier_one(member: Member, tmp_path: Path) -> None:
+    """One connector reads all files of a command, in their order."""
+    given = {"eventName": "AllocateAddress", "eventTime": "2026-03-01T08:00:00Z", "eventID": "1", "recipientAccountId": "1234"}  # fmt: skip
+    returned = given | {"eventName": "ReleaseAddress", "eventTime": "2026-03-02T08:00:00Z", "eventID": "2"}
+    lines = [
+        given | {"responseElements": {"publicIp": "198.51.100.77", "allocationId": "eipalloc-1"}},
+        returned | {"requestParameters": {"allocationId": "eipalloc-1"}},
+    ]
+    files = [tmp_path / f"day-{number}.ndjson" for number in (1, 2)]
+    for file, line in zip(files, lines, strict=True):
+        file.write_text(json.dumps(line) + "\n")
+    result = RUN.invoke(app, ["partner", "import", "cloud", "--party", member.party.id, *map(str, files)])
+    assert result.exit_code == 0, result.output
+    begun, ended = sorted(
+        (values for _, _, values in member.published()), key=lambda one: one["released_at"] is not None
+    )
+    assert (begun["released_at"], ended["occurred_at"]) == (None, begun["occurred_at"])
+    assert ended["identifiers"] == begun["identifiers"]

@@ -54,8 +54,8 @@ def publish_files(
     classes = OutsideLists() if config.outside_lists else None
     builder = EventBuilder(tokeniser, classes) if tokeniser else None
     # Formats first: a wrong name in the list must not be found out after half of the files are published.
-    if source:
-        connector(source, fields)
+    # One connector for all files: what ends in one of them (a lease, a payment that is disputed) may have begun in an earlier one.
+    lines = connector(source, fields) if source else None
     jobs = [(name, cast("FileFormat", file_format) if file_format else format_of(name)) for name in files]
     console = Console(stderr=True)
     total = UploadResult()
@@ -97,7 +97,7 @@ def publish_files(
                 on_bad=on_bad,
                 on_progress=on_progress,
                 pace=Pace(speed) if speed else None,
-                connector=connector(source, fields) if source else None,
+                connector=lines,
             )
             result = upload.run(name, form)
             progress.update(task, completed=size_of(name, form), published=result.published)

@@ -77,7 +77,7 @@ class CloudLogs:
             if known is None:
                 raise RecordError(
                     reasons.BAD_INTERVAL,
-                    f"the lease of {allocation or 'this address'} began before these logs: import those of its beginning first",
+                    f"the lease of {allocation or 'this address'} began before these logs: give those of its beginning first, in the same command",
                     "allocationId",
                 )
             address, began = known

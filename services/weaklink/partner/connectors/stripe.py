@@ -1,8 +1,10 @@
 """Webhook events of a payment processor in Stripe's form to PaymentAttempt; amounts are never read.
 
-Form: Stripe API, "The Event object" and the Charge and Dispute objects that its `data.object` holds.
+Form: Stripe API, "The Event object" and the Charge and Dispute objects that its `data.object` holds. A webhook's dispute names its charge by id;
+what it was made with is known from the charge's own event, when that came before it in the same import.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -33,11 +35,18 @@ _USUAL: Final = {
 }
 
 
+_PAID_MAX: Final = 1_000_000
+"""Charges that are remembered for disputes to come, some 500 bytes each; the oldest are forgotten."""
+
+_UNKNOWN_CHARGE: Final = "the dispute names a charge whose charge.succeeded did not come before it: give the earlier files first, in the same command"
+
+
 class PaymentWebhooks:
     """See the module, and `connectors.Connector`. Fields are those of the charge."""
 
     def __init__(self, own: Mapping[str, str]) -> None:
         self._fields = Fields(_USUAL, own)
+        self._paid: dict[str, str] = {}
 
     def parts(self, line: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
         """The line; a list object of events (`GET /v1/events`) gives each of them."""
@@ -49,20 +58,36 @@ class PaymentWebhooks:
         outcome = _OUTCOMES.get(str(part.get("type")))
         if outcome is None:
             return None
+        row = {
+            "event_type": "PaymentAttempt",
+            "event_id": event_id("stripe", part.get("id") or _lacks("id")),
+            "occurred_at": microseconds(part.get("created") or _lacks("created"), "created"),
+            "outcome": outcome,
+        }
         charge = _charge(part)
+        if isinstance(charge, str):
+            known = self._paid.get(charge)
+            if known is None:
+                raise RecordError(reasons.BAD_ACCOUNT, _UNKNOWN_CHARGE, "charge")
+            return [row | json.loads(known)]
+        paid = self._paid_with(charge)
+        if outcome == "APPROVED" and charge.get("id"):
+            self._paid[str(charge["id"])] = json.dumps(paid, default=str)
+            if len(self._paid) > _PAID_MAX:
+                del self._paid[next(iter(self._paid))]
+        return [row | paid]
+
+    def _paid_with(self, charge: Mapping[str, Any]) -> dict[str, Any]:
+        """Fields of the attempt that follow from the charge itself."""
         details = charge.get("payment_method_details") or {}
         card = details.get("card") or {}
         bank: Mapping[str, Any] = next(
             (details[name] for name in ("us_bank_account", "sepa_debit") if details.get(name)), {}
         )
         get = self._fields.get
-        row = {
-            "event_type": "PaymentAttempt",
-            "event_id": event_id("stripe", part.get("id") or _lacks("id")),
-            "occurred_at": microseconds(part.get("created") or _lacks("created"), "created"),
+        return {
             "account": str(self._fields.need(charge, "account", reasons.BAD_ACCOUNT)),
             "merchant": get(charge, "merchant"),
-            "outcome": outcome,
             "instrument": _instrument(details),
             "identifiers": [
                 *raw("CARD", card.get("fingerprint")),
@@ -73,22 +98,20 @@ class PaymentWebhooks:
                 *raw("DEVICE", get(charge, "device")),
             ],
         }
-        return [row]
 
     def finish(self) -> list[dict[str, Any]]:
         """Nothing is gathered."""
         return []
 
 
-def _charge(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The charge that an event is about; of a dispute the charge in it, which the webhook must have expanded."""
+def _charge(event: Mapping[str, Any]) -> Mapping[str, Any] | str:
+    """The charge that an event is about; of a dispute the charge in it, or its id."""
     found = at(event, "data.object")
     if not isinstance(found, Mapping):
         raise RecordError(reasons.MALFORMED, "no Stripe event: it has no data.object", "data.object")
     if found.get("object") == "dispute":
-        if not isinstance(found.get("charge"), Mapping):
-            raise RecordError(reasons.BAD_ACCOUNT, "the dispute names its charge by id only: expand `charge` before the import", "charge")  # fmt: skip
-        return dict(found["charge"])
+        charge = found.get("charge")
+        return dict(charge) if isinstance(charge, Mapping) else str(charge)
     return found
 
 

@@ -84,7 +84,7 @@ def closed_loop(
     world = World(spec, seed)
     if int(world.spec.step_hours * HOUR_US) % (tick_seconds * 1_000_000):
         raise ValueError(f"ticks of {tick_seconds} s do not divide steps of {world.spec.step_hours} h; choose another")
-    ground = Ground(world.accounts, TokenTable(world.vocabulary, LocalTokeniser.throwaway()))
+    ground = Ground(world.accounts, TokenTable(world.vocabulary, LocalTokeniser.reproducible()))
     form = BacktestForm(world.spec, world.accounts, world.vocabulary)
     boxes = [_Mailbox(party.id) for party in world.spec.parties]
     parties = [PartyDesk(i, party, boxes[i].receipt, seed) for i, party in enumerate(world.spec.parties)]

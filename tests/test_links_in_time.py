@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 
 from tests.correlate import naive
 from tests.ingest.events import DAY_US, HOUR_US, Event, event_id, to_frame, token
+from tests.ingest.merging import merge_links
 from weaklink import frames
 from weaklink.correlate.config import CorrelateConfig
 from weaklink.correlate.runs import LinkRuns
 from weaklink.ingest.config import IngestConfig
-from weaklink.ingest.fold import fold_links, merge_links
+from weaklink.ingest.fold import fold_links
 from weaklink.records.identifiers import IdentifierKind
 
 _KINDS = (IdentifierKind.IP, IdentifierKind.CARD, IdentifierKind.PROMPT)

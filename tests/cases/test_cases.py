@@ -2,6 +2,7 @@
 
 import random
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -13,12 +14,19 @@ from weaklink.campaigns.config import CampaignsConfig
 from weaklink.cases.explanation import explain, what_would_change
 from weaklink.cases.layout import layout
 from weaklink.cases.scorecard import OTHERS_MIN, compare, scorecards
-from weaklink.cases.store import Cases, cases_of
+from weaklink.cases.store import Cases
 from weaklink.cases.story import effect_lines, story, token_lines
 from weaklink.cases.svg import exchanges_svg, graph_svg, sparkline
 from weaklink.cases.words import kind_words
 from weaklink.enforce.config import EnforceConfig
 from weaklink.weaklinks.config import WeakLinksConfig
+
+
+def cases_of(messages: Iterable[tuple[bytes, bytes | None]]) -> Cases:
+    found = Cases()
+    for key, value in messages:
+        found.take(key, value)
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -19,11 +19,11 @@ from polars.testing import assert_frame_equal
 from tests.ingest.batches import Parties, Record, Result, batch_of, gather, ingest, new_stage
 from tests.ingest.decoding import read
 from tests.ingest.events import Event, events_of
+from tests.ingest.merging import merge_activity, merge_links
 from weaklink.errors import BrokerError, RecordError
 from weaklink.ingest import slow
 from weaklink.ingest.config import IngestConfig
 from weaklink.ingest.events import read_values
-from weaklink.ingest.fold import merge_activity, merge_links
 from weaklink.ingest.layout import compile_layout, layout_of
 from weaklink.parties import Party
 from weaklink.records.codec import decode as decode_one

@@ -13,9 +13,10 @@ from polars.testing import assert_frame_equal
 
 from tests.ingest.batches import Record, batch_of, ingest
 from tests.ingest.events import DAY_US, HOUR_US, NOW_US, Event, event_id, events_of, to_frame, token
+from tests.ingest.merging import merge_activity, merge_links
 from weaklink import frames
 from weaklink.ingest.config import IngestConfig
-from weaklink.ingest.fold import fold_activity, fold_links, merge_activity, merge_links
+from weaklink.ingest.fold import fold_activity, fold_links
 from weaklink.records.codec import encode
 from weaklink.settings import Settings
 

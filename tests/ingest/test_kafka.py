@@ -14,11 +14,12 @@ from kafka import KafkaProducer
 from polars.testing import assert_frame_equal
 
 from tests.ingest.events import Event, event_id, to_frame, token
+from tests.ingest.merging import merge_links
 from tests.ingest.worker import committed, ends, outputs, start_worker, worker
 from tests.waiting import wait_until
 from weaklink import frames
 from weaklink.ingest.config import IngestConfig
-from weaklink.ingest.fold import fold_links, merge_links
+from weaklink.ingest.fold import fold_links
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops.provision import add_party, provision
 from weaklink.parties import Party, PartyKind

@@ -3,7 +3,6 @@
 Evidence stays in its bytes until somebody asks for it: a hundred thousand accounts are a hundred megabytes so, and a gigabyte decoded.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -134,11 +133,3 @@ class Cases:
         """Campaigns that run, most volume first."""
         found = [one for one in self.campaigns.values() if one["state"] in RUNNING]
         return sorted(found, key=lambda one: (-one["requests_per_day"], one["campaign_id"]))
-
-
-def cases_of(messages: Iterable[tuple[bytes, bytes | None]]) -> Cases:
-    """The fold of (key, value) messages, in order."""
-    cases = Cases()
-    for key, value in messages:
-        cases.take(key, value)
-    return cases

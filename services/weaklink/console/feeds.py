@@ -17,22 +17,16 @@ _log = structlog.get_logger()
 _PATIENCE_SECONDS: Final = 10.0
 
 
-class CaseFeed:
-    """`cases` under `lock`: whoever builds a page holds it, so that no page shows half of a transaction."""
+class _Feed:
+    """A thread that reads every so often until it is stopped."""
+
+    name = "feed"
 
     def __init__(self, kafka: KafkaConfig, every_seconds: float) -> None:
-        self.lock: Final = threading.Lock()
-        self.cases = Cases()
-        self.error: str | None = "the topic of campaigns has not been read yet"
         self._kafka: Final = kafka
         self._every_seconds: Final = every_seconds
         self._stopping: Final = threading.Event()
-        self._thread: Final = threading.Thread(target=self._run, name="cases", daemon=True)
-
-    @property
-    def version(self) -> int:
-        """Grows with every message."""
-        return self.cases.version
+        self._thread: Final = threading.Thread(target=self._run, name=self.name, daemon=True)
 
     def start(self) -> None:
         """Begin to read."""
@@ -43,6 +37,26 @@ class CaseFeed:
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(_PATIENCE_SECONDS)
+
+    def _run(self) -> None:
+        raise NotImplementedError
+
+
+class CaseFeed(_Feed):
+    """`cases` under `lock`: whoever builds a page holds it, so that no page shows half of a transaction."""
+
+    name = "cases"
+
+    def __init__(self, kafka: KafkaConfig, every_seconds: float) -> None:
+        super().__init__(kafka, every_seconds)
+        self.lock: Final = threading.Lock()
+        self.cases = Cases()
+        self.error: str | None = "the topic of campaigns has not been read yet"
+
+    @property
+    def version(self) -> int:
+        """Grows with every message."""
+        return self.cases.version
 
     def _run(self) -> None:
         reader: CaseReader | None = None
@@ -67,26 +81,15 @@ class CaseFeed:
             reader.close()
 
 
-class LagFeed:
+class LagFeed(_Feed):
     """`report`: LagReport.to_json of the last sample, or None."""
 
+    name = "lag"
+
     def __init__(self, kafka: KafkaConfig, every_seconds: float) -> None:
+        super().__init__(kafka, every_seconds)
         self.report: dict[str, Any] | None = None
         self.sampled_at = 0.0
-        self._kafka: Final = kafka
-        self._every_seconds: Final = every_seconds
-        self._stopping: Final = threading.Event()
-        self._thread: Final = threading.Thread(target=self._run, name="lag", daemon=True)
-
-    def start(self) -> None:
-        """Begin to sample."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End; waits for the thread."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(_PATIENCE_SECONDS)
 
     def _run(self) -> None:
         with LagWatch(self._kafka) as watch:

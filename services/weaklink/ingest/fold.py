@@ -60,15 +60,7 @@ def fold_links(events: pl.DataFrame, record: str, party: str, config: IngestConf
     rows = pl.DataFrame(columns).with_columns(mentions=pl.lit(1, pl.UInt32))
     if record != "ApiUsage":
         rows = rows.with_columns(requests=pl.lit(0, pl.Int64))
-    return _group_links(rows, config)
-
-
-def merge_links(parts: Sequence[pl.DataFrame], config: IngestConfig) -> pl.DataFrame:
-    """Several LINKS frames as one, again with one row per (identifier, slot, account) and stretch of use."""
-    filled = [part for part in parts if part.height]
-    if not filled:
-        return frames.empty(LINKS)
-    return filled[0] if len(filled) == 1 else _group_links(pl.concat(filled), config)
+    return group_links(rows, config)
 
 
 def fold_activity(events: pl.DataFrame, record: str, party: str) -> pl.DataFrame:
@@ -107,19 +99,7 @@ def fold_activity(events: pl.DataFrame, record: str, party: str) -> pl.DataFrame
         (columns[name] if name in columns else _column_or_default(name, dtype, events)).cast(dtype).alias(name)
         for name, dtype in ACTIVITY.items()
     )
-    return _group_usage(rows) if record == "ApiUsage" else rows
-
-
-def merge_activity(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Several ACTIVITY frames as one, usage again folded by its keys; the other rows follow it."""
-    filled = [part for part in parts if part.height]
-    if not filled:
-        return frames.empty(ACTIVITY)
-    if len(filled) == 1:
-        return filled[0]
-    rows = pl.concat(filled)
-    usage = pl.col("record") == pl.lit("ApiUsage", frames.RECORD)
-    return pl.concat([_group_usage(rows.filter(usage)), rows.filter(~usage)])
+    return group_usage(rows) if record == "ApiUsage" else rows
 
 
 def _slot_us(config: IngestConfig) -> int:
@@ -170,8 +150,11 @@ def _lease_slots(
     return copies, slot, first, last
 
 
-def _group_links(rows: pl.DataFrame, config: IngestConfig) -> pl.DataFrame:
-    """One row per key and stretch of use. Which stretches there are follows from the set of uses alone, wherever it was cut into parts."""
+def group_links(rows: pl.DataFrame, config: IngestConfig) -> pl.DataFrame:
+    """LINKS rows as one for each (identifier, slot, account) and stretch of use.
+
+    Which stretches there are follows from the set of uses alone, wherever it was cut into parts.
+    """
     gap_us = config.use_gap_hours * _HOUR_US
     grouped = _fold_by(rows, _LINK_KEYS)
     # Hardly any account shows an identifier so long after it first did within one transaction: only those are looked at use by use.
@@ -202,7 +185,8 @@ def _fold_by(rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
     return grouped.select(LINKS.names())
 
 
-def _group_usage(rows: pl.DataFrame) -> pl.DataFrame:
+def group_usage(rows: pl.DataFrame) -> pl.DataFrame:
+    """ACTIVITY rows of ApiUsage as one for each (account, hour, model, task, end_user, address_class)."""
     grouped = rows.group_by(_USAGE_KEYS).agg(
         pl.col("first_seen_us").min(),
         pl.col("last_seen_us", "appended_at_us").max(),

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tests.campaigns.test_method import NOW_US, state_of
 from tests.campaigns.test_state import verdict
 from tests.campaigns.worlds import CAMPAIGN_TASKS, World, benign_life, campaign
-from weaklink.campaigns.config import CampaignsConfig, ReportersConfig
+from weaklink.campaigns.config import CampaignsConfig
+from weaklink.campaigns.evidence_config import ReportersConfig
 from weaklink.campaigns.graph import build_graph
 from weaklink.campaigns.reporters import Record, record, trust
 from weaklink.records.identifiers import IdentifierKind as Kind

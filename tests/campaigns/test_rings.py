@@ -7,7 +7,8 @@ import pytest
 from tests.campaigns.test_method import NOW_US, evaluated, state_of
 from tests.campaigns.worlds import DAY_US, START_US, World, benign_life, campaign
 from weaklink.campaigns.cluster import NONE
-from weaklink.campaigns.config import CampaignsConfig, RingsConfig
+from weaklink.campaigns.cluster_config import RingsConfig
+from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.graph import Graph, build_graph
 from weaklink.campaigns.population import RingPopulation
 from weaklink.campaigns.rings import Rings, parties_without_conduct, rings

@@ -6,7 +6,7 @@ import numpy as np
 
 from weaklink.campaigns import fast
 from weaklink.campaigns.cluster import NONE, is_wide
-from weaklink.campaigns.config import AdherentsConfig, ClusterConfig, FastConfig
+from weaklink.campaigns.cluster_config import AdherentsConfig, ClusterConfig, FastConfig
 from weaklink.campaigns.graph import IS_HARD, Bools, Floats, Graph, Ints, counts, sums
 from weaklink.campaigns.templates import hangers_on
 from weaklink.records.identifiers import IdentifierKind

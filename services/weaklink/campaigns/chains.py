@@ -14,7 +14,7 @@ import numpy as np
 from weaklink.campaigns import component_loops
 from weaklink.campaigns.belief_loops import grouped
 from weaklink.campaigns.component_loops import components
-from weaklink.campaigns.config import ChainConfig
+from weaklink.campaigns.evidence_config import ChainConfig
 from weaklink.campaigns.graph import IS_HARD, Bools, Floats, Graph, Ints, counts, distinct
 from weaklink.campaigns.population import SizeTail
 from weaklink.records.identifiers import IdentifierKind

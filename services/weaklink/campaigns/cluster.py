@@ -8,8 +8,8 @@ from scipy.sparse import coo_matrix
 
 from weaklink.campaigns import cluster_loops
 from weaklink.campaigns.belief_loops import grouped
+from weaklink.campaigns.cluster_config import ClusterConfig
 from weaklink.campaigns.component_loops import components
-from weaklink.campaigns.config import ClusterConfig
 from weaklink.campaigns.graph import IS_HARD, KINDS, Bools, Floats, Graph, Ints, counts, distinct, ranges, sums
 from weaklink.records.identifiers import IdentifierKind
 

@@ -8,7 +8,7 @@ import polars as pl
 
 from weaklink import frames
 from weaklink.campaigns import belief_loops
-from weaklink.campaigns.config import ConductConfig, StructureConfig
+from weaklink.campaigns.evidence_config import ConductConfig, StructureConfig
 from weaklink.campaigns.graph import IS_HARD, KINDS, Floats, Graph, Ints, Paths, counts, sums
 from weaklink.campaigns.population import Sharing, Tails, TypicalConduct
 from weaklink.campaigns.profiles import TASK_COLUMNS, TASKS, US_PER_DAY

@@ -10,7 +10,7 @@ import numpy as np
 from weaklink.campaigns import cluster_loops
 from weaklink.campaigns.belief_loops import grouped
 from weaklink.campaigns.cluster import NONE
-from weaklink.campaigns.config import FastConfig
+from weaklink.campaigns.cluster_config import FastConfig
 from weaklink.campaigns.graph import IS_HARD, KINDS, Bools, Floats, Graph, Ints, counts
 from weaklink.records.identifiers import IdentifierKind
 

@@ -11,8 +11,9 @@ from typing import Final
 import numpy as np
 
 from weaklink.campaigns.cluster import NONE
+from weaklink.campaigns.cluster_config import ClusterConfig
 from weaklink.campaigns.component_loops import components
-from weaklink.campaigns.config import ClusterConfig, PiecesConfig
+from weaklink.campaigns.evidence_config import PiecesConfig
 from weaklink.campaigns.graph import IS_HARD, Bools, Floats, Graph, Ints, counts, distinct
 from weaklink.campaigns.verdict import Scores, Standing, cluster_scores
 

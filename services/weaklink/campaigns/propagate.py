@@ -4,7 +4,7 @@ import numpy as np
 from scipy.special import expit
 
 from weaklink.campaigns import belief_loops
-from weaklink.campaigns.config import BeliefConfig
+from weaklink.campaigns.evidence_config import BeliefConfig
 from weaklink.campaigns.graph import IS_HARD, KINDS, Bools, Floats, Graph, Paths
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from weaklink.campaigns.config import ReportersConfig
+from weaklink.campaigns.evidence_config import ReportersConfig
 from weaklink.campaigns.graph import Bools, Floats, Graph, counts, distinct, ranges
 
 

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from weaklink.campaigns.config import RingsConfig
+from weaklink.campaigns.cluster_config import RingsConfig
 from weaklink.campaigns.graph import Floats, Graph, Ints, counts, distinct, ranges, sums
 from weaklink.campaigns.population import Mixture
 

@@ -8,7 +8,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from weaklink.campaigns.cluster import NONE, leiden, relabel
-from weaklink.campaigns.config import ClusterConfig, RingsConfig
+from weaklink.campaigns.cluster_config import ClusterConfig, RingsConfig
 from weaklink.campaigns.graph import IS_HARD, Bools, Floats, Graph, Ints, counts, distinct, sums
 from weaklink.campaigns.population import RingPopulation
 from weaklink.campaigns.profiles import US_PER_DAY

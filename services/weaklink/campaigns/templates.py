@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 
 from weaklink.campaigns.cluster import NONE, relabel
+from weaklink.campaigns.cluster_config import TemplatesConfig
 from weaklink.campaigns.component_loops import components
-from weaklink.campaigns.config import TemplatesConfig
 from weaklink.campaigns.graph import Bools, Floats, Graph, Ints, counts, distinct
 from weaklink.records.identifiers import IdentifierKind
 

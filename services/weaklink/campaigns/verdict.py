@@ -7,8 +7,8 @@ import numpy as np
 
 from weaklink.campaigns import verdict_loops
 from weaklink.campaigns.cluster import NONE, merge_fragments, split_by_firm_ties
+from weaklink.campaigns.cluster_config import ClusterConfig
 from weaklink.campaigns.component_loops import components
-from weaklink.campaigns.config import ClusterConfig
 from weaklink.campaigns.graph import IS_HARD, KINDS, Bools, Floats, Graph, Ints, counts, distinct, sums
 from weaklink.campaigns.templates import reunited
 from weaklink.records.identifiers import IdentifierKind

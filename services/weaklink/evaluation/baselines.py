@@ -12,7 +12,7 @@ from weaklink.backtest.feed import Feed
 from weaklink.backtest.table import read_table
 from weaklink.backtest.tokenise import tokenise
 from weaklink.campaigns.cluster import leiden
-from weaklink.campaigns.config import ClusterConfig
+from weaklink.campaigns.cluster_config import ClusterConfig
 from weaklink.campaigns.graph import Bools, Ints, counts
 from weaklink.campaigns.state import CampaignsState
 from weaklink.correlate.runs import LinkRuns

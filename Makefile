@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup lock demo replay evaluate bench bench-quick bench-growth bench-scale test check docs clean
+.PHONY: help setup lock demo replay evaluate bench bench-quick bench-growth bench-scale chaos chaos-full test check docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,12 +50,18 @@ bench-growth: setup ## correlate at 1, 10 and 50 million links, campaigns at a m
 bench-scale: setup ## 1, 2 and 4 workers of ingest and correlate on a real broker, killed and joined: exact output, balance, handover; build/bench/scale.json
 	$(BIN)/python -m bench.scale
 
+chaos: setup ## the fault laboratory: every fault with a fifth of its counts (FAULTS=a,b: only these), under 50 minutes; build/chaos/results.json
+	$(BIN)/python -m chaos $(if $(FAULTS),--faults $(FAULTS))
+
+chaos-full: setup ## the same with the full counts, under 150 minutes
+	$(BIN)/python -m chaos --full $(if $(FAULTS),--faults $(FAULTS))
+
 docs: setup ## the documentation, into build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 check: setup ## lint, types, import rules
-	$(BIN)/ruff check services tests bench
-	$(BIN)/ruff format --check --quiet services tests bench
+	$(BIN)/ruff check services tests bench chaos
+	$(BIN)/ruff format --check --quiet services tests bench chaos
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -1,0 +1,62 @@
+"""`python -m chaos`: faults one after another, a line for each, and build/chaos/results.json. Exit status 1: a bar was missed."""
+
+import argparse
+import shutil
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from chaos import faults
+from chaos.row import Row, write_results
+from chaos.scale import FIFTH, FULL, SHORT, Scale
+from weaklink.sim.services import interruptible
+
+
+def main() -> int:
+    """0: every fault that was asked for held its bars."""
+    parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--full", action="store_true", help="the full counts (under 150 minutes); without it, a fifth")
+    size.add_argument("--short", action="store_true", help="the form that the tests run (minutes)")
+    parser.add_argument("--faults", default="", help=f"only these, by comma: {', '.join(faults.names())}")
+    parser.add_argument("--folder", type=Path, default=Path("build/chaos"), help="where results.json and logs go")
+    parser.add_argument("--keep", action="store_true", help="keep topics, ledger and logs of what held its bars, too")
+    given = parser.parse_args()
+    scale = FULL if given.full else SHORT if given.short else FIFTH
+    wanted = given.faults.split(",") if given.faults else faults.names()
+    with interruptible():  # a time limit's SIGTERM, too, stops brokers and services in order
+        held = [run_one(name, given.folder, scale, keep=given.keep) for name in wanted]
+    return 0 if all(held) else 1
+
+
+def run_one(name: str, folder: Path, scale: Scale, *, keep: bool = False) -> bool:
+    """Run a fault, print its line, put its row into results.json. Whether every bar was held."""
+    own = (folder / name).resolve()
+    shutil.rmtree(own, ignore_errors=True)
+    own.mkdir(parents=True)
+    begun = time.monotonic()
+    try:
+        row = faults.load(name)(own, scale)
+    except Exception:  # the next fault is still worth running
+        print(f"{name:14} FAILED after {time.monotonic() - begun:.0f} s\n{traceback.format_exc()}", flush=True)
+        return False
+    row.extra |= {"scale": scale.name, "seconds": round(time.monotonic() - begun)}
+    write_results(folder / "results.json", [row.to_json()], faults.ORDER)
+    print(line(row), flush=True)
+    if not row.failures() and not keep:
+        shutil.rmtree(own, ignore_errors=True)
+    return not row.failures()
+
+
+def line(row: Row) -> str:
+    """One fault for a person."""
+    verdict = "held" if not row.failures() else "MISSED: " + "; ".join(row.failures())
+    return (
+        f"{row.fault:14} {row.trials:4} trials {row.events:9,} events  lost {row.lost}  twice {row.duplicate_effects}  "
+        f"rejected wrongly {row.rejected_wrongly}  stall {row.stall_seconds_max:5.1f} s  memory +{row.memory_growth_mib:.0f} MiB  {verdict}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""kill -9 of a random service, again and again, under load: three workers of every stage, events, campaigns, actions and receipts on their way."""
+
+import itertools
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from chaos.lab import Lab
+from chaos.parties import Answering
+from chaos.row import COLUMNAR_STALL_SECONDS, ENFORCE_STALL_SECONDS, Row
+from chaos.scale import Scale
+from chaos.traffic import Event, Stream, Traffic
+from chaos.verify import row_of, verify_lab
+from chaos.worker import Worker
+
+_KILLS, _EVENTS = 50, 1_000_000
+_SHORT_KILLS, _SHORT_EVENTS = 4, 12_000
+_PAUSE_SECONDS: Final = (5.0, 15.0)
+_SHORT_PAUSE_SECONDS: Final = (4.0, 6.0)
+_RESTART_SECONDS_MAX: Final = 3.0
+_WORKERS, _SHORT_WORKERS = 3, 2
+_SNAPSHOT_SECONDS: Final = 8
+_EVENTS_A_RING: Final = 20_000
+
+
+def run(folder: Path, scale: Scale) -> Row:
+    """The row of this fault."""
+    kills, events = scale.count(_KILLS, _SHORT_KILLS), scale.count(_EVENTS, _SHORT_EVENTS)
+    pauses = _SHORT_PAUSE_SECONDS if scale.is_short else _PAUSE_SECONDS
+    workers = scale.count(_WORKERS, _SHORT_WORKERS) if scale.is_short else _WORKERS
+    with Lab(folder) as lab:
+        lab.start_all(scalable=workers, single=workers)
+        return torment(lab, kills, events, pauses)
+
+
+def torment(lab: Lab, kills: int, events: int, pauses: tuple[float, float], seed: int = 1) -> Row:
+    """Kills in a laboratory whose services run; the events are spread over the time that the kills take."""
+    traffic, chance = Traffic(seed, accounts=max(200, events // 50)), random.Random(seed)
+    lab.publisher.publish(traffic.ring(0))
+    lab.settle()
+    time.sleep(_SNAPSHOT_SECONDS)  # every unit has a snapshot: what is measured is a worker's death, not a first start
+    lab.watch.reset()
+    per_second = events / (kills * sum(pauses) / 2)
+    killed: list[Worker] = []
+    with Answering(lab.kafka, lab.publisher, traffic) as parties:
+        with Stream(lab.publisher, _with_rings(traffic, events), per_second) as stream:
+            for _ in range(kills):
+                time.sleep(chance.uniform(*pauses))
+                victim = chance.choice([worker for worker in lab.workers if worker.alive])
+                victim.kill()
+                killed.append(victim)
+                time.sleep(chance.uniform(0, _RESTART_SECONDS_MAX))
+                lab.revive()
+            stream.wait()
+        lab.await_ready()
+        lab.settle()
+    lab.finish()
+    row = row_of("kill_services", kills, lab, verify_lab(lab, traffic))
+    row.extra |= {"killed": _counts(killed), "receipts": parties.answered, "events_per_second": round(per_second)}
+    for stage, seconds in lab.watch.stalls.items():
+        allowed = ENFORCE_STALL_SECONDS if stage == "enforce" else COLUMNAR_STALL_SECONDS
+        row.bar(seconds <= allowed, f"{stage} stood still for {seconds} s, {allowed:.0f} s are allowed")
+    row.bar(row.extra["counted"]["actions"] > 0, "no action came about: the way to the parties was not under load")
+    return row
+
+
+def _with_rings(traffic: Traffic, events: int) -> Iterator[Event]:
+    """Ordinary events, with a campaign among them now and then."""
+    for ring, begin in enumerate(range(0, events, _EVENTS_A_RING), 1):
+        half = min(events, begin + _EVENTS_A_RING // 2)
+        yield from itertools.chain(traffic.events(begin, half), traffic.ring(ring), traffic.events(half, min(events, begin + _EVENTS_A_RING)))  # fmt: skip
+
+
+def _counts(killed: list[Worker]) -> dict[str, int]:
+    return {stage: sum(worker.stage == stage for worker in killed) for stage in sorted({worker.stage for worker in killed})}  # fmt: skip

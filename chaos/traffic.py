@@ -1,0 +1,307 @@
+"""Numbered events of several parties: the same number and seed always give the same event, so that what is missing can be named.
+
+`Traffic.event(n)` is ordinary life: people with a device, a card and an address of their household. `Traffic.ring(n)` is what campaigns
+finds: accounts of one operator that share them across labs. `Decisions` stands in for campaigns where only enforce is under test.
+"""
+
+import hashlib
+import random
+import struct
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Final, Self
+
+from kafka import KafkaProducer
+
+from weaklink import topology
+from weaklink.kafka_options import KafkaConfig
+from weaklink.parties import Party, PartyKind
+from weaklink.records.codec import encode
+from weaklink.records.identifiers import IdentifierKind as Kind
+
+PARTIES: Final = (
+    Party(id="lab-a", kind=PartyKind.LAB, events_partitions=3),
+    Party(id="lab-b", kind=PartyKind.LAB, events_partitions=3),
+    Party(id="router-a", kind=PartyKind.ROUTER, events_partitions=3),
+    Party(id="pay-a", kind=PartyKind.PAYMENT, events_partitions=3),
+    Party(id="cloud-a", kind=PartyKind.CLOUD, events_partitions=3),
+)
+_RECORDS: Final = ("ApiUsage",) * 11 + ("PaymentAttempt",) * 2 + ("AccountOpened",) * 2 + ("AddressLease",)
+_USERS: Final = ("lab-a", "lab-b", "router-a")
+_HOUSEHOLD_ACCOUNTS: Final = 4
+_EPOCH: Final = 1
+_RING_NUMBER: Final = 1 << 40  # far from ordinary events
+_RING_ACCOUNTS: Final = 40
+_RING_WINDOWS: Final = 6
+_RING_TASKS: Final = ("REASONING_ELICITATION", "RUBRIC_GRADING", "SYNTHETIC_DATA", "AGENTIC_CODING")
+_DAY_US: Final = 86_400_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event, ready to publish."""
+
+    number: int
+    party: str
+    record: str
+    values: dict[str, Any]
+
+    @property
+    def topic(self) -> str:
+        """Where its party publishes it."""
+        return f"party.{self.party}.events"
+
+    @property
+    def key(self) -> bytes:
+        """Its account; of a receipt, the action."""
+        return str(self.values.get("account") or self.values.get("action_id", "")).encode()
+
+    @property
+    def event_id(self) -> bytes:
+        """Its id."""
+        return bytes(self.values["event_id"])
+
+    def encoded(self) -> bytes:
+        """As single-object Avro."""
+        return encode(self.record, self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Events of `accounts` people of each party. `start_us`: when they are said to have happened, a few microseconds apart."""
+
+    seed: int
+    start_us: int = field(default_factory=lambda: time.time_ns() // 1000)
+    accounts: int = 20_000
+
+    def event(self, number: int) -> Event:
+        """The event of that number."""
+        chance = int.from_bytes(self._digest(b"what", number), "little")
+        record = _RECORDS[chance % 16]
+        party = {"PaymentAttempt": "pay-a", "AddressLease": "cloud-a"}.get(record, _USERS[(chance >> 8) % 3])
+        who = (chance >> 16) % self.accounts
+        values = self._head(number, f"{party}-{who}", self._belongings(record, who, number))
+        return Event(number, party, record, values | self._body(record, chance >> 40))
+
+    def events(self, begin: int, end: int) -> Iterator[Event]:
+        """Those of numbers `begin` to `end` (exclusive)."""
+        return (self.event(number) for number in range(begin, end))
+
+    def ring(self, number: int) -> list[Event]:
+        """One operator: 40 new accounts at two labs, of which groups share devices, cards, addresses and prompts, and some cards at a payment processor.
+
+        One lab has closed some of them itself: with that, campaigns finds the rest within a tick or two.
+        """
+        chance = random.Random(f"{self.seed}/{number}")
+        first = _RING_NUMBER + number * (1 << 12)
+        events: list[Event] = []
+
+        def add(party: str, record: str, account: str, tokens: list[bytes], body: dict[str, Any], back_us: int) -> None:
+            at = first + len(events)
+            head = self._head(at, account, tokens) | {"occurred_at": self.start_us - back_us}
+            events.append(Event(at, party, record, head | body))
+
+        for i in range(_RING_ACCOUNTS):
+            party, account = ("lab-a", "lab-b")[i % 2], f"ring{number}-{i}"
+            shared = [
+                self.token(Kind.DEVICE, f"ring{number}", i // 4),
+                self.token(Kind.CARD, f"ring{number}", i // 4 + (i % 2)),
+                self.token(Kind.IP, f"ring{number}", i // 8),
+                self.token(Kind.PROMPT, f"ring{number}", i // 12),
+            ]
+            opened = {"plan": "TRIAL", "verified": "NONE", "mail_class": "DISPOSABLE", "address_class": "HOSTING"}
+            add(party, "AccountOpened", account, shared, opened, _DAY_US // 2)
+            for _ in range(_RING_WINDOWS):
+                requests = chance.randint(15, 30)
+                usage = self._usage(requests, requests * 500, requests * 1500, chance.choice(_RING_TASKS))
+                usage |= {"window_seconds": 3600, "address_class": "HOSTING"}
+                add(party, "ApiUsage", account, shared, usage, chance.randrange(_DAY_US // 3))
+            if i % 4 == 0:
+                paid = {"merchant": party, "outcome": "APPROVED", "instrument": "PREPAID"}
+                add("pay-a", "PaymentAttempt", f"ring{number}-pay-{i}", shared[:2], paid, _DAY_US // 3)
+            if i % 8 == 0:
+                add(party, "AccountClosed", account, [], {"reason": "DISTILLATION"}, 0)
+        return events
+
+    def receipt(self, number: int, party: str, action_id: str, revision: int, status: str = "DONE") -> Event:
+        """A party's answer to an action."""
+        values = {
+            "event_id": self.event_id(number), "occurred_at": self.start_us + number % 1_000_000, "action_id": action_id,
+            "revision": revision, "status": status, "reason": None, "note": None,
+        }  # fmt: skip
+        return Event(number, party, "ActionReceipt", values)
+
+    def event_id(self, number: int) -> bytes:
+        """The id of the event of that number."""
+        return self._digest(b"id", number)
+
+    def token(self, kind: Kind, owner: str, number: int) -> bytes:
+        """A token as the SDK makes them: kind, epoch, fifteen bytes of a digest."""
+        return bytes((kind, _EPOCH)) + self._digest(f"{kind}/{owner}".encode(), number)[:15]
+
+    def _belongings(self, record: str, who: int, number: int) -> list[bytes]:
+        if record == "AddressLease":
+            return [self.token(Kind.IP, "lease", number)]
+        home = who // _HOUSEHOLD_ACCOUNTS
+        tokens = [self.token(Kind.CARD, "home", home), self.token(Kind.EMAIL, "own", who)]
+        return tokens if record == "PaymentAttempt" else [*tokens, self.token(Kind.DEVICE, "home", home)]
+
+    def _head(self, number: int, account: str, tokens: list[bytes]) -> dict[str, Any]:
+        return {
+            "event_id": self.event_id(number),
+            "occurred_at": self.start_us + 10 * (number % 1_000_000),
+            "account": account,
+            "identifiers": tokens,
+        }
+
+    def _body(self, record: str, chance: int) -> dict[str, Any]:
+        if record == "ApiUsage":
+            # Tokens by chance: a loss and a repetition that would even out in the count show in the sums.
+            return self._usage(1 + chance % 50, 1 + chance % 100_003, 1 + chance % 10_007, "OTHER")
+        if record == "PaymentAttempt":
+            return {"merchant": None, "outcome": "APPROVED", "instrument": "CREDIT"}
+        if record == "AccountOpened":
+            return {"plan": "PAID", "verified": "CARD", "mail_class": "BUSINESS", "address_class": "RESIDENTIAL"}
+        return {"released_at": self.start_us + 3_600_000_000}
+
+    @staticmethod
+    def _usage(requests: int, input_tokens: int, output_tokens: int, task: str) -> dict[str, Any]:
+        return {
+            "window_seconds": 0, "model": "large-4", "task": task, "requests": requests, "input_tokens": input_tokens,
+            "output_tokens": output_tokens, "end_user": None, "address_class": "RESIDENTIAL",
+        }  # fmt: skip
+
+    def _digest(self, what: bytes, number: int) -> bytes:
+        return hashlib.blake2b(struct.pack(">qq", self.seed, number) + what, digest_size=16).digest()
+
+
+class Publisher:
+    """A party's producer, for all of them: idempotent, acknowledged by all replicas. `failed`: numbers that the broker never acknowledged."""
+
+    def __init__(self, kafka: KafkaConfig) -> None:
+        self._producer = KafkaProducer(
+            **kafka.client_options(), acks="all", enable_idempotence=True, linger_ms=20, batch_size=1 << 17, max_request_size=8 << 20
+        )  # fmt: skip
+        self.published: dict[int, str] = {}
+        """Number -> party of everything that was handed over."""
+        self.failed: list[tuple[int, str]] = []
+
+    def publish(self, events: Iterable[Event], per_second: float | None = None) -> None:
+        """Hand over, at a rate or at once. `flush` waits for the broker."""
+        begun = time.monotonic()
+        for count, event in enumerate(events):
+            if per_second is not None and (ahead := begun + count / per_second - time.monotonic()) > 0.01:
+                time.sleep(ahead)
+            self.published[event.number] = event.party
+            future = self._producer.send(event.topic, key=event.key, value=event.encoded())
+            future.add_errback(self._failed, event.number)
+
+    def send(self, topic: str, key: bytes, value: bytes) -> None:
+        """Any message: what is not an event."""
+        self._producer.send(topic, key=key, value=value)
+
+    def flush(self) -> None:
+        """Until the broker has everything."""
+        self._producer.flush()
+
+    def close(self) -> None:
+        """Flush and close."""
+        self._producer.close()
+
+    def _failed(self, number: int, error: BaseException) -> None:
+        self.failed.append((number, repr(error)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:  # fmt: skip
+        self.close()
+
+
+class Stream:
+    """Publishes events in a thread, at a rate, while the block lasts or until they are all out."""
+
+    def __init__(self, publisher: Publisher, events: Iterable[Event], per_second: float) -> None:
+        self._publisher, self._events, self._per_second = publisher, events, per_second
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="traffic", daemon=True)
+        self.error: BaseException | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether everything has been handed over."""
+        return not self._thread.is_alive()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:  # fmt: skip
+        self._stop.set()
+        self.wait()
+
+    def wait(self) -> None:
+        """Until everything is at the broker. Raises what the thread raised."""
+        self._thread.join()
+        self._publisher.flush()
+        if self.error:
+            raise self.error
+
+    def _run(self) -> None:
+        def until_stopped() -> Iterator[Event]:
+            for event in self._events:
+                if self._stop.is_set():
+                    return
+                yield event
+
+        try:
+            self._publisher.publish(until_stopped(), self._per_second)
+        except Exception as error:
+            self.error = error
+
+
+class Decisions:
+    """Decisions as campaigns writes them, each on accounts of its own: SUSPEND at one lab, on two parties' evidence."""
+
+    def __init__(self, kafka: KafkaConfig, name: str = "chaos-decisions") -> None:
+        self._producer = KafkaProducer(
+            **kafka.client_options(), acks="all", transactional_id=f"weaklink.chaos.{name}", linger_ms=0
+        )
+        self._producer.init_transactions()
+        self._at_us = time.time_ns() // 1000
+
+    def decide(self, first: int, count: int, *, commit: bool = True, measures: int = 1) -> None:
+        """Decisions number `first` and following, in one transaction that is committed or aborted."""
+        self._producer.begin_transaction()
+        for number in range(first, first + count):
+            campaign_id = f"chaos-{number}"
+            self._producer.send(topology.DECISIONS, key=campaign_id.encode(), value=self.message(campaign_id, measures))
+        if commit:
+            self._producer.commit_transaction()
+        else:
+            self._producer.flush()
+            self._producer.abort_transaction()
+
+    def message(self, campaign_id: str, measures: int) -> bytes:
+        """One Decision."""
+        proposed = {
+            "op": "ISSUE", "party": "lab-a", "measure": "SUSPEND", "target_token": None, "slice_model": None, "slice_end_user": None,
+            "confidence": 0.95, "reasons": [{"code": "SHARED_CARD", "weight": 1.5, "parties": 2}], "expected_cut": 40.0,
+            "benign_accounts_touched": 0, "supporting_parties": 2, "own_finding": False, "hard_identifier": True, "established": False,
+            "from_plan": True,
+        }  # fmt: skip
+        return encode(
+            "Decision",
+            {
+                "campaign_id": campaign_id, "decided_at": self._at_us, "evidence_at": self._at_us, "confidence": 0.97, "accounts": 40,
+                "requests_per_day": 5000.0,
+                "measures": [proposed | {"target_account": f"{campaign_id}-{n}"} for n in range(measures)],
+            },
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Close the producer."""
+        self._producer.close()

@@ -1,0 +1,87 @@
+"""The verifier: reads every topic and the ledger from outside, and counts lost events, effects that came twice, and wrong rejects.
+
+It shares no code with ingest, correlate, campaigns and enforce. docs/chaos.md says what counts as what.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from typing import Any
+
+from kafka import KafkaConsumer
+
+from chaos.lab import Lab
+from chaos.row import Row
+from chaos.traffic import Traffic
+from chaos.verifier.actions import Actions
+from chaos.verifier.columns import Columns
+from chaos.verifier.events import Expected, Rejects
+from chaos.verifier.findings import Findings
+from chaos.verifier.reading import read_topics
+from weaklink import topology
+from weaklink.kafka_options import KafkaConfig
+
+Refused = Callable[[str, str, dict[str, Any]], bool]
+
+
+def verify(
+    kafka: KafkaConfig,
+    ledger_url: str | None,
+    *,
+    published: set[bytes] | None = None,
+    refused: Refused | None = None,
+    stages: Sequence[str] = ("ingest", "correlate", "enforce"),
+) -> Findings:
+    """What became of every event, decision and receipt. To be called when nothing waits any more.
+
+    published: ids of events that the broker acknowledged. refused: which readable events must be rejected all the same (none).
+    stages: whose output is judged.
+    """
+    found, expected = Findings(), Expected()
+    if refused:
+        expected.refused = refused
+    with closing(KafkaConsumer(**kafka.client_options(), group_id=None)) as consumer:
+        topics = sorted(consumer.topics())
+
+    def of(kind: str) -> list[str]:
+        return [name for name in topics if name.startswith("party.") and name.endswith(f".{kind}")]
+
+    read_topics(kafka, of("events"), expected.take)
+    found.counted["events"], found.counted["repeated"] = expected.events, expected.repeated
+    if published is not None:
+        expected.check_published(published, found)
+    if "ingest" in stages:
+        rejects, columns = Rejects(), Columns()
+        read_topics(kafka, of("rejects"), rejects.take)
+        rejects.compare(expected.bad, found)
+        found.counted["rejects"] = len(rejects.named)
+        read_topics(kafka, [topology.ACTIVITY], columns.activity.take)
+        read_topics(kafka, [topology.LINKS], columns.links.take)
+        read_topics(kafka, [topology.SHARED], columns.take_shared)
+        columns.compare(expected, found, shared="correlate" in stages)
+    if "enforce" in stages and ledger_url:
+        actions = Actions()
+        read_topics(kafka, [topology.DECISIONS], actions.take_decision)
+        read_topics(kafka, [topology.RECEIPTS], actions.take_receipt)
+        read_topics(kafka, [*of("actions"), topology.FEEDBACK], actions.take_published)
+        read_topics(kafka, of("rejects"), actions.take_reject)
+        actions.compare(expected, ledger_url, found)
+    return found
+
+
+def verify_lab(lab: Lab, traffic: Traffic | None = None, **options: Any) -> Findings:
+    """The same for a laboratory, with the events that its publisher had acknowledged."""
+    published = None
+    if traffic:
+        failed = {number for number, _ in lab.publisher.failed}
+        published = {traffic.event_id(number) for number in lab.publisher.published if number not in failed}
+    return verify(lab.kafka, lab.ledger_url, published=published, **options)
+
+
+def row_of(fault: str, trials: int, lab: Lab, found: Findings) -> Row:
+    """A row from what the laboratory measured and what the verifier found."""
+    row = Row(
+        fault, trials, found.counted.get("events", 0), found.lost, found.duplicate_effects, found.rejected_wrongly,
+        lab.watch.stall_seconds_max, lab.watch.memory_growth_mib,
+    )  # fmt: skip
+    row.extra |= {"stall_seconds": lab.watch.stalls, "counted": found.counted, "findings": found.sentences[:10]}
+    return row

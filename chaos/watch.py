@@ -1,0 +1,116 @@
+"""A thread that watches from outside: for how long a partition with waiting input did not move, and how much memory every service takes."""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Final, Self
+
+from kafka import TopicPartition
+from kafka.errors import KafkaError
+
+from chaos.offsets import Behind, Offsets
+from chaos.worker import Worker
+from weaklink import topology
+from weaklink.errors import BrokerError
+from weaklink.kafka_options import KafkaConfig
+
+_SAMPLE_SECONDS: Final = 0.5
+_DOUBT_SECONDS: Final = 3.0
+"""A partition that stands so long is looked into: it may be that only markers lie ahead."""
+_SETTLED_SECONDS: Final = 5.0
+"""A process's memory counts as its own from so long after it is first seen ready."""
+STAGES: Final = tuple(stage.name for stage in topology.STAGES)
+
+
+class Watch:
+    """Samples while the block lasts. `stalls`: longest standstill of any partition by stage; `reset` begins to count anew."""
+
+    def __init__(self, kafka: KafkaConfig, workers: Sequence[Worker]) -> None:
+        self._kafka = kafka
+        self._workers = workers
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._lock = threading.Lock()
+        self._since: dict[tuple[str, TopicPartition], tuple[int, float]] = {}
+        self._stalls: dict[str, float] = defaultdict(float)
+        self._ready_at: dict[tuple[str, int], float] = {}
+        self._peaks: dict[tuple[str, int], tuple[float, float]] = {}
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:  # fmt: skip
+        self._stop.set()
+        self._thread.join()
+
+    def reset(self) -> None:
+        """Forget stalls and memory so far."""
+        with self._lock:
+            self._since.clear()
+            self._stalls.clear()
+            self._peaks.clear()
+
+    @property
+    def stalls(self) -> dict[str, float]:
+        """Seconds by stage."""
+        with self._lock:
+            return {stage: round(seconds, 1) for stage, seconds in self._stalls.items()}
+
+    @property
+    def stall_seconds_max(self) -> float:
+        """The longest of them."""
+        return max(self.stalls.values(), default=0.0)
+
+    @property
+    def memory_growth_mib(self) -> float:
+        """Most that any process grew by since it was ready (or since `reset`)."""
+        with self._lock:
+            return max((peak - first for first, peak in self._peaks.values()), default=0.0)
+
+    def _run(self) -> None:
+        offsets: Offsets | None = None
+        while not self._stop.wait(_SAMPLE_SECONDS):
+            self._sample_memory()
+            try:
+                offsets = offsets or Offsets(self._kafka)
+                self._take(offsets, offsets.behind(STAGES), time.monotonic())
+            except (KafkaError, BrokerError, OSError, KeyError):
+                # The broker is away, or knows the topic only half: time goes on, and counts at the next sample.
+                continue
+        if offsets:
+            offsets.close()
+
+    def _take(self, offsets: Offsets, behind: Sequence[Behind], now: float) -> None:
+        current = {(one.stage, one.tp): one for one in behind}
+        with self._lock:
+            known = self._since
+            self._since = {
+                key: known[key] if key in known and known[key][0] == one.committed else (one.committed, now)
+                for key, one in current.items()
+            }
+            standing = [(key, now - since) for key, (_, since) in self._since.items()]
+        for key, seconds in standing:
+            doubtful = seconds > max(_DOUBT_SECONDS, self._stalls[key[0]])
+            idle = doubtful and not offsets.has_records(current[key])
+            with self._lock:
+                if idle and key in self._since:
+                    self._since[key] = (current[key].committed, now)
+                elif not idle:
+                    self._stalls[key[0]] = max(self._stalls[key[0]], seconds)
+
+    def _sample_memory(self) -> None:
+        for worker in list(self._workers):
+            if not worker.alive:
+                continue
+            life, now = (worker.name, worker.lives), time.monotonic()
+            if life not in self._ready_at and worker.ready():
+                self._ready_at[life] = now
+            if now - self._ready_at.get(life, now) < _SETTLED_SECONDS:
+                continue
+            mib = worker.resident_mib()
+            with self._lock:
+                first, peak = self._peaks.get(life, (mib, mib))
+                self._peaks[life] = (first, max(peak, mib))

@@ -1,0 +1,128 @@
+"""A service as a child process in a slot: started, killed, frozen, thawed, stopped, and asked whether it is ready."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from weaklink.ops.ports import free_ports
+
+_PROGRAM: Final = (sys.executable, "-c", "from weaklink.cli.main import main; main()")
+_STOP_SECONDS: Final = 60
+_PROBE_SECONDS: Final = 2
+_MIB: Final = 1 << 20
+
+
+@dataclass
+class Worker:
+    """`weaklink run STAGE --slot SLOT`, possibly again and again; every life appends to one log.
+
+    `program`: what runs in place of `weaklink` (a build with switches, see chaos/edges.py).
+    """
+
+    stage: str
+    slot: str
+    log: Path
+    environment: Mapping[str, str]
+    program: tuple[str, ...] = _PROGRAM
+    process: "subprocess.Popen[bytes] | None" = None
+    port: int = 0
+    lives: int = 0
+    started_at: float = 0.0
+    """By the monotonic clock."""
+    frozen: bool = False
+
+    @property
+    def name(self) -> str:
+        """Stage and slot."""
+        return f"{self.stage}/{self.slot}"
+
+    @property
+    def pid(self) -> int:
+        """Of the present life."""
+        assert self.process is not None, f"{self.name} was never started"
+        return self.process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self.process is not None and self.process.poll() is None
+
+    def start(self, program: tuple[str, ...] | None = None) -> None:
+        """One more life. Does not wait for it to be ready."""
+        assert not self.alive, f"{self.name} runs already"
+        (self.port,) = free_ports(1)
+        command = [*(program or self.program), "run", self.stage, "--slot", self.slot, "--metrics-port", str(self.port)]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env={**os.environ, **self.environment},
+                start_new_session=True,  # Ctrl-C in the terminal reaches only us, and we stop it in order
+            )  # fmt: skip
+        self.lives += 1
+        self.started_at = time.monotonic()
+        self.frozen = False
+
+    def kill(self) -> None:
+        """kill -9, now."""
+        self._signal(signal.SIGKILL)
+        assert self.process is not None
+        self.process.wait()
+
+    def freeze(self) -> None:
+        """SIGSTOP: it neither works nor knows it."""
+        self._signal(signal.SIGSTOP)
+        self.frozen = True
+
+    def thaw(self) -> None:
+        """SIGCONT: it goes on as if nothing had been."""
+        self._signal(signal.SIGCONT)
+        self.frozen = False
+
+    def stop(self, seconds: float = _STOP_SECONDS) -> int | None:
+        """SIGTERM, and SIGKILL when that does not help; its exit status."""
+        if self.process is None:
+            return None
+        if self.alive:
+            self.thaw()
+            self._signal(signal.SIGTERM)
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return None
+
+    def ready(self) -> bool:
+        """Whether it says that it has joined its group and rebuilt its state."""
+        if not self.alive or self.frozen:
+            return False
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=_PROBE_SECONDS) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def resident_mib(self) -> float:
+        """Memory of the process and its children; 0 when it is gone."""
+        try:
+            process = psutil.Process(self.pid)
+            return sum(one.memory_info().rss for one in [process, *process.children(recursive=True)]) / _MIB
+        except psutil.Error:
+            return 0.0
+
+    def tail(self, lines: int = 12) -> str:
+        """The end of its log."""
+        text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+        return "\n".join(text.splitlines()[-lines:])
+
+    def _signal(self, number: int) -> None:
+        assert self.process is not None, f"{self.name} was never started"
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, number)

@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup lock demo replay evaluate bench bench-quick bench-growth bench-scale chaos chaos-full test check docs clean
+.PHONY: help setup lock demo replay evaluate bench bench-quick bench-growth bench-scale bench-latency chaos chaos-full test check docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ bench-growth: setup ## correlate at 1, 10 and 50 million links, campaigns at a m
 
 bench-scale: setup ## 1, 2 and 4 workers of ingest and correlate on a real broker, killed and joined: exact output, balance, handover; build/bench/scale.json
 	$(BIN)/python -m bench.scale
+
+bench-latency: setup ## from publication to action at 20,000 and 100,000 events/s, 5 minutes each, the whole pipeline; build/bench/latency.json (16 minutes; a quiet machine)
+	$(BIN)/python -m bench.load.latency
 
 chaos: setup ## the fault laboratory: every fault with a fifth of its counts (FAULTS=a,b: only these), under 50 minutes; build/chaos/results.json
 	$(BIN)/python -m chaos $(if $(FAULTS),--faults $(FAULTS))

@@ -14,7 +14,7 @@ RECORD: Final = "ApiUsage"
 MODEL: Final = b"large-4"
 PREFIX_BYTES: Final = 3
 """Before each event in the file: partition, length of the key, length of the value, a byte each."""
-_EVENT_ID_BYTES: Final = 16
+EVENT_ID_BYTES: Final = 16
 _TIME_BYTES: Final = 8  # of a zigzag varint for times from 2004 to 3111
 _CHUNK_EVENTS: Final = 200_000
 _TASKS: Final = 7
@@ -43,19 +43,19 @@ def _rows(world: World, rows: Numbers, names: Bytes, table: Bytes) -> tuple[Byte
             np.uint8
         ),
         accounts,
-        _same(SINGLE_OBJECT_MARKER + latest(RECORD).fingerprint, len(rows)),
-        _same(_varint(_EVENT_ID_BYTES), len(rows)),
-        np.stack([rows, rows ^ 0x5DEECE66D], axis=1).astype(">i8").view(np.uint8).reshape(-1, _EVENT_ID_BYTES),
-        _times(world.occurred_us[rows]),
-        _same(_varint(NAME_BYTES), len(rows)),
+        same(SINGLE_OBJECT_MARKER + latest(RECORD).fingerprint, len(rows)),
+        same(one_byte(EVENT_ID_BYTES), len(rows)),
+        np.stack([rows, rows ^ 0x5DEECE66D], axis=1).astype(">i8").view(np.uint8).reshape(-1, EVENT_ID_BYTES),
+        times(world.occurred_us[rows]),
+        same(one_byte(NAME_BYTES), len(rows)),
         accounts,
         (2 * count)[:, None].astype(np.uint8),
     ]
     for column in range(IDENTIFIERS_MAX):
         # Where there is none (-1) any token stands in: its bytes are left out.
-        parts += [_same(_varint(TOKEN_BYTES), len(rows)), table[world.identifiers[rows, column]]]
+        parts += [same(one_byte(TOKEN_BYTES), len(rows)), table[world.identifiers[rows, column]]]
     fourth_end = sum(part.shape[1] for part in parts)
-    parts += [_same(b"\x00", len(rows)), _usage(world.accounts[rows], rows)]
+    parts += [same(b"\x00", len(rows)), _usage(world.accounts[rows], rows)]
     matrix = np.concatenate(parts, axis=1)
     present = np.ones(matrix.shape, dtype=np.bool_)
     present[count < IDENTIFIERS_MAX, fourth_end - 1 - TOKEN_BYTES : fourth_end] = False
@@ -70,34 +70,37 @@ def _usage(accounts: Numbers, rows: Numbers) -> Bytes:
     address_class = (2 * (accounts % _ADDRESS_CLASSES)).astype(np.uint8)[:, None]
     return np.concatenate(
         [
-            _same(_varint(0) + _varint(len(MODEL)) + MODEL, len(rows)),
+            same(one_byte(0) + one_byte(len(MODEL)) + MODEL, len(rows)),
             task,
             requests,
-            _two_bytes(64 + rows * 7 % 8000),
-            _two_bytes(64 + rows * 13 % 8000),
-            _same(_varint(0), len(rows)),  # end_user: null
+            two_bytes(64 + rows * 7 % 8000),
+            two_bytes(64 + rows * 13 % 8000),
+            same(one_byte(0), len(rows)),  # end_user: null
             address_class,
         ],
         axis=1,
     )
 
 
-def _same(value: bytes, rows: int) -> Bytes:
+def same(value: bytes, rows: int) -> Bytes:
+    """The same bytes in every row."""
     return np.broadcast_to(np.frombuffer(value, dtype=np.uint8), (rows, len(value)))
 
 
-def _two_bytes(values: Numbers) -> Bytes:
+def two_bytes(values: Numbers) -> Bytes:
     """Zigzag varints of numbers from 64 to 8191."""
     zigzag = 2 * values
     return np.stack([zigzag & 0x7F | 0x80, zigzag >> 7], axis=1).astype(np.uint8)
 
 
-def _times(values: Numbers) -> Bytes:
+def times(values: Numbers) -> Bytes:
+    """Zigzag varints of times from 2004 to 3111, in microseconds."""
     zigzag = 2 * values
     parts = [zigzag >> 7 * place & 0x7F | (0x80 if place < _TIME_BYTES - 1 else 0) for place in range(_TIME_BYTES)]
     return np.stack(parts, axis=1).astype(np.uint8)
 
 
-def _varint(value: int) -> bytes:
+def one_byte(value: int) -> bytes:
+    """Zigzag varint of a number below 64."""
     assert 0 <= value < 64, f"{value} takes more than a byte"
     return bytes((2 * value,))

@@ -82,7 +82,7 @@ def make_world(events: int, begin_us: int, seed: int = 1) -> World:
     identifiers = np.empty((events, IDENTIFIERS_MAX), dtype=np.int64)
     for column, pool in enumerate(POOLS):
         which = random.integers(0, pool.per_account, events)
-        share = _mix(accounts.astype(np.uint64) * np.uint64(8) + which.astype(np.uint64), column).astype(np.float64)
+        share = mix(accounts.astype(np.uint64) * np.uint64(8) + which.astype(np.uint64), column).astype(np.float64)
         position = ((share / 2.0**64) ** pool.skew * pool.size).astype(np.int64)
         identifiers[:, column] = _FIRST_OF_POOL[column] + np.minimum(position, pool.size - 1)
     identifiers[random.random(events) >= FOUR_SHARE, IDENTIFIERS_MAX - 1] = -1
@@ -123,8 +123,8 @@ def tokens() -> Bytes:
         table[_FIRST_OF_POOL[number] : _FIRST_OF_POOL[number + 1], 0] = pool.kind
     table[:, 1] = _EPOCH
     numbers = np.arange(IDENTIFIERS, dtype=np.uint64)
-    table[:, 2:10] = _mix(numbers, 101).view(np.uint8).reshape(-1, 8)
-    table[:, 10:17] = _mix(numbers, 102).view(np.uint8).reshape(-1, 8)[:, :7]
+    table[:, 2:10] = mix(numbers, 101).view(np.uint8).reshape(-1, 8)
+    table[:, 10:17] = mix(numbers, 102).view(np.uint8).reshape(-1, 8)[:, :7]
     return table
 
 
@@ -139,7 +139,7 @@ def crc32(rows: Bytes) -> Numbers:
     return (found ^ np.uint32(0xFFFFFFFF)).astype(np.int64)
 
 
-def _mix(numbers: Words, salt: int) -> Words:
+def mix(numbers: Words, salt: int) -> Words:
     """splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014)."""
     mixed: Words = (numbers + np.uint64(salt << 40)) * np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

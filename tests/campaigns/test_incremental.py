@@ -141,6 +141,36 @@ def test_newcomers_on_known_infrastructure_come_in_without_a_search_for_communit
     assert len(set(late.to_list()) & set(second.accounts["account"].to_list())) >= 3
 
 
+def test_a_small_campaign_beside_large_ones_is_looked_for_at_once_when_the_stage_has_the_time() -> None:
+    """Beside many accounts of other campaigns it is too small a change to be looked for in any case, and would wait for hours."""
+    world = World(6)
+    benign_life(world, 900)
+    campaign(world, "c", 120)
+    campaign(world, "d", 24)
+    share = NEVER.incremental.model_copy(update={"communities_change_share": 0.5})
+    state = CampaignsState(NEVER.model_copy(update={"incremental": share}))
+    evaluator = Evaluator(state.config, state)
+    activity, shared = world.activity(), world.shared()
+    late = pl.col("account").is_in(
+        activity.filter(pl.col("account_name").str.starts_with("d-"))["account"].unique().implode()
+    )
+    state.fold_activity(activity.filter(~late))
+    state.fold_shared(shared.filter(~late))
+    first = evaluator.evaluate(NOW_US, whole=False)
+    assert first is not None
+    members = first.accounts.filter("flagged").select(
+        "account", pl.col("community").cast(pl.String).alias("campaign_id")
+    )
+    evaluator.know(members)
+    state.fold_activity(activity.filter(late))
+    state.fold_shared(shared.filter(late))
+    assert evaluator.evaluate(NOW_US, whole=False) is None
+    second = evaluator.evaluate(NOW_US, whole=False, eager=True)
+    assert second is not None
+    assert second.accounts.filter("flagged", late).height >= 12
+    assert evaluator.evaluate(NOW_US, whole=False, eager=True) is None, "nothing has moved since"
+
+
 def test_a_plan_sees_all_bystanders_though_only_suspects_were_evaluated() -> None:
     """The links that a plan works on, and their holders, are those of the whole state."""
     world, state = world_of(5), CampaignsState(NEVER)

@@ -12,7 +12,13 @@ from chaos import faults
 
 
 def row(fault: str, **figures: int) -> Row:
-    values: dict[str, Any] = {"trials": 2, "events": 10, "lost": 0, "duplicate_effects": 0, "rejected_wrongly": 0} | figures
+    values: dict[str, Any] = {
+        "trials": 2,
+        "events": 10,
+        "lost": 0,
+        "duplicate_effects": 0,
+        "rejected_wrongly": 0,
+    } | figures
     return Row(fault, **values, stall_seconds_max=1.26, memory_growth_mib=3.0)
 
 

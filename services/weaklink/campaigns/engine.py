@@ -28,15 +28,18 @@ class Engine:
         self._evaluator: Final = Evaluator(config, self.state)
         self._planner: Final = Planner(config, weaklinks, self._evaluator, self.tracker)
         self.clocks = Clocks()
+        self.searched = False
+        """Whether the last tick looked for communities."""
         self._known = self.tracker.members
 
-    def tick(self, now_us: int, parties: Mapping[str, PartyKind]) -> list[Update]:
-        """Evaluate as of `now_us`; then plan or amend the campaigns that changed."""
+    def tick(self, now_us: int, parties: Mapping[str, PartyKind], *, eager: bool = False) -> list[Update]:
+        """Evaluate as of `now_us`; then plan or amend the campaigns that changed. `eager`: look for communities sooner (see `Evaluator.evaluate`)."""
         self._expire(now_us)
         if self._known is not self.tracker.members:
             self._known = self.tracker.members
             self._evaluator.know(self.tracker.known())
-        evaluation = self._evaluator.evaluate(now_us, whole=self._planner.restless(now_us))
+        evaluation = self._evaluator.evaluate(now_us, whole=self._planner.restless(now_us), eager=eager)
+        self.searched = evaluation is not None and evaluation.ring is not None
         self.clocks.ticked_us = now_us
         if evaluation is None:
             return []

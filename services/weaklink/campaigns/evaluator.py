@@ -29,14 +29,15 @@ class Evaluator:
         self._communities_us = 0
         self._members = pl.DataFrame(schema={"account": pl.UInt64, "campaign_id": pl.String})
 
-    def evaluate(self, now_us: int, *, whole: bool) -> Evaluation | None:
-        """As of now. None: nobody can have joined a campaign. `whole`: look for communities in any case."""
+    def evaluate(self, now_us: int, *, whole: bool, eager: bool = False) -> Evaluation | None:
+        """As of now. None: nobody can have joined a campaign. `whole`: look for communities in any case; `eager`: when anything has moved that
+        may change them."""
         news, incremental = self.state.news(), self._incremental
         if news.all or self._outgrown(now_us):
             return self._evaluate_all(now_us)
         touched = self.state.accounts(now_us, pl.concat(news.accounts), volume=False)
         evaluated = incremental.update(touched, self.state.usable(pl.concat(news.links), now_us))
-        if whole or news.refused or self._communities_due(now_us):
+        if whole or news.refused or self._communities_due(now_us, eager=eager):
             self._communities_us = now_us
             incremental.moved = np.zeros(0, np.int64)
             case, region = self._case(now_us, incremental.suspects())
@@ -95,13 +96,13 @@ class Evaluator:
         self._full_accounts = case.graph.n_accounts
         return evaluation
 
-    def _communities_due(self, now_us: int) -> bool:
+    def _communities_due(self, now_us: int, *, eager: bool) -> bool:
         config, columns = self._config.incremental, self._incremental.live.account
         hot, inside = columns["p"] > self._config.cluster.hot, columns["campaign"] >= 0
         # Whom the fast path has taken in meanwhile, or who cooled down again, is no news.
         moved = int(np.count_nonzero((hot != inside)[self._incremental.moved]))
         long = now_us - self._communities_us >= config.communities_hours * US_PER_HOUR
-        return moved > 0 and (long or moved >= config.communities_change_share * int(np.count_nonzero(hot)))
+        return moved > 0 and (eager or long or moved >= config.communities_change_share * int(np.count_nonzero(hot)))
 
     def _newcomers(self, now_us: int, evaluated: Ints) -> Evaluation | None:
         """The young among these accounts beside the members whose nodes they hold, if they hold such nodes."""

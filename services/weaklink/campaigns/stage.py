@@ -24,6 +24,9 @@ from weaklink.stream.stage import Chunk, Message, Stage, Traits
 
 UNIT: Final = "all"
 _PARTIES_SECONDS: Final = 5.0
+_SEARCH_REST: Final = 4
+"""Times what a search for communities took until a small change leads to the next one: a fifth of the time at most goes into searches, and a new campaign
+is found within seconds however many others there are. Large changes do not wait (`incremental.communities_change_share`)."""
 _log = structlog.get_logger()
 
 
@@ -52,7 +55,7 @@ class CampaignsStage:
         self.engine.observe(casebook.observer(self._casebook, self.engine))
         self._now_us = 0
         self._dirty = True
-        self._rest_until = 0.0
+        self._rest_until = self._eager_from = 0.0
 
     def unit(self, source: TopicPartition) -> str:
         """Everything is one unit."""
@@ -129,7 +132,7 @@ class CampaignsStage:
         out: list[Message] = []
         parties = self._parties()
         self._casebook.of(parties)
-        for update in self.engine.tick(now_us, parties):
+        for update in self.engine.tick(now_us, parties, eager=started >= self._eager_from):
             out += messages.decision_messages(
                 update.campaign,
                 update.changes,
@@ -144,6 +147,8 @@ class CampaignsStage:
         self._measure()
         seconds = time.monotonic() - started
         self._rest_until = time.monotonic() + seconds
+        if self.engine.searched:
+            self._eager_from = time.monotonic() + _SEARCH_REST * seconds
         if out:
             _log.info("campaigns_changed", messages=len(out), seconds=round(seconds, 3))
         return out

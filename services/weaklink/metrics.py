@@ -98,12 +98,6 @@ STATE_BYTES: Final = _gauge(
 ACCEPTED: Final = _counter("ingest", "weaklink_accepted", "Events accepted", ["party"])
 REJECTS: Final = _counter("ingest", "weaklink_rejects", "Events rejected", ["party", "reason"])
 DUPLICATES: Final = _counter("ingest", "weaklink_duplicates", "Events that repeated an earlier one", ["party"])
-SLOW_PATH: Final = _counter(
-    "ingest",
-    "weaklink_slow_path",
-    "Events that the compiled reader refused, and fastavro was asked why",
-    ["party"],
-)
 CAMPAIGNS: Final = _gauge("campaigns", "weaklink_campaigns", "Campaigns that stand", ["state"])
 CAMPAIGN_ACCOUNTS: Final = _gauge("campaigns", "weaklink_campaign_accounts", "Accounts in campaigns that stand")
 DECISIONS: Final = _counter(

@@ -16,7 +16,8 @@ from weaklink import frames, topology
 from weaklink.ingest.stage import AUDIT_HEADER, IngestStage
 from weaklink.parties import Party, PartyKind
 from weaklink.settings import Settings
-from weaklink.stream.stage import Message, Range
+from weaklink.stream.blocks import _records
+from weaklink.stream.stage import Message, Output, Range
 from weaklink.stream.whole_batches import RecordBatch
 
 _HEADER_BYTES = 61
@@ -88,9 +89,22 @@ def new_stage(settings: Settings, parties: Parties | None = None) -> IngestStage
     return IngestStage(settings, parties or Parties(lab_a="lab", cloud_a="cloud", pay_a="payment", router_a="router"))
 
 
-def gather(messages: Sequence[Message]) -> Result:
+def single(output: Output) -> list[Message]:
+    """The messages of a block, as kafka-python reads them, and whether it is one."""
+    if isinstance(output, Message):
+        return [output]
+    builder = _records(output)
+    builder.close()
+    records = builder.records()
+    read = list(records.next_batch())
+    assert [one.offset for one in read] == list(range(output.count))
+    return [Message(output.topic, one.value, one.key, output.partition, tuple(one.headers)) for one in read]
+
+
+def gather(outputs: Sequence[Output]) -> Result:
     """Messages of any number of transactions as one result."""
     by_topic: dict[str, list[Message]] = defaultdict(list)
+    messages = [message for output in outputs for message in single(output)]
     for message in messages:
         by_topic[message.topic].append(message)
     rejects = []
@@ -127,7 +141,7 @@ def ingest(
 ) -> Result:
     """Run batches through a stage, one transaction for each poll."""
     stage = stage or new_stage(settings or Settings(data_folder=Path("build/test-ingest")))
-    messages: list[Message] = []
+    messages: list[Output] = []
     at: dict[TopicPartition, int] = {}
     for poll in polls:
         ranges: dict[TopicPartition, Range] = {}

@@ -17,11 +17,10 @@ from kafka import TopicPartition
 from polars.testing import assert_frame_equal
 
 from tests.ingest.batches import Parties, Record, Result, batch_of, gather, ingest, new_stage
-from tests.ingest.decoding import read
+from tests.ingest.decoding import decode_body, read
 from tests.ingest.events import Event, events_of
 from tests.ingest.merging import merge_activity, merge_links
-from weaklink.errors import BrokerError, RecordError
-from weaklink.ingest import slow
+from weaklink.errors import BrokerError
 from weaklink.ingest.config import IngestConfig
 from weaklink.ingest.events import read_values
 from weaklink.ingest.layout import compile_layout, layout_of
@@ -186,7 +185,7 @@ def test_whatever_is_damaged_each_value_is_judged_alone() -> None:
     for number in range(0, 2000, 7):
         assert (read(bodies[number : number + 1], layout).frame.height == 1) == (number in accepted)
         if number in accepted:
-            slow.decode_body(layout, bodies[number])
+            decode_body(latest("ApiUsage"), bodies[number])
     assert len(accepted) + len(together.reasons()) == 2000
     assert 200 < len(accepted) < 1900
 
@@ -275,13 +274,6 @@ def test_an_older_writer_is_read_as_the_latest(tmp_path: Path) -> None:
         "UNKNOWN",
         4,
     )
-
-
-@pytest.mark.parametrize("body", [b"", b"\x00", b"\xff" * 12])
-def test_the_slow_reader_says_what_is_wrong(body: bytes) -> None:
-    """A RecordError, never another exception."""
-    with pytest.raises(RecordError):
-        slow.decode_body(layout_of(latest("ApiUsage").fingerprint), body)
 
 
 def test_ingest_goes_on_while_the_registry_of_parties_cannot_be_read() -> None:

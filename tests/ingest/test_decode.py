@@ -58,7 +58,7 @@ def test_it_reads_what_fastavro_reads_and_rejects_what_fastavro_rejects(schema: 
         assert rejected.keys() | events.keys() == set(range(len(found)))
         assert not rejected.keys() & events.keys()
         for row, body in enumerate(found):
-            want = expected(body, layout, schema)
+            want = expected(body, schema)
             if row in events:
                 assert events[row] == want.event
             elif want.is_read and not want.is_canonical and rejected[row][0] == reasons.MALFORMED:

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from tests.ingest.batches import Parties, Record, batch_of, ingest, new_stage
+from tests.ingest.batches import Parties, Record, batch_of, gather, ingest, new_stage
 from tests.ingest.events import DAY_US, NOW_US, Event, event_id, token
 from weaklink.ingest.config import IngestConfig
 from weaklink.records import reasons
 from weaklink.records.codec import encode
 from weaklink.settings import Settings
+from weaklink.stream.stage import MessageBlock
 
 
 def usage(number: int, **changes: Any) -> Event:
@@ -69,14 +70,14 @@ BAD: list[tuple[str, Callable[[], bytes | None], str, str]] = [
     ("an unknown fingerprint", lambda: b"\xc3\x01" + b"12345678" + USAGE[10:], reasons.UNKNOWN_SCHEMA, ""),
     ("a schema that no party publishes", lambda: b"\xc3\x01" + _fingerprint("Decision") + USAGE[10:], reasons.UNKNOWN_SCHEMA, ""),
     ("Confluent framing without a registry", lambda: b"\x00\x00\x00\x00\x07" + USAGE[10:], reasons.UNKNOWN_SCHEMA, ""),
-    ("a frame without a body", lambda: USAGE[:10], reasons.MALFORMED, ""),
-    ("a truncated body", lambda: USAGE[:-3], reasons.MALFORMED, ""),
+    ("a frame without a body", lambda: USAGE[:10], reasons.MALFORMED, "event_id"),
+    ("a truncated body", lambda: USAGE[:-3], reasons.MALFORMED, "output_tokens"),
     ("bytes left over", lambda: USAGE + b"\x00", reasons.TRAILING_BYTES, ""),
     ("two events in one value", lambda: USAGE + USAGE[10:], reasons.TRAILING_BYTES, ""),
     ("a text that is not UTF-8", lambda: _replaced(USAGE, b"anna", b"an\xff\xfe"), reasons.NOT_UTF8, "account"),
     ("an unknown enum symbol", lambda: USAGE[:-1] + b"\x7e", reasons.MALFORMED, "address_class"),
-    ("an array that claims 2^46 items", lambda: USAGE[:10] + b"\x20" + b"i" * 16 + b"\x00\x02a" + b"\x80" * 6 + b"\x20", reasons.MALFORMED, ""),
-    ("a string of negative length", lambda: USAGE[:10] + b"\x01" + USAGE[11:], reasons.MALFORMED, ""),
+    ("an array that claims 2^46 items", lambda: USAGE[:10] + b"\x20" + b"i" * 16 + b"\x00\x02a" + b"\x80" * 6 + b"\x20", reasons.MALFORMED, "identifiers"),
+    ("a string of negative length", lambda: USAGE[:10] + b"\x01" + USAGE[11:], reasons.MALFORMED, "event_id"),
     ("a record for another kind of party", lambda: encode("AddressLease", lease(7)), reasons.RECORD_NOT_ALLOWED, ""),
     ("an event id of 15 bytes", lambda: encode("ApiUsage", usage(7, event_id=b"x" * 15)), reasons.BAD_EVENT_ID, "event_id"),
     ("an account without a name", lambda: encode("ApiUsage", usage(7, account="")), reasons.BAD_ACCOUNT, "account"),
@@ -212,3 +213,18 @@ def test_a_long_value_is_cut_in_its_reject(tmp_path: Any) -> None:
     result = ingest([[batch_of([Record(b"\xc3\x01" + b"z" * 500)])]], config)
     assert len(result.rejects[0][1]) == 100
     assert result.rejects[0][2] == reasons.UNKNOWN_SCHEMA
+
+
+def test_rejects_of_many_events_are_blocks_that_fit_a_message(tmp_path: Any) -> None:
+    """Each comes back with its own offset and bytes, in blocks that are no larger than one cut value may be; those that are too long come one by one."""
+    config = Settings(data_folder=tmp_path, ingest=IngestConfig(reject_value_bytes_max=1_000))
+    values = [b"\xc3\x01" + bytes([number % 256]) * (number % 1_020) for number in range(5_000)]
+    stage = new_stage(config)
+    batch = batch_of([Record(value) for value in values], base_offset=95, partition=3)
+    stage.restore(stage.unit(batch.source), None)
+    outputs = stage.process([batch], replaying=False)
+    rejects = gather(outputs).rejects
+    assert [(one[1], one[4]) for one in rejects] == [(value[:1_000], 95 + at) for at, value in enumerate(values)]
+    blocks = [one for one in outputs if isinstance(one, MessageBlock)]
+    assert sum(block.count for block in blocks) == sum(len(value) <= 1_000 for value in values)
+    assert max(len(block.records) for block in blocks) < 20_000

@@ -1,15 +1,20 @@
-"""The sink's producer is replaced when it fails, also when no broker answers at that moment."""
+"""The sink: blocks of records arrive like records sent one by one; its producer is replaced when it fails, also when no broker answers at that moment."""
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
-from kafka import TopicPartition
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaConnectionError, KafkaError
 
+from tests.ingest.batches import Record, payload_of
+from tests.topics import create_topics
+from weaklink.kafka_options import KafkaConfig
 from weaklink.settings import Settings
 from weaklink.stream import sink
+from weaklink.stream.blocks import send_block
 from weaklink.stream.sink import TransactionAborted, TransactionalSink
-from weaklink.stream.stage import Message
+from weaklink.stream.stage import Message, MessageBlock
 
 
 class _Broker:
@@ -72,3 +77,42 @@ def test_a_closed_producer_is_not_used_again(monkeypatch: pytest.MonkeyPatch) ->
     producing.commit([Message("out", b"kept")], offsets, None)
     producing.close()
     assert broker.committed == [b"kept"]
+
+
+@pytest.mark.kafka
+def test_blocks_arrive_like_records_sent_one_by_one(kafka: KafkaConfig) -> None:
+    """In order, once, with keys and headers; together with other messages of the transaction, and none of an aborted one."""
+    topic, group = f"blocks-{uuid4().hex[:8]}", f"blocks-{uuid4().hex[:8]}"
+    create_topics(kafka, [topic], partitions=1)
+    reader = KafkaConsumer(
+        **kafka.client_options(), group_id=group, isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="earliest"
+    )  # fmt: skip
+    reader.subscribe([topic])
+    while not reader.assignment():
+        reader.poll(100)
+
+    def block(begin: int, end: int) -> MessageBlock:
+        records = [Record(str(number).encode(), b"k%d" % number, (("h", b"v"),)) for number in range(begin, end)]
+        return MessageBlock(topic, 0, end - begin, payload_of(records))
+
+    producing = TransactionalSink("blocks", topic, Settings(kafka=kafka))
+    offsets, member = {TopicPartition(topic, 0): 0}, reader.group_metadata()
+    producing.commit([block(0, 1_000), block(1_000, 1_001), Message(topic, b"alone", partition=0)], offsets, member)
+    producing._producer.begin_transaction()
+    send_block(producing._producer, block(0, 10))
+    producing._producer.abort_transaction()
+    producing.commit([Message(topic, b"between", partition=0), block(1_001, 3_000)], offsets, member)
+    producing.close()
+    plain = KafkaProducer(**kafka.client_options())
+    plain.send(topic, b"end").get(30)
+    plain.close()
+    found: list[Any] = []
+    while not found or found[-1].value != b"end":
+        for records in reader.poll(200).values():
+            found += records
+    reader.close()
+    numbers = [*map(str, range(1_001)), "alone", "between", *map(str, range(1_001, 3_000)), "end"]
+    assert [one.value.decode() for one in found] == numbers
+    keyed = [one for one in found if one.key]
+    assert all(one.key == b"k" + one.value and one.headers == [("h", b"v")] for one in keyed)
+    assert len(keyed) == 3_000

@@ -1,4 +1,4 @@
-"""Values to events: one compiled call for all values of a party and schema reads them, and judges each by the rules. What it cannot read, fastavro explains."""
+"""Values to events: one compiled call for all values of a party and schema reads them, and judges each by the rules."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from weaklink.errors import RecordError
-from weaklink.ingest import decode_loops, slow
+from weaklink.ingest import decode_loops
 from weaklink.ingest.events import Events, Rows
 from weaklink.ingest.layout import Layout, Rule
 from weaklink.records import reasons
@@ -25,11 +24,10 @@ class Bad:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Rows that hold a good event, those that do not, and how many had to be explained one by one."""
+    """Rows that hold a good event, and those that do not."""
 
     good: Rows
     bad: list[Bad]
-    slow_rows: int
 
 
 def decode(events: Events, rows: Rows, frame_bytes: int, layout: Layout, rules: Sequence[Rule]) -> Decoded:
@@ -53,25 +51,21 @@ def decode(events: Events, rows: Rows, frame_bytes: int, layout: Layout, rules: 
     status = events.status[rows]
     good = status == decode_loops.GOOD
     if good.all():
-        return Decoded(rows, [], 0)
+        return Decoded(rows, [])
     bad: list[Bad] = []
     for code in np.unique(status[status >= decode_loops.FIRST_RULE]).tolist():
         rule = rules[code - decode_loops.FIRST_RULE]
         bad.append(Bad(rows[status == code], rule.reason, rule.field, rule.detail))
-    damaged = rows[(status == decode_loops.DAMAGED) | (status == decode_loops.LEFT_OVER)]
-    bad += [_explain(events, row, frame_bytes, layout) for row in damaged.tolist()]
-    return Decoded(rows[good], bad, len(damaged))
+    damaged = rows[status == decode_loops.DAMAGED]
+    fields = events.values[damaged, 0]
+    for number in np.unique(fields).tolist():
+        name = layout.fields[number]
+        detail = f"{name} is not what a {layout.record} of this schema has there, in canonical encoding"
+        bad.append(Bad(damaged[fields == number], reasons.MALFORMED, name, detail))
+    if len(left_over := rows[status == decode_loops.LEFT_OVER]):
+        bad.append(Bad(left_over, reasons.TRAILING_BYTES, "", f"bytes after the {layout.record}"))
+    return Decoded(rows[good], bad)
 
 
 def _table(rules: Sequence[Rule]) -> npt.NDArray[np.int64]:
     return np.array([(rule.check, rule.slot, rule.a, rule.b) for rule in rules], dtype=np.int64).reshape(-1, 4)
-
-
-def _explain(events: Events, row: int, frame_bytes: int, layout: Layout) -> Bad:
-    """fastavro says what is wrong with a value. It takes a few things that the compiled reader does not: those are not in canonical encoding."""
-    reason, field, detail = reasons.MALFORMED, "", f"not a {layout.record} in canonical encoding"
-    try:
-        slow.decode_body(layout, (events.source.value(row) or b"")[frame_bytes:])
-    except RecordError as error:
-        reason, field, detail = error.reason, error.field or "", error.detail
-    return Bad(np.array([row]), reason, field, detail)

@@ -5,7 +5,8 @@ one that is only stepped over. `values[row, slot]` is then the number, the raw b
 length (0 for numbers), or -1 for null. Of an array `values` is the number of its first item and `sizes` how many it has; `item_begins` and
 `item_sizes` hold them, the first ITEMS_KEPT of each event.
 
-Rules are rows [check, slot, a, b]; an event's status is GOOD, DAMAGED, LEFT_OVER, or FIRST_RULE plus the number of the first rule that it breaks.
+Rules are rows [check, slot, a, b]; an event's status is GOOD, DAMAGED (then `values[row, 0]` is the number of the writer's field that cannot be read),
+LEFT_OVER, or FIRST_RULE plus the number of the first rule that it breaks.
 """
 
 from typing import Final
@@ -61,7 +62,7 @@ def _parse(
     data: Bytes, position: int, end: int, row: int, program: Table, values: Table, sizes: Table,
     item_begins: Ints, item_sizes: Ints, items: int,
 ) -> tuple[int, int]:  # fmt: skip
-    """One event: the position after it, or BAD; and the number of items so far. Room for ITEMS_KEPT more is there."""
+    """One event: the position after it, or BAD, and then the field in `values[row, 0]`; and the number of items so far. Room for ITEMS_KEPT more is there."""
     for field in range(len(program)):
         operation, slot = program[field, 0], program[field, 2]
         number: Number = 0
@@ -69,6 +70,7 @@ def _parse(
         if program[field, 1]:
             branch, position = varint(data, position, end)
             if position == BAD or branch < 0 or branch > 1:
+                values[row, 0] = field
                 return BAD, items
             if branch == 0:
                 if slot >= 0:
@@ -77,10 +79,12 @@ def _parse(
         if operation == LONG:
             number, position = varint(data, position, end)
             if position == BAD:
+                values[row, 0] = field
                 return BAD, items
         elif operation == BYTES_FIELD:
             size, position = varint(data, position, end)
             if position == BAD or size < 0 or size > end - position:
+                values[row, 0] = field
                 return BAD, items
             number = position
             position += size
@@ -88,10 +92,12 @@ def _parse(
             number = items
             size, position, items = _parse_array(data, position, end, slot >= 0, item_begins, item_sizes, items)
             if position == BAD:
+                values[row, 0] = field
                 return BAD, items
         else:
             width = 1 if operation == BOOLEAN else 4 if operation == FLOAT else 8
             if width > end - position:
+                values[row, 0] = field
                 return BAD, items
             for place in range(width):
                 number |= np.int64(data[position + place]) << (8 * place)

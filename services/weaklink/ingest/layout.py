@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
-import fastavro.schema
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -57,13 +56,14 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How to read one writer schema: the program, the fastavro schema that says what is wrong with damaged bytes, and the way to the latest schema.
+    """How to read one writer schema: the program, and the way to the latest schema.
 
     `columns` are the fields of the latest schema; the place of each is its slot.
     """
 
     record: str
-    parsed: Any
+    fields: tuple[str, ...]
+    """Of the writer, as in the program."""
     program: npt.NDArray[np.int64]
     rules: tuple[Rule, ...]
     symbols: npt.NDArray[np.int64]
@@ -115,7 +115,7 @@ def compile_layout(writer: Schema) -> Layout:
             raise SchemaError(f"{writer.record} without the field {name}, which has no default")
     return Layout(
         writer.record,
-        fastavro.schema.parse_schema({"type": "record", "name": writer.record, "fields": physical}, named_schemas={}),
+        tuple(written),
         np.array([_step(one["type"], slots.get(one["name"], -1)) for one in physical], dtype=np.int64).reshape(-1, 3),
         (*texts, *checks),
         np.array(symbols, dtype=np.int64),

@@ -7,7 +7,7 @@ from kafka import TopicPartition
 
 from weaklink.ingest.events import Events, Rows
 from weaklink.ingest.layout import Layout
-from weaklink.ingest.rejects import Reject
+from weaklink.ingest.rejects import Rejects
 from weaklink.stream.whole_batches import RecordBatch
 
 
@@ -41,8 +41,7 @@ class Outcome:
     """Of one party's batches. `accepted`: record name -> events."""
 
     accepted: dict[str, Accepted] = field(default_factory=dict)
-    rejects: list[Reject] = field(default_factory=list)
+    rejects: list[Rejects] = field(default_factory=list)
     refused: list[RecordBatch] = field(default_factory=list)
     tallies: dict[TopicPartition, Tally] = field(default_factory=dict)
-    slow_rows: int = 0
     waiting: frozenset[TopicPartition] = frozenset()

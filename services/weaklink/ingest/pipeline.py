@@ -14,7 +14,7 @@ from weaklink.ingest.events import Events, Rows, Values, read_values
 from weaklink.ingest.framing import Frames, by_frame
 from weaklink.ingest.layout import Layout, Rule
 from weaklink.ingest.outcome import Accepted, Outcome, Tally
-from weaklink.ingest.rejects import Reject
+from weaklink.ingest.rejects import Rejects
 from weaklink.ingest.schema_registry import RegistryUnavailable
 from weaklink.ingest.validate import rules_of
 from weaklink.ingest.workspace import Workspace
@@ -135,7 +135,6 @@ class Pipeline:
                 _reject(records, bad, outcome)
             else:
                 decoded = decode(events, rows, len(frame), layout, self._rules_of(layout))
-                outcome.slow_rows += decoded.slow_rows
                 for bad in decoded.bad:
                     _reject(records, bad, outcome)
                 good.setdefault(layout.record, []).append((layout, decoded.good))
@@ -188,9 +187,12 @@ class Pipeline:
 
 
 def _reject(records: _Records, bad: Bad, outcome: Outcome) -> None:
-    for row in bad.rows.tolist():
-        source = records.batches[records.values.batch[row]].source
-        outcome.tallies[source].rejected += 1
+    if not len(bad.rows):
+        return
+    offsets, batch = records.offset[bad.rows], records.values.batch[bad.rows]
+    for source in {records.batches[number].source for number in np.unique(batch).tolist()}:
+        own = np.array([one.source == source for one in records.batches])[batch]
+        outcome.tallies[source].rejected += int(own.sum())
         outcome.rejects.append(
-            Reject(source, int(records.offset[row]), records.values.value(row), bad.reason, bad.field, bad.detail)
+            Rejects(source, records.values, bad.rows[own], offsets[own], bad.reason, bad.field, bad.detail)
         )

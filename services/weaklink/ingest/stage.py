@@ -29,7 +29,7 @@ from weaklink.ingest.usage import fold_usage
 from weaklink.parties import Party, party_of_topic
 from weaklink.party_registry import PartyRegistry
 from weaklink.settings import Settings
-from weaklink.stream.stage import Message, Range, Traits
+from weaklink.stream.stage import Message, Output, Range, Traits
 from weaklink.stream.whole_batches import RecordBatch
 
 AUDIT_HEADER: Final = "weaklink-audit"
@@ -122,7 +122,7 @@ class IngestStage:
         """None: the log holds it all."""
         return {}
 
-    def process(self, batches: Sequence[RecordBatch], *, replaying: bool) -> list[Message]:
+    def process(self, batches: Sequence[RecordBatch], *, replaying: bool) -> list[Output]:
         """Links, activity, receipts and rejects of these batches."""
         by_party: dict[str, list[RecordBatch]] = {}
         for batch in batches:
@@ -130,7 +130,7 @@ class IngestStage:
         self._pipeline.begin()
         self._links.clear()
         activity: list[pl.DataFrame] = []
-        messages: list[Message] = []
+        messages: list[Output] = []
         for party_id, own in by_party.items():
             party = self._known.get(party_id)
             outcome = self._pipeline.run(own, party, self._duplicates)
@@ -147,7 +147,7 @@ class IngestStage:
                 else:
                     activity.append(_fold(accepted, party_id, self._links))
             messages += [rejects.of_batch(batch, party) for batch in outcome.refused]
-            messages += [rejects.to_message(one, party, self._config.reject_value_bytes_max) for one in outcome.rejects]
+            messages += rejects.to_messages(outcome.rejects, party, self._config.reject_value_bytes_max)
             self._count(party_id, outcome)
         if replaying:
             return []
@@ -165,7 +165,7 @@ class IngestStage:
         """Nothing happens by time alone."""
         return []
 
-    def seal(self, messages: list[Message], ranges: Mapping[TopicPartition, Range]) -> list[Message]:
+    def seal(self, messages: list[Output], ranges: Mapping[TopicPartition, Range]) -> list[Output]:
         """Put the audit of this transaction on one activity message; without rows, on an empty chunk."""
         entries = []
         for source, span in sorted(ranges.items()):
@@ -181,7 +181,7 @@ class IngestStage:
             return messages
         audit = ((AUDIT_HEADER, json.dumps(entries).encode()),)
         for number, message in enumerate(messages):
-            if message.topic == topology.ACTIVITY:
+            if isinstance(message, Message) and message.topic == topology.ACTIVITY:
                 return [*messages[:number], replace(message, headers=audit), *messages[number + 1 :]]
         return [
             *messages,
@@ -213,8 +213,7 @@ class IngestStage:
             metrics.ACCEPTED.labels(party_id).inc(tally.accepted)
             metrics.DUPLICATES.labels(party_id).inc(tally.duplicates)
         for one in outcome.rejects:
-            metrics.REJECTS.labels(party_id, one.reason).inc()
-        metrics.SLOW_PATH.labels(party_id).inc(outcome.slow_rows)
+            metrics.REJECTS.labels(party_id, one.reason).inc(len(one.rows))
 
 
 def _fold(accepted: Accepted, party_id: str, links: LinkTable) -> pl.DataFrame:

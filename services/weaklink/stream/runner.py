@@ -19,7 +19,7 @@ from weaklink.stream.recovery import Interrupted, Recovery
 from weaklink.stream.sink import TransactionAborted, TransactionalSink
 from weaklink.stream.sizes import StateSizes
 from weaklink.stream.source import Input, Source
-from weaklink.stream.stage import Chunk, Deferring, Gating, Message, Range, Sealing, Stage, Traits
+from weaklink.stream.stage import Chunk, Deferring, Gating, Message, Output, Range, Sealing, Stage, Traits
 from weaklink.topology import StageSpec
 from weaklink.traces import span
 
@@ -149,7 +149,7 @@ class Runner:
         return inputs
 
     def _advance(self, inputs: Sequence[Input]) -> None:
-        messages: list[Message] = []
+        messages: list[Output] = []
         self._ahead = True
         if inputs:
             with metrics.PROCESS_SECONDS.labels(self._stage.name).time(), span("process", weaklink__inputs=len(inputs)):
@@ -191,7 +191,7 @@ class Runner:
                     ranges[tp] = Range(held, position)
         return ranges
 
-    def _commit(self, messages: Sequence[Message], ranges: dict[TopicPartition, Range]) -> None:
+    def _commit(self, messages: Sequence[Output], ranges: dict[TopicPartition, Range]) -> None:
         started = time.perf_counter()
         offsets = {tp: span.end for tp, span in ranges.items()}
         # What a tick alone says goes with the offsets as they are: only offsets let the broker refuse a worker that the group has given up on.
@@ -204,7 +204,8 @@ class Runner:
         for tp, offset in offsets.items():
             self._recovery.held[self._stage.unit(tp)][tp] = offset
         for message in messages:
-            metrics.MESSAGES.labels(self._stage.name, message.topic).inc()
+            count = 1 if isinstance(message, Message) else message.count
+            metrics.MESSAGES.labels(self._stage.name, message.topic).inc(count)
 
     def _gate(self) -> None:
         if time.monotonic() >= self._next_gate:

@@ -13,7 +13,8 @@ from kafka.structs import OffsetAndMetadata
 
 from weaklink.errors import BrokerError
 from weaklink.settings import Settings
-from weaklink.stream.stage import Message
+from weaklink.stream.blocks import send_block
+from weaklink.stream.stage import MessageBlock, Output
 
 _FENCED_MAX: Final = 5
 _UNKNOWN_EPOCH: Final = -1
@@ -42,7 +43,7 @@ class TransactionalSink:
         self._fenced = 0
         self._producer: Any = self._open()  # None: closed, and no other could be opened yet
 
-    def commit(self, messages: Sequence[Message], offsets: Mapping[TopicPartition, int], group_metadata: Any) -> None:
+    def commit(self, messages: Sequence[Output], offsets: Mapping[TopicPartition, int], group_metadata: Any) -> None:
         """Send and commit as one. Raises TransactionAborted; then nothing of it is visible to a reader of committed messages.
 
         KIP-447: the group's metadata lets the broker refuse the offsets of a member that the group has given up on.
@@ -52,6 +53,9 @@ class TransactionalSink:
             self._producer = self._producer or self._open()
             self._producer.begin_transaction()
             for message in messages:
+                if isinstance(message, MessageBlock):
+                    send_block(self._producer, message)
+                    continue
                 self._producer.send(
                     message.topic,
                     value=message.value,

@@ -30,6 +30,19 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageBlock:
+    """Many messages for one partition: `records` is `count` Kafka records (format v2), with offset deltas from 0 and timestamp deltas of 0."""
+
+    topic: str
+    partition: int
+    count: int
+    records: bytes
+
+
+Output = Message | MessageBlock
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """One message of an internal topic as the runner hands it to a stage."""
 
@@ -86,7 +99,7 @@ class Stage(Protocol[Input_contra]):
     def snapshot(self, unit: str) -> Mapping[str, pl.DataFrame]:
         """The unit's state as named frames; `restore` of them is the identity. Empty: this stage needs no snapshots."""
 
-    def process(self, batches: Sequence[Input_contra], *, replaying: bool) -> list[Message]:
+    def process(self, batches: Sequence[Input_contra], *, replaying: bool) -> Sequence[Output]:
         """Fold a poll's batches into the state, in order within each partition, and return what to send."""
 
     def tick(self, now_us: int) -> list[Message]:
@@ -97,7 +110,7 @@ class Stage(Protocol[Input_contra]):
 class Sealing(Protocol):
     """A stage that has a last word on each transaction: ingest writes its audit header there."""
 
-    def seal(self, messages: list[Message], ranges: Mapping[TopicPartition, Range]) -> list[Message]:
+    def seal(self, messages: list[Output], ranges: Mapping[TopicPartition, Range]) -> list[Output]:
         """The messages to send instead of these, given exactly the offsets that the transaction will commit."""
 
 

@@ -68,6 +68,10 @@ class Lab:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:  # fmt: skip
+        if error is not None:  # nothing is to be counted any more
+            for worker in self.workers:
+                if worker.alive:
+                    worker.kill()
         self._stack.close()
 
     @property

@@ -266,18 +266,19 @@ class Stream:
 class Decisions:
     """Decisions as campaigns writes them, each on accounts of its own: SUSPEND at one lab, on two parties' evidence."""
 
-    def __init__(self, kafka: KafkaConfig, name: str = "chaos-decisions") -> None:
+    def __init__(self, kafka: KafkaConfig, name: str = "decisions") -> None:
         self._producer = KafkaProducer(
             **kafka.client_options(), acks="all", transactional_id=f"weaklink.chaos.{name}", linger_ms=0
         )
         self._producer.init_transactions()
+        self._name = name
         self._at_us = time.time_ns() // 1000
 
     def decide(self, first: int, count: int, *, commit: bool = True, measures: int = 1) -> None:
         """Decisions number `first` and following, in one transaction that is committed or aborted."""
         self._producer.begin_transaction()
         for number in range(first, first + count):
-            campaign_id = f"chaos-{number}"
+            campaign_id = f"chaos-{self._name}-{number}"
             self._producer.send(topology.DECISIONS, key=campaign_id.encode(), value=self.message(campaign_id, measures))
         if commit:
             self._producer.commit_transaction()

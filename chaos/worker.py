@@ -86,6 +86,10 @@ class Worker:
         self._signal(signal.SIGCONT)
         self.frozen = False
 
+    def terminate(self) -> None:
+        """SIGTERM; does not wait."""
+        self._signal(signal.SIGTERM)
+
     def stop(self, seconds: float = _STOP_SECONDS) -> int | None:
         """SIGTERM, and SIGKILL when that does not help; its exit status."""
         if self.process is None:

@@ -1,0 +1,93 @@
+"""kill -9 at each edge of a commit: after produce, after offsets, after the commit; in enforce after the ledger's commit and after publishing."""
+
+import random
+import signal
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from chaos.edges import COLUMNAR, ENFORCE, program
+from chaos.lab import Lab, NotSo
+from chaos.load import Load
+from chaos.parties import Answering
+from chaos.row import Row
+from chaos.scale import Scale
+from chaos.traffic import Stream, Traffic
+from chaos.verify import row_of, verify_lab
+from chaos.worker import Worker
+
+_KILLS, _SHORT_KILLS = 25, 1
+_STAGES: Final = ("ingest", "correlate", "campaigns")
+_EVENTS_PER_SECOND: Final = 150
+_EVENTS_MAX: Final = 1_000_000
+_COUNT_MAX: Final = 4
+_LIFE_SECONDS_MAX: Final = 180
+_POLL_SECONDS: Final = 0.3
+_ENVIRONMENT: Final = {
+    "WEAKLINK_KAFKA__SESSION_TIMEOUT_MS": "6000"
+}  # the least that a broker takes: more kills in the same time
+
+
+@dataclass
+class _Turn:
+    """What is to happen to the one worker of a stage: edges still to come, the one that it is set to now, and what has struck."""
+
+    worker: Worker
+    edges: list[str]
+    now: str | None = None
+    struck: Counter[str] = field(default_factory=Counter)
+
+
+def run(folder: Path, scale: Scale) -> Row:
+    """The row of this fault."""
+    with Lab(folder, environment=dict(_ENVIRONMENT)) as lab:
+        lab.start_all()
+        return torment(lab, scale.count(_KILLS, _SHORT_KILLS))
+
+
+def torment(lab: Lab, kills: int, seed: int = 2) -> Row:
+    """So many kills at each edge; of the columnar ones each stage gets its share, and at least one of each."""
+    traffic, chance = Traffic(seed, accounts=2_000), random.Random(seed)
+    shares = dict.fromkeys(_STAGES, -(-kills // len(_STAGES)))
+    turns = [
+        _Turn(lab.of(stage)[0], [edge for _ in range(share) for edge in COLUMNAR]) for stage, share in shares.items()
+    ]
+    turns.append(_Turn(lab.of("enforce")[0], [edge for _ in range(kills) for edge in ENFORCE]))
+    lab.watch.reset()
+    with (
+        Load(lab.kafka, lab.publisher, traffic),
+        Answering(lab.kafka, lab.publisher, traffic),
+        Stream(lab.publisher, traffic.events(0, _EVENTS_MAX), _EVENTS_PER_SECOND),
+    ):
+        while any(turn.edges or turn.now for turn in turns):
+            for turn in turns:
+                _attend(turn, chance)
+            time.sleep(_POLL_SECONDS)
+        lab.await_ready()
+        lab.settle()
+    lab.finish()
+    struck = sum((turn.struck for turn in turns), Counter())
+    row = row_of("commit_edges", struck.total(), lab, verify_lab(lab, traffic))
+    row.extra |= {"struck": dict(struck)}
+    for edge in (*COLUMNAR, *ENFORCE):
+        row.bar(struck[edge] >= kills, f"{struck[edge]} kills {edge}, {kills} were wanted")
+    return row
+
+
+def _attend(turn: _Turn, chance: random.Random) -> None:
+    worker = turn.worker
+    if worker.alive and turn.now is None and turn.edges:
+        worker.kill()  # its first life had no switch
+    if worker.alive:
+        if turn.now and time.monotonic() - worker.started_at > _LIFE_SECONDS_MAX:
+            raise NotSo(f"{worker.name} did not come to {turn.now} within {_LIFE_SECONDS_MAX} s\n{worker.tail()}")
+        return
+    assert worker.process is not None
+    if turn.now and worker.process.returncode != -signal.SIGKILL:
+        raise NotSo(f"{worker.name} ended with {worker.process.returncode} before {turn.now}\n{worker.tail()}")
+    if turn.now:
+        turn.struck[turn.now] += 1
+    turn.now = turn.edges.pop(0) if turn.edges else None
+    worker.start(program(turn.now, chance.randint(1, _COUNT_MAX)) if turn.now else None)

@@ -1,0 +1,209 @@
+"""State rebuilt from snapshots, from the log alone, from damaged snapshots, always over a log with aborted transactions: the same state every time."""
+
+import io
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+from kafka import KafkaConsumer, TopicPartition
+
+from chaos.edges import AFTER_PRODUCE, program
+from chaos.lab import Lab
+from chaos.load import Load
+from chaos.row import Row
+from chaos.scale import Scale
+from chaos.traffic import Stream, Traffic
+from chaos.verifier.reading import read_topics
+from chaos.verify import row_of, verify_lab
+from weaklink import topology
+from weaklink.kafka_options import KafkaConfig
+
+_EVENTS, _SHORT_EVENTS = 1_000_000, 8_000
+_ABORTS, _SHORT_ABORTS = 10, 1
+_STAGES: Final = ("ingest", "correlate", "campaigns")
+_EVENTS_PER_SECOND: Final = 300
+_PATIENCE_SECONDS: Final = 600
+
+
+def _intact(folder: Path) -> None:
+    """As the workers left them: the newest is of the end."""
+
+
+def _older(folder: Path) -> None:
+    """The newest of each unit is gone: the one before, and a stretch of the log."""
+    for newest in _newest(folder):
+        newest.unlink()
+
+
+def _damaged(folder: Path) -> None:
+    """A byte of the newest of each unit has changed: the one before is taken."""
+    for newest in _newest(folder):
+        _damage(newest)
+
+
+def _all_damaged(folder: Path) -> None:
+    """The newest are cut short, all others have a byte changed: the log alone."""
+    for path in folder.rglob("*.snapshot"):
+        _damage(path)
+    for newest in _newest(folder):
+        os.truncate(newest, newest.stat().st_size // 2)
+
+
+def _none(folder: Path) -> None:
+    """The log alone."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    name: str
+    prepare: Callable[[Path], None]
+
+
+_WAYS: Final = tuple(_Way(one.__name__.strip("_"), one) for one in (_intact, _older, _damaged, _all_damaged, _none))
+
+
+def run(folder: Path, scale: Scale) -> Row:
+    """The row of this fault."""
+    with Lab(folder, environment={"WEAKLINK_STREAM__SNAPSHOT_SECONDS": "2"}) as lab:
+        for stage in _STAGES:
+            lab.start(stage)
+        lab.await_ready()
+        return torment(lab, scale.count(_EVENTS, _SHORT_EVENTS), scale.count(_ABORTS, _SHORT_ABORTS))
+
+
+def torment(lab: Lab, events: int, aborts: int, seed: int = 6) -> Row:
+    """Fill the log, with so many aborted transactions of each stage in it; then rebuild every stage's state in every way."""
+    traffic, chance = Traffic(seed, accounts=max(200, events // 25)), random.Random(seed)
+    with Load(lab.kafka, lab.publisher, traffic), Stream(lab.publisher, traffic.events(0, events // 2), _EVENTS_PER_SECOND):  # fmt: skip
+        for _ in range(aborts):
+            _abort_each(lab, chance)
+        lab.await_ready()
+    lab.publisher.publish(traffic.events(events // 2, events))
+    lab.finish(_STAGES)
+    aborted = _aborted_offsets(lab.kafka)
+    row = row_of("rebuild", 0, lab, verify_lab(lab, traffic, stages=("ingest", "correlate")))
+    for stage in _STAGES:
+        found = {way.name: _rebuilt(lab, stage, way) for way in _WAYS}
+        row.trials += len(found)
+        _judge(row, stage, found)
+    row.extra["rebuild_rows_per_second"] = _speeds(lab.kafka, row.extra["rebuilt"])
+    row.extra["aborted_offsets"] = aborted
+    row.bar(all(aborted.values()), f"no aborted transaction in {[topic for topic, count in aborted.items() if not count]}")  # fmt: skip
+    row.stall_seconds_max = 0.0  # nothing is served while everything is stopped
+    row.extra.pop("stall_seconds")
+    return row
+
+
+def _abort_each(lab: Lab, chance: random.Random) -> None:
+    """Each stage's worker dies with its messages at the broker and its transaction open."""
+    for stage in _STAGES:
+        (worker,) = lab.of(stage)
+        worker.kill()
+        worker.start(program(AFTER_PRODUCE, chance.randint(1, 3)))
+    lab.until(lambda: not any(worker.alive for worker in lab.workers), "not every worker came to its edge")
+    lab.revive()
+    lab.await_ready()
+
+
+def _rebuilt(lab: Lab, stage: str, way: _Way) -> dict[str, Any]:
+    """What a worker of the stage rebuilds when it finds the snapshots so."""
+    snapshots = lab.folder / f"snapshots-{way.name}"
+    shutil.rmtree(snapshots, ignore_errors=True)
+    shutil.copytree(lab.folder / "data" / "snapshots", snapshots)
+    way.prepare(snapshots / stage)
+    environment = {**os.environ, **lab.service_environment(), "WEAKLINK_STREAM__SNAPSHOT_URL": str(snapshots)}
+    run = subprocess.run(
+        [sys.executable, "-m", "chaos.state_hash", stage], cwd=Path(__file__).parents[2], env=environment, capture_output=True,
+        text=True, check=False, timeout=_PATIENCE_SECONDS,
+    )  # fmt: skip
+    if run.returncode:
+        raise RuntimeError(f"{stage} could not be rebuilt ({way.name}): {run.stderr[-3000:]}")
+    answer: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
+    return answer
+
+
+def _judge(row: Row, stage: str, found: dict[str, dict[str, Any]]) -> None:
+    """Every way gives the same hash of every unit; and each way was really taken."""
+    intact = found["intact"]
+    for name, one in found.items():
+        differing = _differing(one["units"], intact["units"])
+        frames = {
+            frame for unit in differing for frame in _differing(one["frames"][unit], intact["frames"].get(unit, {}))
+        }
+        where = f"{', '.join(differing)} ({', '.join(sorted(frames))})"
+        row.bar(not differing, f"{stage} rebuilt {name}: another state in {where}")
+        row.bar(bool(one["units"]) and sum(one["rows"].values()) > 0, f"{stage} rebuilt {name}: no state at all")
+    if stage != "ingest":
+        row.bar(found["intact"]["records"] < found["none"]["records"], f"{stage}: its snapshot was not used")
+        row.bar(found["all_damaged"]["records"] == found["none"]["records"], f"{stage}: a damaged snapshot was used")
+    summary = {
+        name: {"records": one["records"], "seconds": one["seconds"], "state_rows": sum(one["rows"].values())}
+        for name, one in found.items()
+    }
+    row.extra.setdefault("rebuilt", {})[stage] = summary
+
+
+def _differing(hashes: dict[str, str], others: dict[str, str]) -> list[str]:
+    return [name for name in sorted(hashes.keys() | others.keys()) if hashes.get(name) != others.get(name)]
+
+
+def _speeds(kafka: KafkaConfig, rebuilt: dict[str, dict[str, dict[str, Any]]]) -> dict[str, int]:
+    """Rows of input a second from the log alone: of ingest events, of correlate links, of campaigns activity and shared identifiers."""
+    rows = {"ingest": rebuilt["ingest"]["none"]["records"]}
+    for stage, topics in (("correlate", [topology.LINKS]), ("campaigns", [topology.ACTIVITY, topology.SHARED])):
+        rows[stage] = _rows(kafka, topics)
+    return {stage: round(count / max(rebuilt[stage]["none"]["seconds"], 0.001)) for stage, count in rows.items()}
+
+
+def _rows(kafka: KafkaConfig, topics: Iterable[str]) -> int:
+    heights = [0]
+
+    def take(record: Any) -> None:
+        heights[0] += pl.read_ipc_stream(io.BytesIO(record.value)).height
+
+    read_topics(kafka, topics, take)
+    return heights[0]
+
+
+def _aborted_offsets(kafka: KafkaConfig) -> dict[str, int]:
+    """By topic, records that were written and that no reader of committed messages gets."""
+    found: dict[str, int] = {}
+    for topic in (topology.LINKS, topology.ACTIVITY, topology.SHARED):
+        found[topic] = _count(kafka, topic, "read_uncommitted") - _count(kafka, topic, "read_committed")
+    return found
+
+
+def _count(kafka: KafkaConfig, topic: str, isolation: str) -> int:
+    consumer = KafkaConsumer(
+        **kafka.client_options(), group_id=None, isolation_level=isolation, auto_offset_reset="earliest",
+        max_partition_fetch_bytes=8 << 20,
+    )  # fmt: skip
+    try:
+        partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        consumer.assign(partitions)
+        ends = consumer.end_offsets(partitions)
+        count = 0
+        while any(consumer.position(tp) < end for tp, end in ends.items()):
+            count += sum(len(records) for records in consumer.poll(200).values())
+        return count
+    finally:
+        consumer.close()
+
+
+def _newest(folder: Path) -> list[Path]:
+    return [max(unit.glob("*.snapshot")) for unit in folder.iterdir() if any(unit.glob("*.snapshot"))] if folder.exists() else []  # fmt: skip
+
+
+def _damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)

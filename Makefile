@@ -70,7 +70,7 @@ check: setup ## lint, types, import rules
 
 test: setup ## all tests; installs PostgreSQL where it may
 	@deploy/test-prerequisites
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=2 --dist=loadfile
 
 clean: ## remove what builds and runs left behind
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

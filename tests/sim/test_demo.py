@@ -15,7 +15,7 @@ from weaklink.sim.demo import DemoOptions, run_demo
 
 
 @pytest.mark.kafka
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_a_small_demo_survives_kills_and_accounts_for_every_event(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

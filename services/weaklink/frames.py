@@ -96,6 +96,21 @@ ACTIVITY: Final = pl.Schema(_ACTIVITY_COLUMNS)
 """ingest -> campaigns: usage folded by (account, hour, model, task, end_user, address_class); other records one row each. Not applicable: null or 0."""
 
 
+EQUATIONS: Final = pl.Schema(
+    {
+        "identifier": pl.UInt64,  # of the token of the newer epoch, as in LINKS
+        "former": pl.UInt64,  # identifier of the same value's token of the older epoch
+        "party": pl.String,  # whose event had both, side by side
+        "kind": pl.UInt8,
+        "tail": pl.UInt64,
+        "epoch": pl.UInt8,
+        "former_tail": pl.UInt64,
+        "former_epoch": pl.UInt8,
+    }
+)
+"""ingest -> campaigns: two tokens that a party says are one value's. Said once, and again by a worker that begins anew."""
+
+
 def account_hash(party: str, column: str) -> pl.Expr:
     """Stable 64-bit key (UInt64) of the accounts named in a String column: xxh3-64 seeded with the xxh3-64 of the party id."""
     return _hash(column, _hash_one(party, 0))

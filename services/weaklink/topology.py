@@ -48,17 +48,21 @@ DECISIONS: Final = "weaklink.decisions"
 RECEIPTS: Final = "weaklink.receipts"
 FEEDBACK: Final = "weaklink.feedback"
 BENIGN: Final = "weaklink.benign"
+EQUATIONS: Final = "weaklink.equations"
+EPOCHS: Final = "weaklink.epochs"
 
 TOPICS: Final = (
     TopicSpec(PARTIES, "party id", "JSON: weaklink.parties.Party", "compact", None, "single"),
     TopicSpec(LINKS, "partition number", "Arrow IPC: weaklink.frames.LINKS", "delete", 7, "links"),
     TopicSpec(ACTIVITY, "partition number", "Arrow IPC: weaklink.frames.ACTIVITY", "delete", 7, "activity"),
+    TopicSpec(EQUATIONS, "partition number", "Arrow IPC: weaklink.frames.EQUATIONS", "delete", 7, "single"),
     TopicSpec(RECEIPTS, "action id", "Avro: Receipt", "delete", 14, "decisions"),
     TopicSpec(SHARED, "partition number", "Arrow IPC: weaklink.frames.SHARED", "delete", 7, "shared"),
     TopicSpec(CAMPAIGNS, "campaign id", "Avro: Campaign", "compact", None, "single"),
     TopicSpec(DECISIONS, "campaign id", "Avro: Decision", "delete", 14, "decisions"),
     TopicSpec(FEEDBACK, "action id", "Avro: Feedback", "delete", 14, "decisions"),
     TopicSpec(BENIGN, "entry", "JSON: weaklink.benign.BenignRecord", "delete", None, "single"),
+    TopicSpec(EPOCHS, "epoch", "JSON: weaklink.epochs.Expiry", "delete", None, "single"),
 )
 
 STAGES: Final = (
@@ -67,7 +71,7 @@ STAGES: Final = (
         "columnar",
         "weaklink.ingest",
         (PARTY_EVENTS,),
-        (LINKS, ACTIVITY, RECEIPTS, PARTY_REJECTS),
+        (LINKS, ACTIVITY, EQUATIONS, RECEIPTS, PARTY_REJECTS),
         "party events to links and activity, exactly once",
     ),
     StageSpec("correlate", "columnar", "weaklink.correlate", (LINKS,), (SHARED,), "links to shared identifiers"),
@@ -75,7 +79,7 @@ STAGES: Final = (
         "campaigns",
         "columnar",
         "weaklink.campaigns",
-        (ACTIVITY, SHARED, FEEDBACK, BENIGN),
+        (ACTIVITY, SHARED, EQUATIONS, FEEDBACK, BENIGN),
         (CAMPAIGNS, DECISIONS),
         "accounts to campaigns, and the weak links that feed them",
     ),

@@ -244,3 +244,23 @@ def test_many_links_merge_into_few_runs_that_keep_them_all() -> None:
     assert links.select(KEY).is_duplicated().sum() == 0
     assert links["mentions"].sum() == 12_000
     assert state.to_frames()["runs"].height <= 24
+
+
+@settings(max_examples=60, deadline=None)
+@given(streams(), streams(), st.lists(st.integers(0, 100), max_size=4), st.sampled_from([1, 2, 255]))
+def test_an_epoch_that_is_over_leaves_the_others_as_if_it_had_never_been(
+    before: list[naive.Use], after: list[naive.Use], at: list[int], oldest: int
+) -> None:
+    """State and later members are those of the uses of other epochs alone."""
+
+    def of_others(some: list[naive.Use]) -> list[naive.Use]:
+        return [one for one in some if one["epoch"] >= oldest]
+
+    state, _ = fold(cut(before, at))
+    alone, _ = fold([of_others(chunk) for chunk in cut(before, at)])
+    stored = len(state)
+    assert state.forget_epochs_before(oldest) == stored - len(alone)
+    assert_frame_equal(links_of(state), links_of(alone))
+    later = naive.frame(of_others(after))
+    assert_frame_equal(state.add(later).sort(KEY), alone.add(later).sort(KEY))
+    assert_frame_equal(links_of(state), links_of(alone))

@@ -41,6 +41,11 @@ class BenignList:
             rows.append((one.entry, recorded, one.op == REMOVE, one.token, account, expires))
         self.table.add(pl.DataFrame(rows, schema=BENIGN, orient="row"))
 
+    def replace(self, rows: pl.DataFrame) -> None:
+        """Become these rows, with the entries of their tokens named anew where those changed."""
+        token = "token:" + pl.col("token").bin.encode("hex")
+        self.table.replace(rows.with_columns(pl.coalesce(token, "entry").alias("entry")))
+
     @property
     def empty(self) -> bool:
         """Whether it has never had an entry."""

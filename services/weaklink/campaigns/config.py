@@ -112,6 +112,9 @@ class CampaignsConfig(Section):
     """Links stay in the graph this long after their last use. Links of campaigns' members stay for `track.tombstone_days`."""
     feedback_days: float = 365.0
     """What a party or a person said of an account, or refused, counts this long after it was last said: no word protects for ever."""
+    equation_parties_min: int = Field(default=2, ge=1)
+    """Parties that must say that tokens of two epochs of keys are one value's before it holds for others' accounts, too; for a party's own its
+    word is enough."""
     reseller_end_users_min: int = 5
     """End users that an account must name to be taken for a reseller."""
     reseller_end_user_share_min: float = 0.5

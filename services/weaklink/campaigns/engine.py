@@ -48,6 +48,11 @@ class Engine:
         decide = self._planner.decide if evaluation.ring is not None else self._planner.admit
         return decide(changed, self._evidence_at(before), evaluation, parties)
 
+    def replan(self) -> None:
+        """Plan every campaign anew, as soon as it is its turn: what its last plan names may be no more."""
+        for campaign in self.tracker.campaigns.values():
+            campaign.planned = None
+
     def observe(self, observer: Observer) -> None:
         """Tell `observer` of each plan from now on."""
         self._planner.observer = observer

@@ -65,7 +65,7 @@ class Evaluator:
         fed = fed[np.isin(live.node["kind"][fed], FEEDING_KINDS)]
         more = np.unique(live.holders(fed)[0])
         more = more[~np.isin(live.account["key"][more], accounts["account"].to_numpy())]
-        links = self.state.links.of(pl.Series(live.node["identifier"][np.union1d(shared, fed)]))
+        links = self.state.links_of(pl.Series(live.node["identifier"][np.union1d(shared, fed)]))
         return self.state.unlisted(links, now_us), pl.concat([accounts, self._holders(more, evaluation)])
 
     def _holders(self, accounts: Ints, evaluation: Evaluation) -> pl.DataFrame:

@@ -38,6 +38,7 @@ class Topics:
     shared: str = topology.SHARED
     feedback: str = topology.FEEDBACK
     benign: str = topology.BENIGN
+    equations: str = topology.EQUATIONS
     campaigns: str = topology.CAMPAIGNS
     decisions: str = topology.DECISIONS
 

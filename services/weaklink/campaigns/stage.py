@@ -15,6 +15,7 @@ from weaklink.campaigns import casebook, messages
 from weaklink.campaigns.engine import Engine
 from weaklink.campaigns.identity import LIVE
 from weaklink.campaigns.journal import Journal
+from weaklink.epochs_topic import EpochWatch, all_in_force
 from weaklink.errors import BrokerError
 from weaklink.parties import PartyKind
 from weaklink.party_registry import PartyRegistry
@@ -41,11 +42,14 @@ class CampaignsStage:
         settings: Settings,
         parties: Callable[[], Mapping[str, PartyKind]],
         topics: messages.Topics | None = None,
+        oldest_epoch: Callable[[], int] = all_in_force,
     ) -> None:
         self._topics: Final = topics or messages.Topics()
         self.recalls: tuple[str, ...] = (self._topics.campaigns,)
         self._settings: Final = settings
         self._parties: Final = parties
+        self._oldest_epoch: Final = oldest_epoch
+        self._purged = False
         self._reset()
 
     def _reset(self) -> None:
@@ -105,6 +109,11 @@ class CampaignsStage:
             # Event time is that of activity alone: a lease is a link of every slot that it covers, the days to come among them.
             self._note(rows if self._settings.clock == "append" else rows.clear())
             self._dirty |= rows.height > 0
+        if equations := [
+            frames.from_chunk(c.value, frames.EQUATIONS) for c in batches if c.source.topic == self._topics.equations
+        ]:
+            state.fold_equations(pl.concat(equations))
+            self._dirty = True
         if feedback:
             state.fold_feedback(feedback)
             self._dirty = True
@@ -124,6 +133,7 @@ class CampaignsStage:
 
     def tick(self, now_us: int) -> list[Message]:
         """Evaluate when something was folded since the last time; rests between evaluations for as long as the last one took."""
+        self._forget_epochs()
         if not (self._dirty or self.engine.waiting) or time.monotonic() < self._rest_until:
             return []
         started = time.monotonic()
@@ -152,6 +162,21 @@ class CampaignsStage:
         if out:
             _log.info("campaigns_changed", messages=len(out), seconds=round(seconds, 3))
         return out
+
+    def _forget_epochs(self) -> None:
+        oldest = self._oldest_epoch()
+        if oldest > self.engine.state.oldest_epoch:
+            links = self.engine.state.forget_epochs_before(oldest)
+            if links:
+                self.engine.replan()
+            self._dirty = self._purged = True
+            self._rest_until = 0.0
+            _log.info("epochs_forgotten", stage=self.name, unit=UNIT, oldest_epoch=oldest, links=links)
+
+    def purged(self) -> bool:
+        """See `stream.stage.Purging`."""
+        purged, self._purged = self._purged, False
+        return purged
 
     def _measure(self) -> None:
         tracker = self.engine.tracker
@@ -184,4 +209,4 @@ class _Kinds:
 
 def make_stage(settings: Settings) -> Stage[Chunk]:
     """The stage as `weaklink run campaigns` starts it."""
-    return CampaignsStage(settings, _Kinds(settings))
+    return CampaignsStage(settings, _Kinds(settings), oldest_epoch=EpochWatch(settings.kafka))

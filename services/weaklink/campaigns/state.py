@@ -13,13 +13,16 @@ from weaklink.benign import BenignRecord
 from weaklink.campaigns.benign import BenignList
 from weaklink.campaigns.columns import FoldedColumns
 from weaklink.campaigns.config import CampaignsConfig
+from weaklink.campaigns.equations import Equations
 from weaklink.campaigns.evaluate import Case, Evaluation, evaluate
-from weaklink.campaigns.folding import FoldedTable
+from weaklink.campaigns.folding import Fold, FoldedTable
 from weaklink.campaigns.graph import Floats
 from weaklink.campaigns.population import Population
 from weaklink.campaigns.profiles import JUDGED, US_PER_DAY, Profiles, opened_attributes
 from weaklink.campaigns.spoken import FEEDBACK, LIVE_VOLUME, SAID, UNSAID
+from weaklink.epochs import FIRST
 from weaklink.errors import CheckpointError
+from weaklink.records.identifiers import TOKEN_BYTES, IdentifierKind
 
 _VOLUME_DAYS_MIN: Final = 0.25
 DISPUTES: Final = frozenset({"DISPUTED", "NOT_OURS"})
@@ -33,6 +36,26 @@ A token that its party disputed has a row of measure `*` too: that party's links
 
 
 _NO_LINKS: Final = frames.empty(frames.SHARED)
+_KIND_MAX: Final = int(max(IdentifierKind))
+_LATER: Final = frozenset({"equations"})
+"""Tables that snapshots of earlier versions lack: empty then, and read from the beginning of their topic."""
+_LINK_FOLDS: Final[dict[str, Fold]] = {
+    "tail": "max",
+    "kind": "max",
+    "epoch": "max",
+    "first_seen_us": "min",
+    "last_seen_us": "max",
+    "appended_at_us": "max",
+    "mentions": "max",
+    "requests": "max",
+    "holders": "max",
+}
+
+
+def _folded_links(links: pl.DataFrame) -> pl.DataFrame:
+    """One row for each link, sorted by its key."""
+    folds = [getattr(pl.col(name), fold)() for name, fold in _LINK_FOLDS.items()]
+    return links.group_by(LINK_KEYS).agg(folds).select(links.columns).sort(LINK_KEYS)
 
 
 def _micros(at: datetime | int) -> int:
@@ -67,24 +90,16 @@ class CampaignsState:
         self.links: Final = FoldedColumns(
             frames.SHARED,
             LINK_KEYS,
-            {
-                "tail": "max",
-                "kind": "max",
-                "epoch": "max",
-                "first_seen_us": "min",
-                "last_seen_us": "max",
-                "appended_at_us": "max",
-                "mentions": "max",
-                "requests": "max",
-                "holders": "max",
-            },
+            _LINK_FOLDS,
         )
         self.feedback: Final = FoldedTable(FEEDBACK, ["account"], dict.fromkeys(FEEDBACK.names()[1:], "max"))
         self.benign: Final = BenignList()
+        self.equations: Final = Equations(config.equation_parties_min)
         self.refusals: Final = FoldedTable(REFUSALS, ["party", "measure", "target"], {"recorded_at_us": "max"})
         self._news = News.none()
         self._latest_links = _NO_LINKS
         self._expired_us = 0
+        self.oldest_epoch = FIRST
         self.newest_us = 0
         """Newest append time of all activity."""
 
@@ -97,6 +112,8 @@ class CampaignsState:
 
     def fold_shared(self, shared: pl.DataFrame) -> None:
         """Take a frames.SHARED frame: links as they stand by now (a later row of the same link supersedes)."""
+        if self.oldest_epoch > FIRST:
+            shared = shared.filter(pl.col("epoch") >= self.oldest_epoch)
         self.links.add(shared)
         self._news.links.append(shared)
 
@@ -207,8 +224,11 @@ class CampaignsState:
         return links.join(listed, on=["identifier", "kind", "epoch"], how="anti", maintain_order="left")
 
     def usable(self, links: pl.DataFrame, now_us: int) -> pl.DataFrame:
-        """Unlisted links without those of a party to a token that it disputed. Others' links to it stand: no party can vouch for another's."""
-        links = self.unlisted(links, now_us)
+        """Unlisted links by their older token, without those of a party to a token that it disputed.
+
+        Others' links to it stand: no party can vouch for another's.
+        """
+        links = self.unlisted(self.equated(links), now_us)
         refused = self.refusals.rows()
         if refused.is_empty() or (tokens := refused.filter(pl.col("measure") == _ANY_MEASURE)).is_empty():
             return links
@@ -221,6 +241,67 @@ class CampaignsState:
             .join(disputed, on=["identifier", "party"], how="anti", maintain_order="left")
             .select(links.columns)
         )
+
+    def equated(self, links: pl.DataFrame) -> pl.DataFrame:
+        """SHARED rows as they came, by the older token of each identifier while two epochs of keys overlap: one row for each link."""
+        if links.is_empty() or self.equations.empty:
+            return links
+        renamed = self.equations.older(links, self._owners)
+        return renamed if renamed is links else _folded_links(renamed)
+
+    def links_of(self, identifiers: pl.Series) -> pl.DataFrame:
+        """The links to these identifiers, read as `equated` says."""
+        links = self.equated(self.links.of(self.equations.beside(identifiers)))
+        return links if self.equations.empty else links.filter(pl.col("identifier").is_in(identifiers.implode()))
+
+    def fold_equations(self, equations: pl.DataFrame) -> None:
+        """Take frames.EQUATIONS. Where links to the newer token are known already, everything is evaluated next."""
+        equations = equations.filter(pl.col("former_epoch") >= self.oldest_epoch)
+        self.equations.table.add(equations)
+        (held,) = self.links.columns_of(np.unique(equations["identifier"].to_numpy()), "account")
+        self._news.all |= len(held) > 0
+
+    def forget_epochs_before(self, oldest: int) -> int:
+        """Tokens of earlier epochs of keys are over: what is equated moves to the newer token, all else on them is forgotten.
+
+        Returns how many links were there.
+        """
+        if oldest <= self.oldest_epoch:
+            return 0
+        self.oldest_epoch = oldest
+        over = pl.col("epoch") < oldest
+        links = self.links.rows()
+        gone = links.filter(over)
+        if gone.height:
+            moved = self.equations.newer(gone, self._owners).filter(~over)
+            self.links.replace(links.filter(~over))
+            self.links.add(moved)
+        self.refusals.replace(self._over_tokens(self.refusals.rows(), "target", oldest, by_party=True))
+        self.benign.replace(self._over_tokens(self.benign.table.rows(), "token", oldest, by_party=False))
+        self.profiles.end_users.keep(pl.col("end_user").bin.slice(1, 1).bin.reinterpret(dtype=pl.UInt8) >= oldest)
+        self.equations.forget_before(oldest)
+        self._news = News.none()
+        self._news.all = True
+        return gone.height
+
+    def _over_tokens(self, rows: pl.DataFrame, column: str, oldest: int, *, by_party: bool) -> pl.DataFrame:
+        """Rows with the tokens of earlier epochs replaced by newer ones where those are known, or left out."""
+        token = pl.col(column).bin
+        # Targets that are accounts stand in the same column by their name: only 17 bytes that begin with a kind are a token.
+        is_token = (token.size() == TOKEN_BYTES) & (token.slice(0, 1).bin.reinterpret(dtype=pl.UInt8) <= _KIND_MAX)
+        over = (is_token & (token.slice(1, 1).bin.reinterpret(dtype=pl.UInt8) < oldest)).fill_null(value=False)
+        gone = rows.filter(over)
+        if gone.is_empty():
+            return rows
+        party = pl.col("party") if by_party else pl.lit(None, pl.String).alias("party")
+        newer = self.equations.newer_tokens(gone.select(pl.col(column).alias("token"), party))
+        moved = gone.with_columns(party).join(
+            newer, left_on=[column, "party"], right_on=["token", "party"], nulls_equal=True
+        )
+        return pl.concat([rows.filter(~over), moved.with_columns(pl.col("newer").alias(column)).select(rows.columns)])
+
+    def _owners(self, accounts: pl.Series) -> pl.DataFrame:
+        return self.profiles.accounts.of(accounts, ["account", "party"])
 
     def expire(self, now_us: int, members: pl.Series) -> None:
         """Forget what is too old: links and profiles, but not those of `members` (account keys) within the tombstone's time; what was said."""
@@ -248,6 +329,7 @@ class CampaignsState:
             "feedback": self.feedback,
             "refusals": self.refusals,
             "benign": self.benign.table,
+            "equations": self.equations.table,
         }
 
     def to_frames(self) -> dict[str, pl.DataFrame]:
@@ -259,10 +341,11 @@ class CampaignsState:
     def from_frames(self, frames_by_name: Mapping[str, pl.DataFrame]) -> None:
         """Become what `to_frames` gave. Raises CheckpointError when a frame is missing."""
         tables = self._tables()
-        if missing := tables.keys() - frames_by_name.keys():
+        if missing := tables.keys() - frames_by_name.keys() - _LATER:
             raise CheckpointError(f"the snapshot of campaigns lacks {', '.join(sorted(missing))}")
         for name, table in tables.items():
-            table.replace(frames_by_name[name])
+            if name in frames_by_name:
+                table.replace(frames_by_name[name])
         self._news = News.none()
         self._news.all = True
         self.newest_us = int(self.profiles.accounts.rows()["appended_at_us"].max() or 0)  # type: ignore[arg-type]

@@ -20,6 +20,7 @@ GROUPS: Final = (
     "party",
     "principal",
     "benign",
+    "epochs",
     "partner",
     "tokeniser",
     "schema",

@@ -240,7 +240,8 @@ def key_rotate(
     save_keys(file, keys, replace=True)
     epoch = max(key.epoch for key in keys)
     typer.echo(
-        f"{file}: epoch {epoch} is in use beside the old one for {overlap_days} days; every party needs this file now"
+        f"{file}: epoch {epoch} is in use beside the old one for {overlap_days} days; every party needs this file now. "
+        f"The operators end the old one: weaklink epochs expire {epoch - 1} --at {overlap_days}d"
     )
 
 

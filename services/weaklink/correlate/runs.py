@@ -41,6 +41,8 @@ from weaklink.frames import SHARED, empty
 __all__ = ["REQUESTS_PER_ROW_MAX", "LinkRuns"]
 
 _US_PER_SECOND: Final = 1_000_000
+_EPOCH_SHIFT: Final = np.uint64(32)  # the epoch is the lowest byte of `place`, the upper half of its word
+_EPOCH_MASK: Final = np.uint64(0xFF)
 _RUNS: Final = pl.Schema({"rows": pl.Int64})
 _CLOCK: Final = pl.Schema({"now_cell": pl.Int64})
 _REACH: Final = pl.Schema({"begin_max": pl.Int64, "end_min": pl.Int64})
@@ -107,6 +109,17 @@ class LinkRuns:
         if alive < before:
             self._runs.keep(masks)
         return before - alive
+
+    def forget_epochs_before(self, oldest: int) -> int:
+        """Drop links to tokens of earlier epochs; returns how many. Nodes of other epochs are not theirs, so nothing else changes."""
+        masks = [
+            ((piece.rows[:, 2] >> _EPOCH_SHIFT) & _EPOCH_MASK >= oldest).astype(np.uint8)
+            for piece in self._runs.pieces()
+        ]
+        before = len(self)
+        if not all(mask.all() for mask in masks):
+            self._runs.keep(masks)
+        return before - len(self)
 
     def to_frames(self) -> dict[str, pl.DataFrame]:
         """The state as frames of their own memory.

@@ -1,13 +1,16 @@
 """correlate as a stage: links of a partition in, shared links to the partition of the same number out. A unit of state is one partition."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import polars as pl
+import structlog
 from kafka import TopicPartition
 
 from weaklink import topology
 from weaklink.correlate.runs import LinkRuns
+from weaklink.epochs import FIRST
+from weaklink.epochs_topic import EpochWatch, all_in_force
 from weaklink.errors import CheckpointError, ConfigurationError
 from weaklink.frames import LINKS, from_chunk, to_chunk
 from weaklink.settings import Settings
@@ -16,6 +19,7 @@ from weaklink.stream.stage import Chunk, Message, Stage
 _SHARED_ROW_BYTES: Final = 80  # 68 uncompressed, and lz4 may add a little
 _CHUNK_FRAME_BYTES: Final = 8192
 _EXPIRE_AFTER_GROWTH: Final = 8
+_log = structlog.get_logger()
 _PROGRESS: Final = pl.Schema({"now_us": pl.Int64, "rows_since_expiry": pl.Int64, "rows_at_expiry": pl.Int64})
 
 
@@ -29,13 +33,21 @@ class Unit:
         self._cell_us = settings.correlate.time_cell_seconds * 1_000_000
         self._now_us = 0
         self._rows_since_expiry = self._rows_at_expiry = 0
+        self._oldest_epoch = FIRST
+
+    def forget_epochs_before(self, oldest: int) -> int:
+        """Drop links to tokens of earlier epochs of keys, now and from now on; returns how many were there."""
+        if oldest <= self._oldest_epoch:
+            return 0
+        self._oldest_epoch = oldest
+        return self.links.forget_epochs_before(oldest)
 
     def fold(self, chunks: Iterable[Chunk]) -> Iterator[pl.DataFrame]:
         """Fold chunks in, as many at once as lie between two expiries; yields what to emit."""
         waiting: list[pl.DataFrame] = []
         for chunk in chunks:
             links = from_chunk(chunk.value, LINKS)
-            waiting.append(links)
+            waiting.append(links.filter(pl.col("epoch") >= self._oldest_epoch) if self._oldest_epoch > FIRST else links)
             before_us = self._now_us
             self._now_us = max(before_us, self._clock_us(chunk, links))
             self._rows_since_expiry += links.height
@@ -82,9 +94,16 @@ class Correlate:
     name = "correlate"
     recalls: tuple[str, ...] = ()
 
-    def __init__(self, settings: Settings, output: str = topology.SHARED) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        output: str = topology.SHARED,
+        oldest_epoch: Callable[[], int] = all_in_force,
+    ) -> None:
         self._settings = settings
         self._output = output
+        self._oldest_epoch = oldest_epoch
+        self._purged = False
         self._units: dict[str, Unit] = {}
         self._rows_max = max(1, (settings.topics.chunk_bytes_max - _CHUNK_FRAME_BYTES) // _SHARED_ROW_BYTES)
 
@@ -124,8 +143,18 @@ class Correlate:
         return messages
 
     def tick(self, now_us: int) -> list[Message]:  # the protocol's signature
-        """Nothing: links expire by the log's clock, so that a replay expires them at the same offsets."""
+        """Forget epochs of keys that are over. Links as such expire by the log's clock, so that a replay expires them at the same offsets."""
+        oldest = self._oldest_epoch()
+        for name, unit in self._units.items():
+            if forgotten := unit.forget_epochs_before(oldest):
+                self._purged = True
+                _log.info("epochs_forgotten", stage=self.name, unit=name, oldest_epoch=oldest, links=forgotten)
         return []
+
+    def purged(self) -> bool:
+        """See `stream.stage.Purging`."""
+        purged, self._purged = self._purged, False
+        return purged
 
     def _messages(self, partition: int, shared: pl.DataFrame) -> Iterator[Message]:
         for rows in shared.iter_slices(self._rows_max):
@@ -139,4 +168,4 @@ def make_stage(settings: Settings) -> Stage[Chunk]:
             f"topics.shared_partitions is {settings.topics.shared_partitions}, fewer than topics.links_partitions "
             f"({settings.topics.links_partitions}): correlate writes to the partition of the same number"
         )
-    return Correlate(settings)
+    return Correlate(settings, oldest_epoch=EpochWatch(settings.kafka))

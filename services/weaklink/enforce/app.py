@@ -19,11 +19,13 @@ from weaklink.enforce.batching import batches
 from weaklink.enforce.clock import Clock
 from weaklink.enforce.consume import Decoded, Handling, Incoming
 from weaklink.enforce.database import Database, ledger_url, migrate_ledger
+from weaklink.enforce.epochs import Epochs
 from weaklink.enforce.ledger import Ledger
 from weaklink.enforce.observe import count_changes, count_decision, count_receipts, measure
 from weaklink.enforce.outbox import DATABASE_TROUBLE, Outbox, Relay
 from weaklink.enforce.retention import Retention
 from weaklink.enforce.transport import broker_urls, faust_credentials
+from weaklink.epochs_topic import EpochWatch
 from weaklink.health import Health
 from weaklink.settings import Settings
 from weaklink.traces import span
@@ -32,6 +34,7 @@ log = structlog.get_logger()
 
 _PRUNE_SECONDS = 3600
 _MEASURE_SECONDS = 5
+_EPOCHS_SECONDS = 5
 
 
 def run_enforce(settings: Settings, slot: str | None = None, health: Health | None = None) -> None:
@@ -128,6 +131,9 @@ def build_app(settings: Settings, slot: str | None = None, health: Health | None
     app.timer(interval=config.tick_seconds)(_unless_in_trouble("timers", timers))
     app.timer(interval=config.tick_seconds)(turned)
     app.timer(interval=_PRUNE_SECONDS)(_unless_in_trouble("pruning", prune))
+    app.timer(interval=_EPOCHS_SECONDS)(
+        _unless_in_trouble("epochs", _epochs(Epochs(database, config, clock), EpochWatch(settings.kafka), relay))
+    )
     app.timer(interval=_MEASURE_SECONDS)(_unless_in_trouble("measuring", observe))
     app.task(relay.run)
     return app
@@ -175,6 +181,21 @@ def _agent(app: Any, topic: str, handling: Handling, *, at_once_max: int) -> Non
 
     # One at a time: with more, Faust commits past messages that are still being handled.
     app.agent(raw, concurrency=1, name=f"weaklink.enforce.{topic}")(consume)
+
+
+def _epochs(epochs: Epochs, oldest_epoch: EpochWatch, relay: Relay) -> Callable[[], Awaitable[None]]:
+    """What looks after epochs of keys that are over."""
+
+    async def forget() -> None:
+        oldest = await asyncio.to_thread(oldest_epoch)  # it asks the broker, which may take its time
+        changes, removed = await epochs.forget(oldest)
+        count_changes(changes)
+        if changes:
+            relay.wake()
+        if changes or removed:
+            log.info("epochs_forgotten", stage="enforce", oldest_epoch=oldest, ended=len(changes), rows=removed)
+
+    return forget
 
 
 def _incoming(topic: str, message: Any) -> Incoming:

@@ -19,7 +19,7 @@ from weaklink.ingest.bytes_loops import BAD, load, text_length, varint
 Table = np.ndarray[tuple[int, int], np.dtype[np.int64]]
 
 LONG, BYTES_FIELD, BOOLEAN, FLOAT, DOUBLE, ARRAY = range(6)
-UTF8, NOT_NULL, RANGE, SYMBOL, SIZE, TEXT, ITEMS, TOKENS, TOKEN, OLD, AHEAD, NOT_BEFORE = range(12)
+UTF8, NOT_NULL, RANGE, SYMBOL, SIZE, TEXT, ITEMS, TOKENS, TOKEN, OLD, AHEAD, NOT_BEFORE, EPOCHS, EPOCH = range(14)
 GOOD, DAMAGED, LEFT_OVER, FIRST_RULE = range(4)
 ITEMS_KEPT: Final = 32
 NULL: Final = -1
@@ -142,6 +142,11 @@ def _judge(
                 broken |= kind < a or kind > b
         elif check == TOKEN:
             broken = size != _TOKEN_BYTES or data[value] != a
+        elif check == EPOCHS:  # behind TOKENS: all of them have 17 bytes
+            for item in range(value, value + size):
+                broken |= data[item_begins[item] + 1] < a
+        elif check == EPOCH:
+            broken = data[value + 1] < a
         elif check == OLD:
             broken = value < 0 or (a >= 0 and value < now_us - a)
         elif check == AHEAD:

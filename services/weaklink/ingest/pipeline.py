@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from kafka import TopicPartition
 
+from weaklink.epochs import FIRST
 from weaklink.ingest import record_loops
 from weaklink.ingest.config import IngestConfig
 from weaklink.ingest.decode import Bad, decode
@@ -64,6 +65,8 @@ class Pipeline:
         self._config = config
         self._frames = frames
         self._age_limits = age_limits
+        self.oldest_epoch = FIRST
+        """The oldest epoch of keys in force: events with tokens of earlier ones are rejected."""
         self._workspace = Workspace()
 
     def begin(self) -> None:
@@ -141,7 +144,10 @@ class Pipeline:
         return events, good
 
     def _rules_of(self, layout: Layout) -> tuple[Rule, ...]:
-        return (*layout.rules, *rules_of(layout, self._config, age_limits=self._age_limits))
+        return (
+            *layout.rules,
+            *rules_of(layout, self._config, age_limits=self._age_limits, oldest_epoch=self.oldest_epoch),
+        )
 
     def _layouts(self, records: _Records, framed: Sequence[tuple[Rows, bytes]]) -> list[Layout | None]:
         """The layout of each frame, None for an unknown one. Raises _Unresolved."""

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -14,11 +14,13 @@ import structlog
 from kafka import TopicPartition
 
 from weaklink import frames, metrics, topology
+from weaklink.epochs_topic import EpochWatch, all_in_force
 from weaklink.errors import BrokerError
 from weaklink.frames import ACTIVITY
 from weaklink.ingest import receipts, rejects
 from weaklink.ingest.accounts import Accounts
 from weaklink.ingest.dedupe import IdWindow, Memory
+from weaklink.ingest.equations import Equations
 from weaklink.ingest.events import Rows
 from weaklink.ingest.fold import UNLINKED, fold_activity
 from weaklink.ingest.framing import Frames
@@ -51,7 +53,7 @@ class IngestStage:
     recalls: tuple[str, ...] = ()
     traits = Traits(whole_batches=True)
 
-    def __init__(self, settings: Settings, registry: Registry) -> None:
+    def __init__(self, settings: Settings, registry: Registry, oldest_epoch: Callable[[], int] = all_in_force) -> None:
         self._settings = settings
         self._config = settings.ingest
         self._registry = registry
@@ -64,6 +66,8 @@ class IngestStage:
         self._warned: set[str] = set()
         self._pipeline = Pipeline(self._config, self._frames, age_limits=settings.clock == "append")
         self._links = LinkTable(self._config)
+        self._equations = Equations()
+        self._oldest_epoch = oldest_epoch
         self._memory = Memory(self._config.duplicate_memory_bytes_max, Path(settings.data_folder) / "spill")
         self._windows: dict[str, IdWindow] = {}
         self._tallies: dict[TopicPartition, Tally] = {}
@@ -108,6 +112,7 @@ class IngestStage:
         if unfinished := self._windows.pop(unit, None):
             unfinished.clear()
         self._windows[unit] = IdWindow(self._config.duplicate_window_offsets, self._memory)
+        self._equations.forget()
 
     def recall(self, unit: str, messages: Iterable[Message]) -> None:
         """Nothing to take back."""
@@ -128,6 +133,7 @@ class IngestStage:
         for batch in batches:
             by_party.setdefault(party_of_topic(batch.source.topic), []).append(batch)
         self._pipeline.begin()
+        self._pipeline.oldest_epoch = self._oldest_epoch()
         self._links.clear()
         activity: list[pl.DataFrame] = []
         messages: list[Output] = []
@@ -146,6 +152,7 @@ class IngestStage:
                     messages += receipts.to_messages(accepted, party_id)
                 else:
                     activity.append(_fold(accepted, party_id, self._links))
+                    self._equations.add(accepted, party_id)
             messages += [rejects.of_batch(batch, party) for batch in outcome.refused]
             messages += rejects.to_messages(outcome.rejects, party, self._config.reject_value_bytes_max)
             self._count(party_id, outcome)
@@ -154,6 +161,8 @@ class IngestStage:
         topics = self._settings.topics
         for partition, rows in self._links.to_frames(topics.links_partitions):
             messages += _chunks(topology.LINKS, rows, partition)
+        if (equations := self._equations.take()) is not None:
+            messages += _chunks(topology.EQUATIONS, equations, 0)
         if activity:
             numbered = pl.concat(activity).with_columns((pl.col("account") % topics.activity_partitions).alias("_to"))
             for (to,), rows in numbered.partition_by("_to", as_dict=True, include_key=False).items():
@@ -236,4 +245,4 @@ def _chunks(topic: str, rows: pl.DataFrame, partition: int) -> Iterator[Message]
 
 def make_stage(settings: Settings) -> IngestStage:
     """The stage as `weaklink run ingest` runs it. Raises BrokerError when the registry of parties cannot be read."""
-    return IngestStage(settings, PartyRegistry(settings.kafka))
+    return IngestStage(settings, PartyRegistry(settings.kafka), EpochWatch(settings.kafka))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from weaklink.epochs import FIRST
 from weaklink.ingest import decode_loops
 from weaklink.ingest.config import MICROSECONDS_PER_DAY, IngestConfig
 from weaklink.ingest.layout import Layout, Rule
@@ -22,12 +23,15 @@ _REQUIRED_TEXTS: Final = ("model", "action_id")
 _OPTIONAL_TEXTS: Final = ("merchant", "reason", "note")
 
 
-def rules_of(layout: Layout, config: IngestConfig, *, age_limits: bool) -> tuple[Rule, ...]:
-    """What events of this layout must keep, beyond what makes them readable (`layout.rules`). `age_limits` is false under `clock=event`."""
-    return tuple(_rules(layout, config, age_limits))
+def rules_of(layout: Layout, config: IngestConfig, *, age_limits: bool, oldest_epoch: int = FIRST) -> tuple[Rule, ...]:
+    """What events of this layout must keep, beyond what makes them readable (`layout.rules`). `age_limits` is false under `clock=event`.
+
+    `oldest_epoch`: the oldest epoch of keys in force.
+    """
+    return tuple(_rules(layout, config, age_limits, oldest_epoch))
 
 
-def _rules(layout: Layout, config: IngestConfig, age_limits: bool) -> Iterator[Rule]:
+def _rules(layout: Layout, config: IngestConfig, age_limits: bool, oldest_epoch: int) -> Iterator[Rule]:
     slots = {name: slot for slot, name in enumerate(layout.columns)}
     yield Rule(reasons.BAD_EVENT_ID, "event_id", "not 16 bytes", decode_loops.SIZE, slots["event_id"], EVENT_ID_BYTES)
     if "account" in slots:
@@ -41,6 +45,11 @@ def _rules(layout: Layout, config: IngestConfig, age_limits: bool) -> Iterator[R
     if "end_user" in slots:
         kind, detail = int(IdentifierKind.END_USER), "not an END_USER token of 17 bytes"
         yield Rule(reasons.BAD_IDENTIFIER, "end_user", detail, decode_loops.TOKEN, slots["end_user"], kind)
+    if oldest_epoch > FIRST:
+        detail = f"a token of an epoch before {oldest_epoch}, the oldest whose keys are in force"
+        for name, check in (("identifiers", decode_loops.EPOCHS), ("end_user", decode_loops.EPOCH)):
+            if name in slots:
+                yield Rule(reasons.EXPIRED_EPOCH, name, detail, check, slots[name], oldest_epoch)
     yield from _times(layout.record, slots, config, age_limits)
     for name in _COUNTS:
         if name in slots:

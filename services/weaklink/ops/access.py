@@ -14,7 +14,7 @@ from weaklink.parties import Party
 Resource = Literal["TOPIC", "GROUP", "TRANSACTIONAL_ID", "CLUSTER"]
 CLUSTER_NAME: Final = "kafka-cluster"
 OPERATOR: Final = "weaklink.operator"
-"""Whoever looks after the pipeline by day: reads everything, writes the benign lists, and changes no topic, party or secret."""
+"""Whoever looks after the pipeline by day: reads everything, writes the benign lists, ends epochs of keys, and changes no topic, party or secret."""
 ADMINISTRATOR: Final = "weaklink.admin"
 """Whoever provisions, where that is no super user: made and kept by hand (or by Strimzi), never by Weaklink."""
 SERVICES: Final = tuple(stage.group for stage in topology.STAGES)
@@ -22,10 +22,12 @@ SERVICES: Final = tuple(stage.group for stage in topology.STAGES)
 SERVICE_PRINCIPALS: Final = (*SERVICES, OPERATOR)
 
 _RECALLS: Final[dict[str, tuple[str, ...]]] = {
-    "weaklink.ingest": (topology.PARTIES,),
-    "weaklink.campaigns": (topology.PARTIES, topology.CAMPAIGNS),
+    "weaklink.ingest": (topology.PARTIES, topology.EPOCHS),
+    "weaklink.correlate": (topology.EPOCHS,),
+    "weaklink.campaigns": (topology.PARTIES, topology.EPOCHS, topology.CAMPAIGNS),
+    "weaklink.enforce": (topology.EPOCHS,),
 }
-"""What a stage reads beside its input: the registry, and what it wrote itself and recalls after a restart."""
+"""What a stage reads beside its input: the registry, expired epochs of keys, and what it wrote itself and recalls after a restart."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -94,7 +96,7 @@ def _operator_grants() -> set[Grant]:
     found = {Grant(OPERATOR, "TOPIC", prefix, "READ", prefixed=True) for prefix in prefixes}
     found |= {Grant(OPERATOR, "TOPIC", prefix, "DESCRIBE_CONFIGS", prefixed=True) for prefix in prefixes}
     found |= {Grant(OPERATOR, "GROUP", prefix, "DESCRIBE", prefixed=True) for prefix in prefixes}
-    return found | {Grant(OPERATOR, "TOPIC", topology.BENIGN, "WRITE")}
+    return found | {Grant(OPERATOR, "TOPIC", topic, "WRITE") for topic in (topology.BENIGN, topology.EPOCHS)}
 
 
 def _topics(names: Iterable[str], parties: Iterable[Party]) -> set[str]:

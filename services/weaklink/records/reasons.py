@@ -16,6 +16,7 @@ BAD_EVENT_ID: Final = "BAD_EVENT_ID"
 BAD_ACCOUNT: Final = "BAD_ACCOUNT"
 TOO_MANY_IDENTIFIERS: Final = "TOO_MANY_IDENTIFIERS"
 BAD_IDENTIFIER: Final = "BAD_IDENTIFIER"
+EXPIRED_EPOCH: Final = "EXPIRED_EPOCH"
 TOO_OLD: Final = "TOO_OLD"
 IN_THE_FUTURE: Final = "IN_THE_FUTURE"
 NEGATIVE_COUNT: Final = "NEGATIVE_COUNT"
@@ -40,6 +41,10 @@ EXPLANATIONS: Final[dict[str, str]] = {
     BAD_ACCOUNT: "account must have 1 to 128 characters, none of them a control character. Longer ids: publish a hash of yours.",
     TOO_MANY_IDENTIFIERS: "An event carries at most 32 identifiers. Leave out the weakest, or publish several events.",
     BAD_IDENTIFIER: "A token must be 17 bytes and begin with a known kind byte: kind, key epoch, and 15 bytes of the HMAC.",
+    EXPIRED_EPOCH: (
+        "A token was made with keys of an epoch that is over. Take the present key file (or ask the tokeniser), make the tokens anew, and publish "
+        "again."
+    ),
     TOO_OLD: (
         "occurred_at is older than this record's limit (usage and payments 7 days, leases 90). Publish sooner; where only the clock or unit was wrong "
         "(microseconds since 1970), correct it and replay."

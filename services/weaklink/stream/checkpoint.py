@@ -150,12 +150,21 @@ class SnapshotStore:
         except (ArrowException, OSError) as error:
             raise CheckpointError(f"nothing can be written below {self._root}: {error}") from error
 
-    def newest(self, unit: str, not_beyond: Offsets) -> Snapshot | None:
-        """The newest sound snapshot whose offsets are all within the committed ones; None when there is none. Damaged ones are skipped and said."""
+    def drop_older(self, unit: str) -> None:
+        """Keep the unit's newest snapshot alone. What cannot be deleted is said; later ones drop it in their turn."""
+        for path in self._paths(unit)[1:]:
+            try:
+                self._files.delete_file(path)
+            except (ArrowException, OSError) as error:
+                _log.error("snapshot_not_deleted", stage=self._stage, unit=unit, path=path, error=str(error))
+
+    def usable(self, unit: str, not_beyond: Offsets) -> Iterator[Snapshot]:
+        """Sound snapshots whose offsets are all within the committed ones, newest first. Damaged ones are skipped and said."""
         for path, snapshot in self._sound(unit):
             beyond = [tp for tp, offset in snapshot.offsets.items() if offset > not_beyond.get(tp, -1)]
             if not beyond:
-                return snapshot
+                yield snapshot
+                continue
             _log.warning(
                 "snapshot_beyond_commit",
                 stage=self._stage,
@@ -163,7 +172,10 @@ class SnapshotStore:
                 path=path,
                 partitions=[f"{tp.topic}-{tp.partition}" for tp in beyond],
             )
-        return None
+
+    def newest(self, unit: str, not_beyond: Offsets) -> Snapshot | None:
+        """The first of the `usable` ones; None when there is none."""
+        return next(self.usable(unit, not_beyond), None)
 
     def _sound(self, unit: str) -> Iterator[tuple[str, Snapshot]]:
         for path in self._paths(unit):

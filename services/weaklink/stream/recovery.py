@@ -10,8 +10,9 @@ from kafka import TopicPartition
 from kafka.errors import KafkaError
 
 from weaklink import metrics
+from weaklink.errors import WeaklinkError
 from weaklink.settings import Settings
-from weaklink.stream.checkpoint import SnapshotStore
+from weaklink.stream.checkpoint import Snapshot, SnapshotStore
 from weaklink.stream.source import Input, Source, read_compacted
 from weaklink.stream.stage import Chunk, Deferring, Stage
 from weaklink.stream.whole_batches import resume
@@ -97,8 +98,7 @@ class Recovery:
 
     def _begin(self, unit: str, committed: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         """Restore and recall a unit; where to begin its replay."""
-        snapshot = self._store.newest(unit, committed)
-        self._stage.restore(unit, snapshot.frames if snapshot else None)
+        snapshot = self._restore(unit, committed)
         if self._stage.recalls:
             self._stage.recall(unit, read_compacted(self._stage.recalls, self._settings))
         beginnings = self._source.consumer.beginning_offsets(list(committed))
@@ -119,6 +119,22 @@ class Recovery:
             records=sum(offset - starts[tp] for tp, offset in committed.items()),
         )
         return starts
+
+    def _restore(self, unit: str, committed: Mapping[TopicPartition, int]) -> Snapshot | None:
+        """Restore a unit from the newest snapshot that the stage can read: one of another version of Weaklink may be none of those."""
+        for snapshot in self._store.usable(unit, committed):
+            try:
+                self._stage.restore(unit, snapshot.frames)
+            except WeaklinkError as error:
+                metrics.SNAPSHOT_FAILURES.labels(self._stage.name).inc()
+                _log.error(
+                    "snapshot_unusable", stage=self._stage.name, unit=unit, error=str(error),
+                    next="trying the one before; without one, rebuilding from the log",
+                )  # fmt: skip
+                continue
+            return snapshot
+        self._stage.restore(unit, None)
+        return None
 
     def _replay(
         self,

@@ -19,7 +19,7 @@ from weaklink.stream.recovery import Interrupted, Recovery
 from weaklink.stream.sink import TransactionAborted, TransactionalSink
 from weaklink.stream.sizes import StateSizes
 from weaklink.stream.source import Input, Source
-from weaklink.stream.stage import Chunk, Deferring, Gating, Message, Output, Range, Sealing, Stage, Traits
+from weaklink.stream.stage import Chunk, Deferring, Gating, Message, Output, Purging, Range, Sealing, Stage, Traits
 from weaklink.topology import StageSpec
 from weaklink.traces import span
 
@@ -125,6 +125,8 @@ class Runner:
                 self._advance(inputs)
         else:
             self._advance(inputs)
+        if isinstance(self._stage, Purging) and self._stage.purged():
+            self._save_purged()
         self._save_next()
 
     def _gather(self) -> list[Input]:
@@ -241,13 +243,21 @@ class Runner:
             if saving := self._save(unit):
                 self._report(saving)
 
-    def _report(self, saving: Future[None]) -> None:
+    def _save_purged(self) -> None:
+        """Have what was forgotten in no snapshot either. Rare, so that it may hold up the loop for as long as it takes to write them."""
+        for unit in self._recovery.held:
+            if (saving := self._save(unit)) and self._report(saving):
+                self._store.drop_older(unit)
+
+    def _report(self, saving: Future[None]) -> bool:
         """A snapshot that cannot be written costs a longer rebuild, never the stage."""
         try:
             saving.result()
         except CheckpointError as error:
             metrics.SNAPSHOT_FAILURES.labels(self._stage.name).inc()
             _log.error("snapshot_failed", stage=self._stage.name, error=str(error))
+            return False
+        return True
 
 
 def _size(inputs: Sequence[Input]) -> int:

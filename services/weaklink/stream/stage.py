@@ -128,3 +128,11 @@ class Gating(Protocol):
 
     def admits(self, source: TopicPartition) -> bool:
         """Whether to read this partition now. Asked after an assignment and every `stream.gate_seconds`."""
+
+
+@runtime_checkable
+class Purging(Protocol):
+    """A stage that forgets more than its input says: tokens of epochs of keys that are over, which must be in no snapshot either."""
+
+    def purged(self) -> bool:
+        """Whether something was forgotten since this was last asked: then older snapshots go as soon as new ones are written."""

@@ -1,0 +1,86 @@
+"""Epochs of keys that are over, in the ledger: on SQLite and on a real PostgreSQL, actions on their tokens end and are forgotten."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from tests.enforce.samples import decision, proposal, receipt
+from tests.enforce.test_ledger import all_actions, handle, rows
+from weaklink.enforce.clock import Clock
+from weaklink.enforce.config import EnforceConfig
+from weaklink.enforce.database import Database
+from weaklink.enforce.epochs import Epochs
+from weaklink.enforce.ledger import Ledger
+from weaklink.enforce.tables import action_history, metadata, outbox, receipts
+from weaklink.records.codec import decode
+
+OLD, NEW = (bytes((4, epoch)) + bytes(range(epoch, epoch + 15)) for epoch in (1, 2))
+
+
+def on(token: bytes, **fields: Any) -> dict[str, Any]:
+    return proposal(measure="BLOCK_IDENTIFIER", target_account=None, target_token=token, **fields)
+
+
+async def contents(database: Database) -> bytes:
+    """Every value of every table, as text and as bytes."""
+    found = b""
+    for table in metadata.sorted_tables:
+        for row in await rows(database, table):
+            for value in row.values():
+                found += bytes(value) if isinstance(value, bytes | memoryview) else str(value).encode()
+    return found
+
+
+async def publish_all(database: Database) -> list[dict[str, Any]]:
+    """What waits in the outbox, as if the relay had delivered it."""
+    async with database.write() as connection:
+        waiting = (
+            (await connection.execute(sa.select(outbox).where(outbox.c.closed_wall_us.is_(None)))).mappings().all()
+        )
+        await connection.execute(sa.update(outbox).values(closed_wall_us=1))
+    return [decode(bytes(one["value"]))[1] for one in waiting if one["topic"].startswith("party.")]
+
+
+async def test_actions_on_tokens_of_an_epoch_that_is_over_end_and_leave_no_byte(
+    database: Database, ledger: Ledger
+) -> None:
+    """Their party is told first; then they go with history, receipts and messages. Accounts and newer tokens keep everything."""
+    config = EnforceConfig()
+    epochs = Epochs(database, config, Clock("event", config.clock_lead_hours_max))
+    await handle(ledger, decision(on(OLD), on(NEW), proposal(target_account="a")))
+    by_token = {one.target.token: one for one in await all_actions(database)}
+    await handle(ledger, receipt(by_token[OLD].action_id, "ACCEPTED"))
+    assert await epochs.forget(1) == ([], {})
+    assert OLD in await contents(database)
+
+    changes, removed = await epochs.forget(2)
+    assert [one.action.target.token for one in changes] == [OLD]
+    assert "actions" not in removed  # its end is not published yet
+    told = await publish_all(database)
+    assert [one["state"] for one in told if one["target_token"] == OLD] == ["ACTIVE", "EXPIRED"]
+    changes, removed = await epochs.forget(2)
+    assert changes == []
+    assert removed["actions"] == 1
+    found = await contents(database)
+    assert OLD not in found
+    assert OLD.hex().encode() not in found
+    assert {one.target.token for one in await all_actions(database)} == {NEW, None}
+    kept = {one.action_id for one in await all_actions(database)}
+    assert {row["action_id"] for row in await rows(database, action_history)} == kept
+    assert await rows(database, receipts) == []
+
+
+async def test_what_campaigns_says_of_such_a_token_later_is_forgotten_too(database: Database, ledger: Ledger) -> None:
+    """The withdrawal that comes after the end, and a proposal that policy refused."""
+    config = EnforceConfig()
+    epochs = Epochs(database, config, Clock("event", config.clock_lead_hours_max))
+    await handle(ledger, decision(on(OLD), on(OLD, party="lab-b", confidence=0.01, supporting_parties=1)))
+    await epochs.forget(2)
+    await publish_all(database)
+    await epochs.forget(2)
+    await handle(ledger, decision(on(OLD, op="WITHDRAW"), at_us=2_000_000))
+    await publish_all(database)
+    await epochs.forget(2)
+    found = await contents(database)
+    assert OLD not in found
+    assert OLD.hex().encode() not in found

@@ -33,6 +33,7 @@ class NotSo(Exception):
 @dataclass
 class Lab:
     """`with Lab(folder) as lab:`. `postgres`: the ledger is a PostgreSQL, else SQLite. `environment`: settings of every service.
+    `broker`: further lines of the brokers' own settings.
 
     Services are started by `start`; what dies stays dead until `start` or `revive`.
     """
@@ -43,6 +44,7 @@ class Lab:
     postgres: bool = False
     parties: Sequence[Party] = PARTIES
     environment: dict[str, str] = field(default_factory=dict)
+    broker: dict[str, str] = field(default_factory=dict)
     heap_mib: int = 512
     workers: list[Worker] = field(default_factory=list)
     database: Postgres | None = None
@@ -53,7 +55,13 @@ class Lab:
         self.folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             self.cluster = stack.enter_context(
-                LocalCluster(self.folder / "kafka", nodes=self.nodes, scram=self.scram, heap_mib=self.heap_mib)
+                LocalCluster(
+                    self.folder / "kafka",
+                    nodes=self.nodes,
+                    scram=self.scram,
+                    heap_mib=self.heap_mib,
+                    properties=self.broker,
+                )
             )
             if self.postgres:
                 self.database = stack.enter_context(Postgres(self.folder / "postgres"))

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 import psutil
+import psycopg
 
 from weaklink.ops.ports import free_ports
 
@@ -48,7 +49,8 @@ class Postgres:
                     parent.chmod(parent.stat().st_mode | 0o011)
         self._run("initdb", "-D", str(self._data), "-A", "trust", "-U", "weaklink")
         self.start()
-        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "weaklink", "weaklink")
+        with psycopg.connect(self.url.removesuffix("weaklink") + "postgres", autocommit=True) as connection:
+            connection.execute("CREATE DATABASE weaklink")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:  # fmt: skip
@@ -79,8 +81,6 @@ class Postgres:
 
     def cut(self) -> int:
         """Close every client's connection from the server's side, whatever it is doing; how many there were."""
-        import psycopg
-
         with psycopg.connect(self.url, autocommit=True) as connection:
             ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = 'weaklink'"
             row = connection.execute(ended).fetchone()

@@ -67,9 +67,11 @@ def test_a_cluster_that_was_never_provisioned_and_then_is(settings: Settings) ->
     add_party(settings, Party(id="my-lab", kind=PartyKind.LAB))
     after = examine(settings)
     assert {one.check for one in after} == {
-        "versions", "schemas", "disk", "snapshots", "ledger", "broker", "clock", "topics", "replication", "access", "stages",
+        "versions", "schemas", "disk", "snapshots", "ledger", "broker", "clock", "topics", "replication", "access", "connections", "stages",
     }  # fmt: skip
     assert [one for one in after if one.level is Level.ERROR] == []
+    (connections,) = [one for one in after if one.check == "connections"]
+    assert "broker 1 takes any number of connections" in connections.what
     (stages,) = [one for one in after if one.check == "stages"]
     assert stages.fix == "weaklink run ingest; weaklink run correlate; weaklink run campaigns; weaklink run enforce"
 

@@ -28,7 +28,7 @@ from weaklink.ops.provision import (
 )
 from weaklink.parties import Party, PartyKind
 from weaklink.party_registry import PartyRegistry, read_parties
-from weaklink.settings import Settings
+from weaklink.settings import Settings, TopicsConfig
 
 
 def unique_party(kind: PartyKind = PartyKind.LAB, **fields: object) -> Party:
@@ -87,6 +87,14 @@ def test_rejects_takes_larger_messages_than_events_and_keeps_them_longer() -> No
         > int(events.configs["retention.ms"])
     )
     assert (events.partitions, rejects.partitions, actions.partitions) == (5, 1, 1)
+
+
+def test_what_a_party_writes_can_be_bounded_in_bytes_too_but_not_what_it_is_told() -> None:
+    """A party that floods loses its own oldest events, not the brokers' disks; its actions stay for their days."""
+    bounded = Settings(topics=TopicsConfig(party_partition_bytes_max=1 << 30))
+    sizes = [topic.configs.get("retention.bytes") for topic in party_topics(bounded, unique_party())]
+    assert sizes == [str(1 << 30), str(1 << 30), None]
+    assert not any("retention.bytes" in topic.configs for topic in party_topics(Settings(), unique_party()))
 
 
 def test_three_replicas_need_two_in_sync() -> None:

@@ -66,7 +66,7 @@ def run_enforce(settings: Settings, slot: str | None = None, health: Health | No
 def build_app(settings: Settings, slot: str | None = None, health: Health | None = None) -> Any:
     """The Faust app (faust.App), not started."""
     config = settings.enforce
-    database = Database(ledger_url(settings))
+    database = Database(ledger_url(settings), config.ledger_timeout_seconds)
     clock = Clock(settings.clock, config.clock_lead_hours_max)
     ledger, retention = Ledger(database, config, clock), Retention(database, config, clock)
     name = f"enforce-{slot or uuid.uuid4().hex[:12]}"

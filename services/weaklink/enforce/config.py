@@ -63,6 +63,9 @@ class EnforceConfig(BaseModel):
     # Ledger and outbox.
     ledger_url: str | None = Field(default=None, repr=False)
     """SQLAlchemy URL, e.g. postgresql://user:password@host/weaklink. None: SQLite in data_folder/enforce."""
+    ledger_timeout_seconds: float = Field(default=30, gt=0)
+    """A transaction of the ledger that takes longer is given up and tried again: the database, or the way to it, may be gone without a word.
+    More than the largest decision needs (a few thousand measures take about a second)."""
     tick_seconds: float = Field(default=1, gt=0)
     """How often timers (expiry, overdue receipts) run, by the wall clock."""
     receipts_at_once_max: int = Field(default=200, ge=1, le=500)

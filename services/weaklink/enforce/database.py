@@ -50,11 +50,13 @@ def ledger_url(settings: Settings) -> sa.URL:
 class Database:
     """One engine per process. Writers of one campaign exclude each other: by an advisory lock, or by SQLite's one writer."""
 
-    def __init__(self, url: sa.URL) -> None:
+    def __init__(self, url: sa.URL, timeout_seconds: float | None = None) -> None:
+        """`timeout_seconds`: how long a transaction may take. None: as long as it likes."""
         self.sqlite = url.get_backend_name() == "sqlite"
+        self._timeout_seconds = timeout_seconds
         if self.sqlite and url.database:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        arguments: dict[str, Any] = {"timeout": _SQLITE_BUSY_SECONDS} if self.sqlite else {}
+        arguments = {"timeout": _SQLITE_BUSY_SECONDS} if self.sqlite else _server_settings(timeout_seconds)
         self.engine: AsyncEngine = create_async_engine(url, connect_args=arguments, pool_pre_ping=not self.sqlite)
         if self.sqlite:
             sa.event.listen(self.engine.sync_engine, "connect", _on_connect)
@@ -62,8 +64,11 @@ class Database:
 
     @asynccontextmanager
     async def write(self, *locks: str) -> AsyncIterator[AsyncConnection]:
-        """A transaction that commits at the end of the block, alone on `locks` (names of campaigns) until then."""
-        async with self.engine.begin() as connection:
+        """A transaction that commits at the end of the block, alone on `locks` (names of campaigns) until then.
+
+        Raises TimeoutError when it takes longer than it may; whether it has committed is then unknown.
+        """
+        async with asyncio.timeout(self._timeout_seconds), self.engine.begin() as connection:
             await self.lock(connection, *locks)
             yield connection
 
@@ -77,8 +82,8 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction for reading: in SQLite it does not wait for the writer."""
-        async with self.engine.connect() as connection:
+        """A transaction for reading: in SQLite it does not wait for the writer. Raises TimeoutError as `write` does."""
+        async with asyncio.timeout(self._timeout_seconds), self.engine.connect() as connection:
             await connection.execution_options(**{_READ_ONLY: True})
             yield connection
 
@@ -118,6 +123,14 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
+
+
+def _server_settings(timeout_seconds: float | None) -> dict[str, Any]:
+    """PostgreSQL's side of a timeout: it ends the transaction of a client that has stopped in the middle of it (frozen, or gone without a
+    word), so that the locks of that transaction hold nobody up for longer."""
+    if timeout_seconds is None:
+        return {}
+    return {"server_settings": {"idle_in_transaction_session_timeout": str(int(timeout_seconds * 1000))}}
 
 
 def migrate_ledger(settings: Settings) -> None:

@@ -12,7 +12,7 @@ import subprocess
 import time
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -68,7 +68,7 @@ class LocalCluster:
     """`with LocalCluster(folder) as cluster:` starts `nodes` brokers below `folder` and stops them at the end.
 
     With `scram`, or `tls` of clients, an authorizer refuses whatever no ACL allows. `reauth_ms`: how long a SCRAM session lasts
-    before the broker asks again (None: for ever).
+    before the broker asks again (None: for ever). `properties`: further settings of every node, by Kafka's names.
     """
 
     folder: Path
@@ -77,9 +77,11 @@ class LocalCluster:
     tls: Tls | None = None
     reauth_ms: int | None = None
     heap_mib: int = 512
+    properties: Mapping[str, str] = field(default_factory=dict)
     admin_password: str = field(default_factory=lambda: secrets.token_urlsafe(18))
     _ports: list[int] = field(default_factory=list)
     _processes: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _log_begins: dict[int, int] = field(default_factory=dict)
 
     @property
     def bootstrap_servers(self) -> str:
@@ -146,7 +148,9 @@ class LocalCluster:
 
     def start_node(self, node: int) -> None:
         """Start (again) one node on its storage; does not wait for it."""
-        log = (self._node_folder(node) / "broker.log").open("ab")
+        path = self._node_folder(node) / "broker.log"
+        self._log_begins[node] = path.stat().st_size if path.exists() else 0
+        log = path.open("ab")
         command = [
             "java",
             f"-Xmx{self.heap_mib}m",
@@ -167,6 +171,15 @@ class LocalCluster:
                 env=self._java_env(),
                 start_new_session=True,
             )
+
+    def kill_node(self, node: int) -> None:
+        """kill -9 of one node, which is gone when this returns."""
+        self._processes[node].kill()
+        self._processes[node].wait()
+
+    def await_node(self, node: int) -> None:
+        """Until a node that was started (again) serves. Raises BrokerError with the end of its log when it does not come up."""
+        self._await_port(node)
 
     def stop(self) -> None:
         """Stop every node; after a grace period, kill it."""
@@ -241,7 +254,10 @@ class LocalCluster:
         }
         return (
             _COMMON
-            + "\n".join(f"{key}={value}" for key, value in (lines | self._failover() | self._security()).items())
+            + "\n".join(
+                f"{key}={value}"
+                for key, value in (lines | self._failover() | self._security() | dict(self.properties)).items()
+            )
             + "\n"
         )
 
@@ -283,7 +299,8 @@ class LocalCluster:
         while time.monotonic() < deadline:
             if self._processes[node].poll() is not None:
                 break
-            if "Kafka Server started" in log.read_text(errors="replace"):
+            # What a life before this one wrote does not count.
+            if b"Kafka Server started" in log.read_bytes()[self._log_begins[node] :]:
                 return
             time.sleep(0.1)
         raise BrokerError(

@@ -14,6 +14,8 @@ CLOCK_SECONDS_MAX: Final = 2.0
 """Lag in seconds compares the broker's append times with the clock of who asks."""
 DISK_BYTES_MIN: Final = 1 << 30
 DISK_SHARE_MIN: Final = 0.05
+NO_LIMIT: Final = (1 << 31) - 1
+"""What a broker tells of `max.connections.per.ip` where nobody has set it."""
 _SHOWN_MAX: Final = 5
 
 
@@ -146,6 +148,18 @@ def access_findings(steps: Sequence[Difference]) -> list[Finding]:
         found.append(Finding("access", Level.WARNING, f"differs: {_some(rest)}", "weaklink provision"))
     found += [Finding("access", Level.WARNING, step.what, step.advice) for step in steps if not step.mendable]
     return found or [ok("access", "principals, ACLs and quotas are as they should be")]
+
+
+def connections_finding(per_address: Mapping[int, int]) -> Finding:
+    """How many connections each broker takes from one address (`max.connections.per.ip`)."""
+    if unlimited := sorted(broker for broker, limit in per_address.items() if limit >= NO_LIMIT):
+        return Finding(
+            "connections",
+            Level.WARNING,
+            f"broker {_some(unlimited)} takes any number of connections from one address: one party can use up what all need",
+            "set max.connections.per.ip and max.connection.creation.rate on every broker (docs/security.md)",
+        )
+    return ok("connections", f"at most {max(per_address.values()):,} from one address")
 
 
 def members_finding(members: Mapping[str, int]) -> Finding:

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-from kafka.admin import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError
 
 from weaklink import topology
@@ -148,6 +148,7 @@ def _cluster(settings: Settings, clock: Callable[[], float]) -> list[Finding]:
             ("topics", lambda: doctor.topics_findings(plan(settings))),
             ("replication", lambda: doctor.replication_findings(admin.describe_topics())),
             ("access", lambda: _access(settings)),
+            ("connections", lambda: _connections(settings, admin)),
             ("stages", lambda: [_members(admin)]),
         )
         for check, look in looks:
@@ -207,6 +208,17 @@ def _access(settings: Settings) -> list[Finding]:
             )
         ]
     return [ok("access", "kept by others (WEAKLINK_ACCESS__MANAGED=false)")]
+
+
+def _connections(settings: Settings, admin: KafkaAdminClient) -> list[Finding]:
+    """Where parties log in, they are strangers to each other: none may use up the brokers' connections."""
+    if not is_managed(settings):
+        return []
+    name = "max.connections.per.ip"
+    brokers = [str(one["broker_id"]) for one in admin.describe_cluster()["brokers"]]
+    resources = [ConfigResource(ConfigResourceType.BROKER, broker) for broker in brokers]
+    told: dict[str, Any] = admin.describe_configs(resources, config_filter="all").get("broker", {})
+    return [doctor.connections_finding({int(broker): int(one[name]["value"]) for broker, one in told.items()})]
 
 
 def _members(admin: KafkaAdminClient) -> Finding:

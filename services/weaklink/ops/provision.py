@@ -103,14 +103,22 @@ def internal_topics(settings: Settings) -> list[Topic]:
 def party_topics(settings: Settings, party: Party) -> list[Topic]:
     """The three topics of a party. Rejects takes larger messages than events: the original bytes come back with headers."""
     sizes = settings.topics
+    size = sizes.party_partition_bytes_max
+    unbounded: dict[str, str] = {}
+    bounded = unbounded if size is None else {"retention.bytes": str(size)}
     rows = (
-        (party.events_topic, party.events_partitions, _EVENTS_RETENTION_DAYS, sizes.events_message_bytes_max),
-        (party.rejects_topic, 1, _REJECTS_RETENTION_DAYS, sizes.rejects_message_bytes_max),
-        (party.actions_topic, 1, _ACTIONS_RETENTION_DAYS, _ACTIONS_MESSAGE_BYTES_MAX),
+        (party.events_topic, party.events_partitions, _EVENTS_RETENTION_DAYS, sizes.events_message_bytes_max, bounded),
+        (party.rejects_topic, 1, _REJECTS_RETENTION_DAYS, sizes.rejects_message_bytes_max, bounded),
+        (party.actions_topic, 1, _ACTIONS_RETENTION_DAYS, _ACTIONS_MESSAGE_BYTES_MAX, unbounded),
     )
     return [
-        Topic(name, partitions, settings.kafka.replication_factor, _configs(settings, "delete", days, bytes_max))
-        for name, partitions, days, bytes_max in rows
+        Topic(
+            name,
+            partitions,
+            settings.kafka.replication_factor,
+            _configs(settings, "delete", days, bytes_max) | own,
+        )
+        for name, partitions, days, bytes_max, own in rows
     ]
 
 

@@ -1,0 +1,159 @@
+"""The ledger's PostgreSQL killed, frozen, gone without a word, and cut off in mid-commit, while decisions and receipts go on coming."""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from chaos.cutting import CuttingProxy, Edge
+from chaos.lab import Lab
+from chaos.ledger import rows
+from chaos.offsets import Offsets
+from chaos.parties import Answering
+from chaos.postgres import Postgres
+from chaos.row import MEMORY_GROWTH_MIB, Row
+from chaos.scale import Scale
+from chaos.traffic import Decisions, Traffic
+from chaos.verify import row_of, verify_lab
+
+_KILLS, _FREEZES, _CUTS = 5, 5, 25
+_SHORT_KILLS, _SHORT_FREEZES, _SHORT_CUTS = 1, 1, 2
+_DOWN_SECONDS, _FROZEN_SECONDS = 20.0, 60.0
+_SHORT_DOWN_SECONDS, _SHORT_FROZEN_SECONDS = 3.0, 5.0
+_DECISIONS_PER_SECOND, _SHORT_DECISIONS_PER_SECOND = 8, 2
+_MEASURES: Final = 3
+_BETWEEN_SECONDS: Final = 1.0
+_EDGES: Final[tuple[Edge, ...]] = ("before", "after")
+_CAUGHT_UP_TIMES: Final = 2.0
+_LEAST_SECONDS: Final = 5.0
+"""What catching up may take in any case: of an outage of three seconds a multiple says nothing."""
+
+
+def run(folder: Path, scale: Scale) -> Row:
+    """The row of this fault. extra: `outages`, seconds that each lasted and seconds until everything that had waited was done."""
+    with Lab(folder, postgres=True) as lab:
+        assert lab.database is not None
+        with CuttingProxy(lab.database.port) as proxy:
+            direct = f":{lab.database.port}/"
+            lab.environment["WEAKLINK_ENFORCE__LEDGER_URL"] = lab.database.url.replace(direct, f":{proxy.port}/")
+            lab.start("enforce")
+            lab.start("ingest")  # of the parties' receipts
+            lab.await_ready()
+            return torment(lab, lab.database, proxy, scale)
+
+
+def torment(lab: Lab, database: Postgres, proxy: CuttingProxy, scale: Scale) -> Row:
+    """Every way in which a database goes away, one after another, under load."""
+    kills, freezes = scale.count(_KILLS, _SHORT_KILLS), scale.count(_FREEZES, _SHORT_FREEZES)
+    cuts = scale.count(_CUTS, _SHORT_CUTS)
+    down, frozen = (_SHORT_DOWN_SECONDS, _SHORT_FROZEN_SECONDS) if scale.is_short else (_DOWN_SECONDS, _FROZEN_SECONDS)
+    per_second = _SHORT_DECISIONS_PER_SECOND if scale.is_short else _DECISIONS_PER_SECOND
+    outages = Outages(lab)
+    traffic = Traffic(1)
+    with closing(outages), Answering(lab.kafka, lab.publisher, traffic) as parties, Load(lab, per_second) as load:
+        time.sleep(_BETWEEN_SECONDS)
+        lab.watch.reset()
+        for _ in range(kills):
+            outages.last("killed", down, database.kill, database.start)
+        for _ in range(freezes):
+            outages.last("frozen", frozen, database.freeze, database.thaw)
+        for _ in range(cuts):
+            for edge in _EDGES:
+                _await_cut(lab, proxy, lambda edge=edge: proxy.arm(edge))  # type: ignore[misc]  # bound at once
+            database.cut()
+            _await_cut(lab, proxy, proxy.cut_all)
+        load.stop()
+        lab.settle(("ingest", "enforce"))
+    lab.finish(("ingest", "enforce"))
+    trials = kills + freezes + cuts * (len(_EDGES) + 2)
+    row = row_of("database", trials, lab, verify_lab(lab, traffic, stages=("ingest", "enforce")))
+    row.extra |= {
+        "decisions": load.decided,
+        "receipts": parties.answered,
+        "outages": outages.measured,
+        "cuts": proxy.cuts,
+    }
+    row.stall_seconds_max = max(lab.watch.stalls.get(one.stage, 0.0) for one in lab.workers)
+    buried = rows(lab.ledger_url, "SELECT error FROM dead_letters")
+    row.bar(not buried, f"{len(buried)} dead letters, the first: {buried[0]['error'] if buried else ''}")
+    growth = row.memory_growth_mib
+    row.bar(growth < MEMORY_GROWTH_MIB, f"a service grew by {growth:.0f} MiB, {MEMORY_GROWTH_MIB:.0f} are allowed")
+    for kind, lasted, behind in outages.measured:
+        allowed = max(_LEAST_SECONDS, _CAUGHT_UP_TIMES * lasted)
+        row.bar(behind <= allowed, f"{kind} for {lasted} s: caught up after {behind} s, {allowed:.0f} are allowed")
+    return row
+
+
+def _await_cut(lab: Lab, proxy: CuttingProxy, cut: Callable[[], object]) -> None:
+    before = proxy.cuts
+    cut()
+    lab.until(lambda: proxy.cuts > before, "no connection was cut: the ledger is not written")
+
+
+@dataclass
+class Load:
+    """So many decisions a second, while the block lasts."""
+
+    lab: Lab
+    per_second: float
+    decided: int = 0
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> Self:
+        self._decisions = Decisions(self.lab.kafka)
+        self._thread = threading.Thread(target=self._run, name="decisions", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:  # fmt: skip
+        self.stop()
+        self._decisions.close()
+
+    def stop(self) -> None:
+        """No more of them."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(1 / self.per_second):
+            self._decisions.decide(self.decided, 1, measures=_MEASURES)
+            self.decided += 1
+
+
+class Outages:
+    """Brings one about, and measures how long it is felt: until all is done that had come by its end."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self._offsets = Offsets(lab.kafka)
+        self.measured: list[tuple[str, float, float]] = []
+        """Kind, seconds that it lasted, seconds from its end until caught up."""
+
+    def last(self, kind: str, seconds: float, begin: Callable[[], object], end: Callable[[], object]) -> None:
+        """An outage of so many seconds; returns when it is made up for."""
+        begun = time.monotonic()
+        begin()
+        time.sleep(seconds)
+        end()
+        ended = time.monotonic()
+        ended_us = time.time_ns() // 1000
+        target = {one.tp: one.end for one in self._offsets.behind(["enforce"])}
+        waiting = f"SELECT count(*) AS n FROM outbox WHERE closed_wall_us IS NULL AND created_wall_us < {ended_us}"
+
+        def caught_up() -> bool:
+            behind = {one.tp: one.committed for one in self._offsets.behind(["enforce"])}
+            if any(behind.get(tp, at) < at for tp, at in target.items()):
+                return False
+            return not rows(self._lab.ledger_url, waiting)[0]["n"]
+
+        self._lab.until(caught_up, f"not caught up after {kind}")
+        self.measured.append((kind, round(ended - begun, 1), round(time.monotonic() - ended, 1)))
+        time.sleep(_BETWEEN_SECONDS)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._offsets.close()

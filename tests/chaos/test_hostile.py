@@ -1,0 +1,35 @@
+"""The short form of a hostile partner: it floods, trespasses and lies on a cluster with logins, and harms nobody."""
+
+from pathlib import Path
+
+import pytest
+from chaos.faults import hostile
+from chaos.forbidden import Forbidden
+from chaos.lab import Lab
+from chaos.scale import SHORT
+
+from weaklink.ops.kafka_jars import missing_tools
+
+pytestmark = [
+    pytest.mark.kafka,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(bool(missing_tools()), reason="; ".join(missing_tools())),
+]
+
+
+def test_a_hostile_partner_is_refused_throttled_and_not_believed(tmp_path: Path) -> None:
+    """Every forbidden act refused and logged, connections beyond the limit closed, its lies its own; nothing of the others' lost."""
+    row = hostile.run(tmp_path, SHORT)
+    assert not row.failures(), row.to_json()
+    report = row.extra["partner"]
+    assert report["connections_tried"] > report["connections_held"]
+    assert min(report["others_ids"], report["own_ids_again"], report["not_its_records"]) > 0
+
+
+def test_acts_that_are_not_refused_are_told(tmp_path: Path) -> None:
+    """On a cluster without logins the same acts succeed, and are counted as allowed: the laboratory sees what it looks for."""
+    with Lab(tmp_path) as lab, Forbidden(lab.kafka, own="lab-b", other="lab-a") as acts:
+        acts.try_all()
+    assert acts.attempts == acts.refused + len(acts.allowed)
+    told = {one.split(":")[0] for one in acts.allowed}
+    assert {"write party.lab-a.events", "read weaklink.decisions", "lift its own quota"} <= told

@@ -26,13 +26,28 @@ def hot_links(graph: Graph, p: Floats, hot: Bools) -> Ints:
     return np.flatnonzero(hot[graph.account] & ((mean > 0.5) & (holders > 1))[graph.node])
 
 
-def communities(graph: Graph, links: Ints, config: ClusterConfig) -> Ints:
-    """Community of each account (NONE: no hot link), by Leiden on the bipartite graph of `links`.
+def in_company(graph: Graph, hot: Bools, people: Ints, persons_min: int) -> Bools:
+    """Hot accounts whose identifiers, of whatever kind, join them to `persons_min` people at least, directly or by other hot ones.
 
-    Edge weight log2((2 + hot holders of the kind) / n) / sqrt(n), n the node's hot holders; PROMPT at half.
+    A campaign lies within one such component: of a smaller one no account can be confirmed. `people`: `chains.people`.
+    """
+    links = np.flatnonzero(hot[graph.account])
+    component = components(graph.n_accounts + len(graph.kind), graph.account[links], graph.n_accounts + graph.node[links])
+    of = np.flatnonzero(hot)
+    _, of_person, _ = distinct(component[of], people[of])
+    enough = counts(of_person, len(component)) >= persons_min
+    result: Bools = hot & enough[component[: graph.n_accounts]]
+    return result
+
+
+def communities(graph: Graph, links: Ints, asked: Bools, config: ClusterConfig) -> Ints:
+    """Community of each account that is asked for (NONE: not asked for, or no hot link), by Leiden on the bipartite graph of `links`.
+
+    Edge weight log2((2 + hot holders of the kind) / n) / sqrt(n), n the node's hot holders; PROMPT at half. Weights, and what modularity
+    is relative to, are those of all links; `asked` are whole components of them.
     """
     labels = np.full(graph.n_accounts, NONE, np.int64)
-    if len(links) == 0:
+    if not asked[graph.account[links]].any():
         return labels
     _, _, kind = distinct(graph.account[links], graph.link_kind[links])
     kind_holders = counts(kind, KINDS)
@@ -40,10 +55,13 @@ def communities(graph: Graph, links: Ints, config: ClusterConfig) -> Ints:
     kinds = graph.link_kind[links]
     weight = np.maximum(np.log2((2 + kind_holders[kinds]) / n), _EDGE_WEIGHT_MIN) / np.sqrt(n)
     weight = np.where(kinds == IdentifierKind.PROMPT, config.prompt_edge_factor, 1.0) * weight
+    # Modularity's null model is relative to the whole graph: at a fixed resolution, one campaign alone would be cut to pieces.
+    resolution = config.resolution * min(1.0, len(np.unique(graph.account[links])) / config.resolution_accounts)
+    looked_at = asked[graph.account[links]]
+    resolution *= float(weight[looked_at].sum() / weight.sum())
+    links, weight = links[looked_at], weight[looked_at]
     accounts, a = np.unique(graph.account[links], return_inverse=True)
     nodes, v = np.unique(graph.node[links], return_inverse=True)
-    # Modularity's null model is relative to the whole graph: at a fixed resolution, one campaign alone would be cut to pieces.
-    resolution = config.resolution * min(1.0, len(accounts) / config.resolution_accounts)
     size = len(accounts) + len(nodes)
     found = leiden(
         a.reshape(-1),

@@ -225,7 +225,8 @@ def judge(case: Case, ring: rings.Rings, config: CampaignsConfig) -> Evaluation:
     standing = verdict.Standing(belief.b, used, organisations(accounts), belief.evidenced, credible, people)
     free = ~disputed & ~reseller & ~ring.judged
     hot = (belief.p > config.cluster.hot) & free
-    found = cluster.communities(graph, cluster.hot_links(graph, belief.p, hot), config.cluster)
+    asked = cluster.in_company(graph, hot, people, config.cluster.accounts_min)
+    found = cluster.communities(graph, cluster.hot_links(graph, belief.p, hot), asked, config.cluster)
     labels, scores = verdict.confirmed(graph, found, standing, config.cluster)
     by_conduct = len(scores.score)
     labels, scores = pieces.with_pieces(

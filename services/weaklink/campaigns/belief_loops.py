@@ -205,7 +205,7 @@ def heard_abroad(
     node: Ints,
     kind: Ints,
     is_hard: Bools,
-    group: Ints,
+    home: Ints,
     first: Ints,
     group_party: Ints,
     term: Floats,
@@ -214,30 +214,37 @@ def heard_abroad(
     high: float,
     soft_max: float,
 ) -> Floats:
-    """Nats by account from the groups of other parties on its nodes, each of which says `term`, clipped party by party."""
+    """Nats by account from the groups of other parties on its nodes, each of which says `term`, clipped party by party.
+
+    `home`: party of each account.
+    """
     n, parties = len(starts) - 1, len(trusted)
     result = np.zeros(n)
-    total, soft, seen = np.zeros(parties), np.zeros(parties), np.zeros(parties, np.bool_)
+    total, soft = np.zeros(parties), np.zeros(parties)
     for account in range(n):
         some = False
         for i in range(starts[account], starts[account + 1]):
-            link = order[i]
-            v = node[link]
-            for g in range(first[v], first[v + 1]):
-                if g != group[link]:
-                    some = True
-                    party = group_party[g]
-                    seen[party] = True
-                    total[party] += term[g]
-                    soft[party] += 0.0 if is_hard[kind[v]] else term[g]
+            v = node[order[i]]
+            begin, end = first[v], first[v + 1]
+            if end - begin < 2:  # nobody of another party
+                continue
+            some = True
+            # The own party's group is added up as well, and then not asked for: to compare each takes longer.
+            if is_hard[kind[v]]:
+                for g in range(begin, end):
+                    total[group_party[g]] += term[g]
+            else:
+                for g in range(begin, end):
+                    total[group_party[g]] += term[g]
+                    soft[group_party[g]] += term[g]
         if not some:
             continue
         soft_sum, hard_sum = 0.0, 0.0
         for party in range(parties):
-            if seen[party]:
+            if party != home[account]:
                 soft_part = min(max(soft[party], low), high)
                 hard_sum += (min(max(total[party], low), high) - soft_part) * trusted[party]
                 soft_sum += soft_part * trusted[party]
-                total[party], soft[party], seen[party] = 0.0, 0.0, False
+            total[party], soft[party] = 0.0, 0.0
         result[account] = min(soft_sum, soft_max) + hard_sum
     return result

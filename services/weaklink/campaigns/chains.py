@@ -117,8 +117,9 @@ def people(graph: Graph, accounts_max: int) -> Ints:
     mail = np.flatnonzero(graph.kind[graph.node] == IdentifierKind.EMAIL)
     mail = mail[(graph.known + graph.unseen)[graph.node[mail]] <= accounts_max]
     n = graph.n_accounts
-    label = components(n + len(graph.kind), graph.account[mail], n + graph.node[mail])[:n]
-    return np.unique(label, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    return components(n + len(graph.kind), graph.account[mail], n + graph.node[mail])[
+        :n
+    ]  # accounts come first: no gaps
 
 
 def _component_of(sharing: RareSharing) -> Ints:

@@ -32,7 +32,9 @@ def in_company(graph: Graph, hot: Bools, people: Ints, persons_min: int) -> Bool
     A campaign lies within one such component: of a smaller one no account can be confirmed. `people`: `chains.people`.
     """
     links = np.flatnonzero(hot[graph.account])
-    component = components(graph.n_accounts + len(graph.kind), graph.account[links], graph.n_accounts + graph.node[links])
+    component = components(
+        graph.n_accounts + len(graph.kind), graph.account[links], graph.n_accounts + graph.node[links]
+    )
     of = np.flatnonzero(hot)
     _, of_person, _ = distinct(component[of], people[of])
     enough = counts(of_person, len(component)) >= persons_min
@@ -56,7 +58,8 @@ def communities(graph: Graph, links: Ints, asked: Bools, config: ClusterConfig) 
     weight = np.maximum(np.log2((2 + kind_holders[kinds]) / n), _EDGE_WEIGHT_MIN) / np.sqrt(n)
     weight = np.where(kinds == IdentifierKind.PROMPT, config.prompt_edge_factor, 1.0) * weight
     # Modularity's null model is relative to the whole graph: at a fixed resolution, one campaign alone would be cut to pieces.
-    resolution = config.resolution * min(1.0, len(np.unique(graph.account[links])) / config.resolution_accounts)
+    hot = np.count_nonzero(counts(graph.account[links], graph.n_accounts))
+    resolution = config.resolution * min(1.0, hot / config.resolution_accounts)
     looked_at = asked[graph.account[links]]
     resolution *= float(weight[looked_at].sum() / weight.sum())
     links, weight = links[looked_at], weight[looked_at]
@@ -112,9 +115,10 @@ def relabel(labels: Ints) -> Ints:
 
 def merge_fragments(graph: Graph, labels: Ints, evidenced: Bools, config: ClusterConfig) -> Ints:
     """Fragments joined where enough of one's accounts are linked into the other by enough weight, until nothing changes."""
+    by_account = grouped(graph.account, graph.n_accounts)
     for _ in range(config.merge_rounds):
         n = int(labels.max(initial=NONE)) + 1
-        one, other = _joined(graph, labels, n, evidenced, config)
+        one, other = _joined(graph, by_account, labels, n, evidenced=evidenced, config=config)
         bridged_one, bridged_other = _bridged(graph, labels, n, config)
         one, other = np.concatenate((one, bridged_one)), np.concatenate((other, bridged_other))
         if len(one) == 0:
@@ -149,9 +153,11 @@ def _bridged(graph: Graph, labels: Ints, n: int, config: ClusterConfig) -> tuple
     return low[joined], high[joined]
 
 
-def _joined(graph: Graph, labels: Ints, n: int, evidenced: Bools, config: ClusterConfig) -> tuple[Ints, Ints]:
-    """Pairs of fragments (X, Y) of which X's accounts are linked into Y."""
-    starts, order = grouped(graph.account, graph.n_accounts)
+def _joined(
+    graph: Graph, by_account: tuple[Ints, Ints], labels: Ints, n: int, *, evidenced: Bools, config: ClusterConfig
+) -> tuple[Ints, Ints]:
+    """Pairs of fragments (X, Y) of which X's accounts are linked into Y. `by_account`: links by account, as `grouped` gives them."""
+    starts, order = by_account
     many = np.arange(int(np.diff(starts).max(initial=0)) + 1)
     kind, many = np.repeat(np.arange(KINDS), len(many)), np.tile(many, KINDS)
     weights = np.where(many > 0, link_weight(kind, many.astype(np.float64), config), 0.0)

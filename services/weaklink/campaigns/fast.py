@@ -48,19 +48,21 @@ def ties(
     held = counts(graph.node[member], n_nodes)
     enough = np.where(IS_HARD[graph.kind], hard_holders_min, config.flagged_holders_min)
     flagged = (held >= enough) & (held >= share_min * (graph.known + graph.unseen - 1))
-    starts, order = grouped(graph.account, graph.n_accounts)
+    links = np.flatnonzero(flagged[graph.node])  # no others tie anybody
+    account, node = graph.account[links], graph.node[links]
+    starts, order = grouped(account, graph.n_accounts)
     many = np.arange(int(np.diff(starts).max(initial=0)) + 1)
     kind, many = np.repeat(np.arange(KINDS), len(many)), np.tile(many, KINDS)
     bands = (kind == IdentifierKind.PROMPT) & (many >= config.prompt_bands)
     size = int(labels.max(initial=NONE)) + 1
     first, part_label, _, vouching = cluster_loops.node_parts(
-        graph.account, graph.node, labels, flagged, graph.party, evidenced, size, len(graph.parties)
+        account, node, labels, flagged, graph.party, evidenced, size, len(graph.parties)
     )
     return Ties(
         *cluster_loops.tied_most(
             starts,
             order,
-            graph.node,
+            node,
             graph.kind,
             np.flatnonzero(candidates & (labels == NONE)),
             graph.party,

@@ -1,6 +1,7 @@
 """Accounts and the nodes (identifier, slot) that they share, as index arrays: what every step of the method computes on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -23,7 +24,7 @@ UNLINKED_KINDS: Final = (IdentifierKind.TLS, IdentifierKind.END_USER)
 IS_HARD: Final[Bools] = np.array([kind in HARD_KINDS for kind in range(KINDS)])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Graph:
     """A bipartite graph. Links are sorted by (node, account); a *group* is the holders of a node at one party.
 
@@ -61,11 +62,24 @@ class Graph:
         """Number of accounts, with and without links."""
         return len(self.accounts)
 
-    @property
+    @cached_property
     def link_kind(self) -> Ints:
-        """Kind of each link."""
+        """Kind of each link; worked out once, since every step asks for it."""
         kinds: Ints = self.kind[self.node]
         return kinds
+
+
+def with_links(graph: Graph, links: Ints) -> Graph:
+    """The graph with these of its links only (ascending); accounts, nodes, groups and seats, and what is counted of them, stay."""
+    return replace(
+        graph,
+        account=graph.account[links],
+        node=graph.node[links],
+        link_first_us=graph.link_first_us[links],
+        link_last_us=graph.link_last_us[links],
+        group=graph.group[links],
+        seat=graph.seat[links],
+    )
 
 
 def ranges(starts: Ints, counts: Ints) -> Ints:
@@ -85,7 +99,7 @@ def sums(index: Ints, values: Floats, size: int) -> Floats:
 
 def counts(index: Ints, size: int) -> Ints:
     """Number of occurrences by index."""
-    return np.bincount(index, minlength=size).astype(np.int64)
+    return np.bincount(index, minlength=size).astype(np.int64, copy=False)
 
 
 def distinct(*columns: Ints) -> tuple[Ints, ...]:
@@ -181,8 +195,7 @@ def persons(n: int, party: Ints, account: Ints, node: Ints, *, kind: Ints, accou
         return np.arange(n, dtype=np.int64)
     group, group_node, _ = distinct(node[mail], party[account[mail]])
     small = counts(group, len(group_node))[group] <= accounts_max
-    label = components(n + len(group_node), account[mail][small], n + group[small])
-    return np.unique(label[:n], return_inverse=True)[1].reshape(-1).astype(np.int64)
+    return components(n + len(group_node), account[mail][small], n + group[small])[:n]  # accounts come first: no gaps
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,9 +37,11 @@ def _rare(graph: Graph, taken: Bools, people: Ints, holders_max: int) -> _Rare:
     rows = rows[(counts(graph.node[rows], len(graph.kind)) > 1)[graph.node[rows]]]
     account, node = graph.account[rows], graph.node[rows]
     joined = components(graph.n_accounts + len(graph.kind), account, graph.n_accounts + node)
-    some = np.unique(account)
+    some = np.flatnonzero(counts(account, graph.n_accounts))
+    sharing = np.zeros(len(joined), bool)
+    sharing[joined[some]] = True
     label = np.full(graph.n_accounts, NONE, np.int64)
-    label[some] = np.unique(joined[some], return_inverse=True)[1].reshape(-1)
+    label[some] = (np.cumsum(sharing) - 1)[joined[some]]
     _, of, _ = distinct(label[some], people[some])
     return _Rare(account, node, label, counts(of, int(label.max(initial=NONE)) + 1))
 

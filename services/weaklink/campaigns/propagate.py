@@ -78,7 +78,7 @@ def across_parties(
         graph.node,
         graph.kind,
         IS_HARD,
-        graph.group,
+        graph.party,
         along.first,
         graph.group_party,
         term,

@@ -9,7 +9,7 @@ from weaklink.campaigns import verdict_loops
 from weaklink.campaigns.cluster import NONE, merge_fragments, split_by_firm_ties
 from weaklink.campaigns.cluster_config import ClusterConfig
 from weaklink.campaigns.component_loops import components
-from weaklink.campaigns.graph import IS_HARD, KINDS, Bools, Floats, Graph, Ints, counts, distinct, sums
+from weaklink.campaigns.graph import IS_HARD, KINDS, Bools, Floats, Graph, Ints, counts, distinct, sums, with_links
 from weaklink.campaigns.templates import reunited
 from weaklink.records.identifiers import IdentifierKind
 
@@ -201,8 +201,16 @@ def _reunited(graph: Graph, labels: Ints, standing: Standing, config: ClusterCon
     return reunited(graph, labels, pieces.sharing, config.templates)
 
 
+def _shared(graph: Graph, labels: Ints) -> Ints:
+    """Links of labelled accounts to what two of these hold at least: no test asks for others, and labels only become fewer."""
+    inside = labels[graph.account] != NONE
+    held = counts(graph.node[inside], len(graph.kind))
+    return np.flatnonzero(inside & (held > 1)[graph.node])
+
+
 def confirmed(graph: Graph, fragments: Ints, standing: Standing, config: ClusterConfig) -> tuple[Ints, Scores]:
     """Fragments to confirmed communities (other accounts NONE), with the scores by label."""
+    graph = with_links(graph, _shared(graph, fragments))
     labels = party_test(graph, fragments, config.fragment_party_min, standing, config)
     labels = merge_fragments(graph, labels, standing.evidenced, config)
     labels = _reunited(graph, labels, standing, config)

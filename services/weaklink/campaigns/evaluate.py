@@ -96,10 +96,14 @@ class Belief:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A graph, or a part of one, that has been evaluated as far as belief. `accounts`: row for row those of the graph, as `evaluate` takes them."""
+    """A graph, or a part of one, that has been evaluated as far as belief. `accounts`: row for row those of the graph, as `evaluate` takes them.
+
+    `people`: `chains.people` of the graph.
+    """
 
     graph: Graph
     accounts: pl.DataFrame
+    people: Ints
     belief: Belief
     population: Population
     now_us: int
@@ -139,7 +143,7 @@ def evaluate(
     belief, pi = believe(
         graph, Own(b, chain, accounts["disputed"].to_numpy()), population, config, along=along, degrees=degrees
     )
-    case = Case(graph, accounts, belief, replace(population, pi=pi), now_us)
+    case = Case(graph, accounts, people, belief, replace(population, pi=pi), now_us)
     return judge(case, ring, config), case
 
 
@@ -221,11 +225,10 @@ def judge(case: Case, ring: rings.Rings, config: CampaignsConfig) -> Evaluation:
     disputed = accounts["disputed"].to_numpy()
     reseller = resellers(graph, accounts, belief.p, config) & ~ring.judged
     credible = reporters.credible(graph, case.population.trust, config.reporters)
-    people = chains.people(graph, config.structure.person_accounts_max)
-    standing = verdict.Standing(belief.b, used, organisations(accounts), belief.evidenced, credible, people)
+    standing = verdict.Standing(belief.b, used, organisations(accounts), belief.evidenced, credible, case.people)
     free = ~disputed & ~reseller & ~ring.judged
     hot = (belief.p > config.cluster.hot) & free
-    asked = cluster.in_company(graph, hot, people, config.cluster.accounts_min)
+    asked = cluster.in_company(graph, hot, case.people, config.cluster.accounts_min)
     found = cluster.communities(graph, cluster.hot_links(graph, belief.p, hot), asked, config.cluster)
     labels, scores = verdict.confirmed(graph, found, standing, config.cluster)
     by_conduct = len(scores.score)
@@ -247,7 +250,7 @@ def judge(case: Case, ring: rings.Rings, config: CampaignsConfig) -> Evaluation:
     )
     p = np.where(labels >= by_conduct, np.maximum(belief.p, config.pieces.confidence), belief.p)
     labels, score, ring_of = _with_rings(labels, p, np.where(disputed, NONE, ring.labels), ring.score)
-    frame = _frame(case, labels, reseller, people, config).with_columns(
+    frame = _frame(case, labels, reseller, config).with_columns(
         pl.Series("score", np.round(score, 6)),
         pl.Series("flagged", labels != NONE),
         pl.Series("community", labels).replace(NONE, None),
@@ -259,17 +262,18 @@ def judge(case: Case, ring: rings.Rings, config: CampaignsConfig) -> Evaluation:
 def glance(case: Case, labels: Ints, config: CampaignsConfig) -> Evaluation:
     """Accounts beside the campaigns that they are tied to (`labels`), without looking for communities: none is flagged by it."""
     reseller = resellers(case.graph, case.accounts, case.belief.p, config)
-    frame = _frame(case, labels, reseller, chains.people(case.graph, config.structure.person_accounts_max), config)
+    frame = _frame(case, labels, reseller, config)
     none = pl.DataFrame(schema=COMMUNITIES)
     return Evaluation(case.now_us, frame, none, case.graph, case.belief.evidenced, case.population, ring=None)
 
 
-def _frame(case: Case, labels: Ints, reseller: Bools, people: Ints, config: CampaignsConfig) -> pl.DataFrame:
+def _frame(case: Case, labels: Ints, reseller: Bools, config: CampaignsConfig) -> pl.DataFrame:
     """ACCOUNTS, nobody flagged yet. `labels`: the communities that accounts are supported by."""
     accounts, belief = case.accounts, case.belief
     credible = reporters.credible(case.graph, case.population.trust, config.reporters)
     tie = verdict.support(case.graph, labels, belief.evidenced, credible)
     firm = config.cluster.suspend_persons_min
+    joined = verdict.joined_persons(case.graph, labels, case.people, firm)
     own_finding = _own_findings(case.graph, labels, (accounts["closed_distillation"] == 1).to_numpy())
     return accounts.select(
         "account",
@@ -282,7 +286,7 @@ def _frame(case: Case, labels: Ints, reseller: Bools, people: Ints, config: Camp
         pl.Series("structure", np.round(belief.structure, 9)),
         pl.Series("supporting_parties", (tie.parties + (belief.evidenced & ~tie.own_party)).astype(np.int32)),
         pl.Series("own_finding", own_finding),
-        pl.Series("hard_identifier", tie.hard & (verdict.joined_persons(case.graph, labels, people, firm) >= firm)),
+        pl.Series("hard_identifier", tie.hard & (joined >= firm)),
         pl.col("opened_at_us").fill_null(pl.col("first_seen_us")),
         pl.Series("organisation_verified", organisations(accounts)),
         pl.Series("reseller", reseller),

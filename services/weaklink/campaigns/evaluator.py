@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from weaklink.campaigns import fast
+from weaklink.campaigns import chains, fast
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.evaluate import Case, Evaluation, glance, judge, organisations
 from weaklink.campaigns.graph import Ints
@@ -135,4 +135,5 @@ class Evaluator:
         region = live.region(live.accounts.find(frame["account"].to_numpy()), nodes)
         population = self._incremental.population
         assert population is not None
-        return Case(region.graph, frame, self._incremental.belief(region), population, now_us), region
+        people = chains.people(region.graph, self._config.structure.person_accounts_max)
+        return Case(region.graph, frame, people, self._incremental.belief(region), population, now_us), region

@@ -76,21 +76,27 @@ def inserted(keys: Keys, at: Ints, new: Keys) -> Keys:
 
 
 class Columns:
-    """Arrays of one length that grow together; a row that was never written holds its column's default."""
+    """Arrays of one length that grow together; a row that was never written holds its column's default.
+
+    What is kept for rows to come is not written to before they come, so that it takes no memory.
+    """
 
     def __init__(self, defaults: Mapping[str, Any]) -> None:
         self._defaults: Final = dict(defaults)
-        self._arrays: dict[str, Keys] = {name: np.full(64, value) for name, value in defaults.items()}
+        self._arrays: dict[str, Keys] = {
+            name: np.empty(64, np.asarray(value).dtype) for name, value in defaults.items()
+        }
         self._length = 0
 
     def grow(self, length: int) -> None:
         """Have at least so many rows."""
-        self._length = max(self._length, length)
+        before, self._length = self._length, max(self._length, length)
         for name, array in self._arrays.items():
             if length > len(array):
-                larger = np.full(max(length, 2 * len(array)), self._defaults[name])
-                larger[: len(array)] = array
+                larger = np.empty(max(length, 2 * len(array)), array.dtype)
+                larger[:before] = array[:before]
                 self._arrays[name] = larger
+            self._arrays[name][before:length] = self._defaults[name]
 
     def __getitem__(self, name: str) -> Keys:
         """A view of one column: writing to it writes to the column."""

@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 from kafka import KafkaConsumer, TopicPartition
+from pydantic import ValidationError
 
 from weaklink import topology
 from weaklink.epochs import FIRST, Expiry, oldest_in_force
@@ -33,7 +34,7 @@ class ExpiryReader:
         self._expiries: list[Expiry] = []
 
     def refresh(self) -> list[Expiry]:
-        """Every record as of now, in the order in which they were written. Raises BrokerError when the topic is missing."""
+        """Every record as of now, in the order in which they were written. Raises BrokerError when the topic is missing, or holds what is none."""
         with broker_errors(self._kafka, _WHAT):
             # Asked first, because end_offsets of a missing topic waits for its whole timeout.
             if not self._consumer.partitions_for_topic(self._partition.topic):
@@ -41,9 +42,17 @@ class ExpiryReader:
                     f"topic {self._partition.topic} does not exist on {self._kafka.bootstrap_servers}: run `weaklink provision`"
                 )
             ends = self._consumer.end_offsets([self._partition])
+            wrong: list[int] = []
             while self._consumer.position(self._partition) < ends[self._partition]:
                 for record in self._consumer.poll(timeout_ms=1000).get(self._partition, ()):
-                    self._expiries.append(Expiry.model_validate_json(record.value))
+                    try:
+                        self._expiries.append(Expiry.model_validate_json(record.value or b""))
+                    except ValidationError:
+                        wrong.append(record.offset)
+            if wrong:  # said once; the others count from the next time on
+                raise BrokerError(
+                    f"records at offsets {wrong} of {self._partition.topic} end no epoch: were they written by a newer version?"
+                )
             return list(self._expiries)
 
     def close(self) -> None:

@@ -10,8 +10,8 @@ import polars as pl
 from tests.campaigns.worlds import DAY_US, START_US
 from weaklink import frames
 from weaklink.campaigns.config import CampaignsConfig
-from weaklink.campaigns.evaluate import ACCOUNTS, Evaluation
 from weaklink.campaigns.graph import build_graph
+from weaklink.campaigns.outcome import ACCOUNTS, Evaluation
 from weaklink.campaigns.state import CampaignsState
 from weaklink.frames import SHARED
 from weaklink.records.identifiers import IdentifierKind as Kind

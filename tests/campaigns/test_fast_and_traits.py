@@ -10,8 +10,8 @@ from tests.campaigns.test_method import NOW_US, state_of
 from tests.campaigns.worlds import START_US, World, benign_life, campaign, conform
 from weaklink import frames
 from weaklink.campaigns.config import CampaignsConfig
-from weaklink.campaigns.evaluate import Evaluation
 from weaklink.campaigns.folding import FoldedTable
+from weaklink.campaigns.outcome import Evaluation
 from weaklink.campaigns.profiles import US_PER_HOUR, Profiles
 from weaklink.campaigns.track import Tracker
 from weaklink.campaigns.traits import traits

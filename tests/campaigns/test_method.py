@@ -6,8 +6,8 @@ import pytest
 
 from tests.campaigns.worlds import CAMPAIGN_TASKS, DAY_US, START_US, World, benign_life, campaign
 from weaklink.campaigns.config import CampaignsConfig
-from weaklink.campaigns.evaluate import Evaluation
 from weaklink.campaigns.graph import build_graph, paths
+from weaklink.campaigns.outcome import Evaluation
 from weaklink.campaigns.propagate import first_hand
 from weaklink.campaigns.state import CampaignsState
 from weaklink.records.identifiers import IdentifierKind as Kind

@@ -8,7 +8,7 @@ import polars as pl
 
 from weaklink.campaigns import planning
 from weaklink.campaigns.config import CampaignsConfig
-from weaklink.campaigns.evaluate import Evaluation
+from weaklink.campaigns.outcome import Evaluation
 from weaklink.campaigns.profiles import Profiles
 from weaklink.parties import PartyKind
 from weaklink.weaklinks import classes as weak

@@ -12,8 +12,8 @@ from weaklink.backtest.history import Step
 from weaklink.benign import BenignRecord
 from weaklink.campaigns import calibration
 from weaklink.campaigns.engine import Engine, Update
-from weaklink.campaigns.evaluate import Evaluation
 from weaklink.campaigns.identity import MERGED
+from weaklink.campaigns.outcome import Evaluation
 from weaklink.parties import PartyKind
 from weaklink.settings import Settings
 

@@ -15,9 +15,9 @@ import polars as pl
 from weaklink import frames, topology
 from weaklink.campaigns import course, dossier
 from weaklink.campaigns.engine import Engine
-from weaklink.campaigns.evaluate import Evaluation
 from weaklink.campaigns.identity import DISPUTED, Campaign
 from weaklink.campaigns.messages import CASE, at, micros
+from weaklink.campaigns.outcome import Evaluation
 from weaklink.campaigns.profiles import US_PER_HOUR, opened_attributes
 from weaklink.parties import PartyKind
 from weaklink.records.codec import decode, encode

@@ -116,6 +116,19 @@ def linked_into(
     return one[:rows].copy(), other[:rows].copy()
 
 
+@compiled(INTS, INTS, FLOATS, INT)
+def _heaviest(labels: Ints, many: Ints, weights: Floats, kinds: int) -> tuple[int, float]:
+    """(the label whose common identifiers weigh most, the first of equals; what they weigh)."""
+    best, most, width = -1, 0.0, len(weights) // kinds
+    for label in labels:
+        total = 0.0
+        for k in range(kinds):
+            total += weights[k * width + many[label * kinds + k]]
+        if best < 0 or total > most or (total == most and label < best):
+            best, most = label, total
+    return best, most
+
+
 @compiled(INTS, INTS, INTS, INTS, INTS, INTS, INTS, INTS, BOOLS, BOOLS, FLOATS, BOOLS, INT)
 def tied_most(
     starts: Ints,
@@ -160,13 +173,7 @@ def tied_most(
                     found += 1
         if found == 0:
             continue
-        best, most = -1, 0.0
-        for to in touched[:found]:
-            total = 0.0
-            for k in range(kinds):
-                total += weights[k * width + many[to * kinds + k]]
-            if best < 0 or total > most or (total == most and to < best):
-                best, most = to, total
+        best, most = _heaviest(touched[:found], many, weights, kinds)
         account[rows], label[rows], weight[rows] = a, best, most
         for k in range(kinds):
             is_strong[rows] |= strong[k * width + many[best * kinds + k]]

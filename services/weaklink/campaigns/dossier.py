@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 
 from weaklink.campaigns import evidence
-from weaklink.campaigns.evaluate import Evaluation
 from weaklink.campaigns.identity import Campaign
+from weaklink.campaigns.outcome import Evaluation
 from weaklink.campaigns.state import CampaignsState
 from weaklink.frames import token_bytes
 from weaklink.records.identifiers import HARD_KINDS, IdentifierKind

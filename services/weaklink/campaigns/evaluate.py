@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
 
 import numpy as np
 import polars as pl
@@ -20,93 +19,19 @@ from weaklink.campaigns.graph import (
     Ints,
     Paths,
     build_graph,
-    counts,
-    distinct,
     paths,
     sums,
 )
+from weaklink.campaigns.outcome import (
+    COMMUNITIES,
+    Belief,
+    Case,
+    Evaluation,
+    account_rows,
+    community_rows,
+    organisations,
+)
 from weaklink.campaigns.population import Population, Sharing, SizeTail
-
-ACCOUNTS: Final = pl.Schema(
-    {
-        "account": pl.UInt64,
-        "party": pl.String,
-        "account_name": pl.String,
-        "score": pl.Float64,  # p, 0 to 1
-        "flagged": pl.Boolean,  # confirmed member of a community
-        "community": pl.Int64,  # of this evaluation only; null: none
-        "b": pl.Float64,  # nats
-        "structure": pl.Float64,  # nats
-        "supporting_parties": pl.Int32,
-        "own_finding": pl.Boolean,
-        "hard_identifier": pl.Boolean,  # such identifiers join it to `suspend_persons_min` persons of its community
-        "opened_at_us": pl.Int64,  # first seen, where its opening was not
-        "organisation_verified": pl.Boolean,
-        "reseller": pl.Boolean,
-        "disputed": pl.Boolean,
-        "requests_per_day": pl.Float64,  # 0 once closed or suspended
-        "requests": pl.Int64,
-        "output_tokens": pl.Int64,
-        "first_seen_us": pl.Int64,
-        "last_seen_us": pl.Int64,
-        "appended_at_us": pl.Int64,  # newest evidence
-    }
-)
-COMMUNITIES: Final = pl.Schema(
-    {
-        "community": pl.Int64,
-        "accounts": pl.Int64,
-        "parties": pl.Int64,
-        "confidence": pl.Float64,  # mean score of its members
-        "sharing": pl.Float64,  # E, bits
-        "cluster_score": pl.Float64,  # what is held against `pass_min`; null for rings
-        "ring": pl.Boolean,  # found by sharing alone, in a stream without conduct
-    }
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """What one evaluation found. `accounts`: ACCOUNTS, a row per account of `graph`, in its order. `communities`: COMMUNITIES.
-
-    It need not have a row for every account: one without a row is as it was before. `evidenced`: accounts whose own evidence can
-    carry others; `population`: what they were held against; `ring`: None when communities were not looked for.
-    """
-
-    now_us: int
-    accounts: pl.DataFrame
-    communities: pl.DataFrame
-    graph: Graph
-    evidenced: Bools
-    population: Population
-    ring: rings.Rings | None
-
-
-@dataclass(frozen=True, slots=True)
-class Belief:
-    """What is believed of each account of a graph, before anything is clustered."""
-
-    b: Floats
-    structure: Floats
-    chain: Floats
-    logit_q: Floats
-    p: Floats
-    evidenced: Bools
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A graph, or a part of one, that has been evaluated as far as belief. `accounts`: row for row those of the graph, as `evaluate` takes them.
-
-    `people`: `chains.people` of the graph.
-    """
-
-    graph: Graph
-    accounts: pl.DataFrame
-    people: Ints
-    belief: Belief
-    population: Population
-    now_us: int
 
 
 def evaluate(
@@ -250,59 +175,21 @@ def judge(case: Case, ring: rings.Rings, config: CampaignsConfig) -> Evaluation:
     )
     p = np.where(labels >= by_conduct, np.maximum(belief.p, config.pieces.confidence), belief.p)
     labels, score, ring_of = _with_rings(labels, p, np.where(disputed, NONE, ring.labels), ring.score)
-    frame = _frame(case, labels, reseller, config).with_columns(
+    frame = account_rows(case, labels, reseller, config).with_columns(
         pl.Series("score", np.round(score, 6)),
         pl.Series("flagged", labels != NONE),
         pl.Series("community", labels).replace(NONE, None),
     )
-    communities = _communities(frame, scores, ring_of)
+    communities = community_rows(frame, scores, ring_of)
     return Evaluation(case.now_us, frame, communities, graph, belief.evidenced, case.population, ring)
 
 
 def glance(case: Case, labels: Ints, config: CampaignsConfig) -> Evaluation:
     """Accounts beside the campaigns that they are tied to (`labels`), without looking for communities: none is flagged by it."""
     reseller = resellers(case.graph, case.accounts, case.belief.p, config)
-    frame = _frame(case, labels, reseller, config)
+    frame = account_rows(case, labels, reseller, config)
     none = pl.DataFrame(schema=COMMUNITIES)
     return Evaluation(case.now_us, frame, none, case.graph, case.belief.evidenced, case.population, ring=None)
-
-
-def _frame(case: Case, labels: Ints, reseller: Bools, config: CampaignsConfig) -> pl.DataFrame:
-    """ACCOUNTS, nobody flagged yet. `labels`: the communities that accounts are supported by."""
-    accounts, belief = case.accounts, case.belief
-    credible = reporters.credible(case.graph, case.population.trust, config.reporters)
-    tie = verdict.support(case.graph, labels, belief.evidenced, credible)
-    firm = config.cluster.suspend_persons_min
-    joined = verdict.joined_persons(case.graph, labels, case.people, firm)
-    own_finding = _own_findings(case.graph, labels, (accounts["closed_distillation"] == 1).to_numpy())
-    return accounts.select(
-        "account",
-        "party",
-        "account_name",
-        pl.Series("score", np.round(belief.p, 6)),
-        pl.lit(value=False).alias("flagged"),
-        pl.lit(None, pl.Int64).alias("community"),
-        pl.Series("b", belief.b),
-        pl.Series("structure", np.round(belief.structure, 9)),
-        pl.Series("supporting_parties", (tie.parties + (belief.evidenced & ~tie.own_party)).astype(np.int32)),
-        pl.Series("own_finding", own_finding),
-        pl.Series("hard_identifier", tie.hard & (joined >= firm)),
-        pl.col("opened_at_us").fill_null(pl.col("first_seen_us")),
-        pl.Series("organisation_verified", organisations(accounts)),
-        pl.Series("reseller", reseller),
-        "disputed",
-        "requests_per_day",
-        "requests",
-        "output_tokens",
-        "first_seen_us",
-        "last_seen_us",
-        "appended_at_us",
-    ).cast(ACCOUNTS)
-
-
-def organisations(accounts: pl.DataFrame) -> Bools:
-    """Which accounts are of verified organisations."""
-    return (accounts["verified"] == "ORGANISATION").fill_null(value=False).to_numpy()
 
 
 def named_resellers(accounts: pl.DataFrame, config: CampaignsConfig) -> Bools:
@@ -330,32 +217,3 @@ def _with_rings(labels: Ints, p: Floats, found: Ints, sure: Floats) -> tuple[Int
     first = int(labels.max(initial=NONE)) + 1
     added = (found != NONE) & (labels == NONE)
     return np.where(added, found + first, labels), np.where(added, np.maximum(p, sure), p), first
-
-
-def _own_findings(graph: Graph, labels: Ints, closed: Bools) -> Bools:
-    """Accounts of a community at a party that closed some account of it as DISTILLATION itself."""
-    result = np.zeros(graph.n_accounts, bool)
-    some = np.flatnonzero(labels != NONE)
-    if len(some):
-        row, label, _ = distinct(labels[some], graph.party[some])
-        result[some] = (counts(row[closed[some]], len(label)) > 0)[row]
-    return result
-
-
-def _communities(accounts: pl.DataFrame, scores: verdict.Scores, ring_from: int) -> pl.DataFrame:
-    by_label = pl.DataFrame(
-        {"community": np.arange(len(scores.score)), "sharing": scores.sharing, "cluster_score": scores.score}
-    )
-    return (
-        accounts.filter(pl.col("flagged"))
-        .group_by("community")
-        .agg(
-            pl.len().cast(pl.Int64).alias("accounts"),
-            pl.col("party").n_unique().cast(pl.Int64).alias("parties"),
-            pl.col("score").mean().round(6).alias("confidence"),
-        )
-        .join(by_label.filter(pl.col("community") < ring_from), on="community", how="left")
-        .with_columns((pl.col("community") >= ring_from).alias("ring"))
-        .select(pl.col(name).cast(dtype) for name, dtype in COMMUNITIES.items())
-        .sort("community")
-    )

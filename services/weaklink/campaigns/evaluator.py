@@ -7,10 +7,11 @@ import polars as pl
 
 from weaklink.campaigns import chains, fast
 from weaklink.campaigns.config import CampaignsConfig
-from weaklink.campaigns.evaluate import Case, Evaluation, glance, judge, organisations
+from weaklink.campaigns.evaluate import glance, judge
 from weaklink.campaigns.graph import Ints
 from weaklink.campaigns.incremental import Incremental
 from weaklink.campaigns.live import Region
+from weaklink.campaigns.outcome import Case, Evaluation, organisations
 from weaklink.campaigns.planning import HOLDER
 from weaklink.campaigns.profiles import US_PER_DAY, US_PER_HOUR
 from weaklink.campaigns.state import CampaignsState

@@ -5,8 +5,8 @@ from typing import Any, Final
 import polars as pl
 
 from weaklink.campaigns import evidence
-from weaklink.campaigns.evaluate import Evaluation
 from weaklink.campaigns.evidence import CONDUCT_PARTS
+from weaklink.campaigns.outcome import Evaluation
 from weaklink.campaigns.state import CampaignsState
 from weaklink.campaigns.taken import taken
 from weaklink.campaigns.traits import traits

@@ -13,9 +13,10 @@ from scipy.special import expit
 
 from weaklink.campaigns import evidence
 from weaklink.campaigns.config import CampaignsConfig
-from weaklink.campaigns.evaluate import Belief, Case, Own, believe, chain_evidence, named_resellers
+from weaklink.campaigns.evaluate import Own, believe, chain_evidence, named_resellers
 from weaklink.campaigns.graph import IS_HARD, UNLINKED_KINDS, Bools, Ints, Keys, counts, paths
 from weaklink.campaigns.live import LiveGraph, NewLinks, Region
+from weaklink.campaigns.outcome import Belief, Case
 from weaklink.campaigns.population import Population
 from weaklink.campaigns.rings import Rings, judged
 from weaklink.records.identifiers import IdentifierKind

@@ -8,10 +8,10 @@ import polars as pl
 
 from weaklink.campaigns import calibration, course, planning, standing
 from weaklink.campaigns.config import CampaignsConfig
-from weaklink.campaigns.evaluate import Evaluation
 from weaklink.campaigns.evaluator import Evaluator
 from weaklink.campaigns.facts import facts
 from weaklink.campaigns.identity import LIVE, NOTHING, Campaign, Planned, Situation
+from weaklink.campaigns.outcome import Evaluation
 from weaklink.campaigns.profiles import US_PER_DAY, US_PER_HOUR
 from weaklink.campaigns.track import Tracker
 from weaklink.parties import PartyKind

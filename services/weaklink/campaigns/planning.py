@@ -8,9 +8,9 @@ import polars as pl
 from weaklink.campaigns import calibration
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.end_users import end_user_slices
-from weaklink.campaigns.evaluate import Evaluation
 from weaklink.campaigns.graph import UNLINKED_KINDS
 from weaklink.campaigns.identity import Situation
+from weaklink.campaigns.outcome import Evaluation
 from weaklink.campaigns.profiles import US_PER_DAY, Profiles
 from weaklink.parties import PartyKind
 from weaklink.weaklinks.candidates import SLICES

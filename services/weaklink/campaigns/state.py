@@ -14,9 +14,10 @@ from weaklink.campaigns.benign import BenignList
 from weaklink.campaigns.columns import FoldedColumns
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.equations import Equations
-from weaklink.campaigns.evaluate import Case, Evaluation, evaluate
+from weaklink.campaigns.evaluate import evaluate
 from weaklink.campaigns.folding import Fold, FoldedTable
 from weaklink.campaigns.graph import Floats
+from weaklink.campaigns.outcome import Case, Evaluation
 from weaklink.campaigns.population import Population
 from weaklink.campaigns.profiles import JUDGED, US_PER_DAY, Profiles, opened_attributes
 from weaklink.campaigns.spoken import FEEDBACK, LIVE_VOLUME, SAID, UNSAID

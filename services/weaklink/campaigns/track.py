@@ -9,9 +9,9 @@ import polars as pl
 from weaklink.campaigns import fast, former, matching
 from weaklink.campaigns.cluster import NONE
 from weaklink.campaigns.config import CampaignsConfig
-from weaklink.campaigns.evaluate import Evaluation
 from weaklink.campaigns.graph import Bools, Ints
 from weaklink.campaigns.identity import DISSOLVED, DORMANT, ENDED, FORMER, LIVE, MEMBERS, MERGED, OPEN, Campaign
+from weaklink.campaigns.outcome import Evaluation
 from weaklink.campaigns.profiles import US_PER_DAY, US_PER_HOUR
 
 

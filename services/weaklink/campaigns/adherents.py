@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from weaklink.campaigns import fast
-from weaklink.campaigns.cluster import NONE, is_wide
+from weaklink.campaigns.cluster import is_wide
 from weaklink.campaigns.cluster_config import AdherentsConfig, ClusterConfig, FastConfig
-from weaklink.campaigns.graph import IS_HARD, Bools, Floats, Graph, Ints, counts, sums
+from weaklink.campaigns.graph import IS_HARD, Bools, Floats, Graph, Ints, counts
+from weaklink.campaigns.serving import members_only, serving
 from weaklink.campaigns.templates import hangers_on
-from weaklink.records.identifiers import IdentifierKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,7 @@ def adherents(
       of its own party, or of two others, or two hard kinds vouch for that. Without the own party's word, only if the account's
       conduct does not speak against it: else members that lie could frame it;
     - it is hot, and tied by half that weight, or by a template of the community's own (`templates.hangers_on`);
-    - it is silent, and all that its hard identifiers join it to are members (whose card serves members only pays for them), or it
-      has no such identifier and hardly anybody but members is on its addresses (who rents them for members).
+    - it is silent, and serves members (`serving`).
 
     One hard identifier of so many holders that it ties no members alone is no tie, except for those who are silent.
     """
@@ -57,18 +56,19 @@ def adherents(
             hard_holders_min=1,
         )
         at = found.account
-        only = _members_only(graph, labels)[at]
+        only = members_only(graph, labels)[at]
         tied = (found.weight >= tie_config.weight_min) | (only >= config.only_members_min)
         elsewhere = (found.parties >= config.parties_min) | (found.hard_kinds >= config.hard_kinds_min)
         vouched = found.own_party | (elsewhere & (candidates.b[at] >= config.conduct_min))
         believed = candidates.hot[at] & (found.weight >= config.believed_weight_min)
         lone = (found.identifiers == 1) & wide[at]
         lone &= candidates.b[at] < cluster.member_hard_conduct
-        joined = found.strong & (((tied & vouched) | believed) & ~lone | (candidates.silent[at] & (only > 0)))
-        joined |= candidates.silent[at] & (found.hard_kinds == 0) & _addresses_only(graph, labels, config)[at]
+        joined = found.strong & ((tied & vouched) | believed) & ~lone
         by_template, community = hangers_on(graph, labels, candidates.hot & candidates.free, cluster.templates)
-        if not joined.any() and not len(by_template):
+        who, served = serving(graph, labels, candidates.silent & candidates.free, config)
+        if not joined.any() and not len(by_template) and not len(who):
             break
+        labels[who] = served
         labels[by_template] = community
         labels[at[joined]] = found.label[joined]
     return labels
@@ -80,29 +80,3 @@ def _wide_only(graph: Graph, config: ClusterConfig) -> Bools:
     narrow = hard[~is_wide(graph, config)[graph.node[hard]]]
     none: Bools = counts(graph.account[narrow], graph.n_accounts) == 0
     return none
-
-
-def _members_only(graph: Graph, labels: Ints) -> Ints:
-    """By account, the members on that of its hard identifiers which most of them hold; 0 when anybody else shares any of them."""
-    hard = np.flatnonzero(IS_HARD[graph.link_kind])
-    node, account = graph.node[hard], graph.account[hard]
-    member = (labels != NONE)[account]
-    others = (graph.known + graph.unseen)[node] - 1
-    held = counts(node[member], len(graph.kind))[node] - member
-    most = np.zeros(graph.n_accounts, np.int64)
-    np.maximum.at(most, account, held)
-    most[account[held < others]] = 0
-    return most
-
-
-def _addresses_only(graph: Graph, labels: Ints, config: AdherentsConfig) -> Bools:
-    """Accounts with several shared addresses on which hardly anybody but members is."""
-    address = (graph.link_kind == IdentifierKind.IP) & (graph.known[graph.node] > 1)
-    node, account = graph.node[address], graph.account[address]
-    member = (labels != NONE)[graph.account]
-    held = counts(graph.node[member], len(graph.kind))[node] - member[address]
-    others = (graph.known + graph.unseen)[node] - 1
-    n = graph.n_accounts
-    shared = sums(account, others, n)
-    mostly = sums(account, held.astype(np.float64), n) >= config.addresses_members_share * shared
-    return mostly & (counts(account, n) >= config.addresses_min)

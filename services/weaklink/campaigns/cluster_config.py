@@ -179,6 +179,8 @@ class AdherentsConfig(Section):
     """Kinds of hard identifier in common with members that stand in for it, too."""
     conduct_min: float = -0.5
     """b below which only members of the account's own party can take it in."""
+    silent_members_share: float = 0.5
+    """Share of the others on each hard identifier of a silent account that must be members, if the rest are silent accounts."""
     believed_weight_min: float = 1.0
     """Weight of ties from which a hot account joins."""
     addresses_min: int = 3

@@ -13,6 +13,8 @@ from weaklink.campaigns.graph import Bools, Ints
 from weaklink.campaigns.identity import DISSOLVED, DORMANT, ENDED, FORMER, LIVE, MEMBERS, MERGED, OPEN, Campaign
 from weaklink.campaigns.outcome import Evaluation
 from weaklink.campaigns.profiles import US_PER_DAY, US_PER_HOUR
+from weaklink.campaigns.rings import at_parties
+from weaklink.campaigns.serving import serving
 
 
 class Tracker:
@@ -36,8 +38,9 @@ class Tracker:
         """Take an evaluation; returns the ids of campaigns that changed: members, state, or confidence of a member's flag."""
         before = self.members
         found = self._identify(evaluation)
-        kept = self._carry(evaluation, found)
-        self.members = pl.concat([found, kept]).sort("account")
+        serves = self._serving(evaluation, found)
+        kept = self._carry(evaluation, found, serves)
+        self.members = pl.concat([found, serves, kept]).sort("account")
         told = before.select("account", "campaign_id", "grounds")
         self.members = (
             self._join_fast(evaluation, before)
@@ -141,7 +144,32 @@ class Tracker:
         self.campaigns[campaign_id] = Campaign(campaign_id, OPEN, now_us, now_us, split_from=split_from)
         return campaign_id
 
-    def _carry(self, evaluation: Evaluation, found: pl.DataFrame) -> pl.DataFrame:
+    def _serving(self, evaluation: Evaluation, found: pl.DataFrame) -> pl.DataFrame:
+        """Accounts that serve standing members, whether or not an evaluation of now alone confirms those."""
+        graph, accounts = evaluation.graph, evaluation.accounts
+        assert evaluation.ring is not None
+        merged = {c.campaign_id: c.merged_into for c in self.campaigns.values() if c.state == MERGED and c.merged_into}
+        silent = at_parties(graph, evaluation.population.silent)
+        quiet = accounts.select("account").filter(pl.Series(silent))
+        standing = (
+            self.members.filter("flagged").join(found, on="account", how="anti").join(quiet, on="account", how="anti")
+        )
+        known = pl.concat([found, standing.with_columns(pl.col("campaign_id").replace(merged))])
+        known = accounts.with_row_index("at").join(known.select("account", "campaign_id"), on="account", how="inner")
+        ids = known["campaign_id"].unique().sort().to_list()
+        labels = np.full(graph.n_accounts, NONE, np.int64)
+        labels[known["at"].to_numpy()] = [ids.index(name) for name in known["campaign_id"]]
+        before, refused = labels.copy(), accounts["disputed"] | accounts["reseller"]
+        refused |= accounts["account"].is_in(self.former["account"].implode())
+        able = silent & ~refused.to_numpy() & ~evaluation.ring.judged
+        for _ in range(self._config.adherents.rounds):
+            who, served = serving(graph, labels, able, self._config.adherents)
+            labels[who] = served
+        who = np.flatnonzero(labels != before)
+        rows = self._new_rows(evaluation, who, [ids[i] for i in labels[who].tolist()], self.members, flagged=True)
+        return rows.with_columns(pl.lit(value=False).alias("fast"))
+
+    def _carry(self, evaluation: Evaluation, found: pl.DataFrame, serves: pl.DataFrame) -> pl.DataFrame:
         """Members that this evaluation did not confirm and that stay nonetheless: evidence must be gone for good to release one."""
         config, now_us = self._config, evaluation.now_us
         merged = {c.campaign_id: c.merged_into for c in self.campaigns.values() if c.state == MERGED and c.merged_into}
@@ -153,7 +181,7 @@ class Tracker:
         since = pl.when(missed).then(pl.coalesce("missed_since_us", pl.lit(now_us)))
         left = (
             self.members.filter("flagged")
-            .join(found.select("account"), on="account", how="anti")
+            .join(pl.concat([found, serves]).select("account"), on="account", how="anti")
             .join(now, on="account", how="left", maintain_order="left")
             .with_columns(
                 since.alias("missed_since_us"),

@@ -9,6 +9,7 @@ import polars as pl
 
 from tests.campaigns.worlds import DAY_US, START_US
 from weaklink import frames
+from weaklink.campaigns.cluster import NONE
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.graph import build_graph
 from weaklink.campaigns.outcome import ACCOUNTS, Evaluation
@@ -43,7 +44,10 @@ def _nothing() -> Evaluation:
     accounts = pl.DataFrame(
         {"account": [key for key, _ in KEYS], "party": "lab-a"}, schema_overrides={"account": pl.UInt64}
     )
-    return replace(CampaignsState(CampaignsConfig()).evaluate(START_US), graph=build_graph(accounts, links, 8))
+    empty, n = CampaignsState(CampaignsConfig()).evaluate(START_US), len(KEYS)
+    assert empty.ring is not None
+    ring = replace(empty.ring, labels=np.full(n, NONE), score=np.zeros(n), judged=np.zeros(n, bool))
+    return replace(empty, graph=build_graph(accounts, links, 8), ring=ring)
 
 
 def evaluation_of(

@@ -88,6 +88,49 @@ def test_who_rents_the_addresses_of_members_only_belongs_to_them(addresses: int,
     assert labels_after(world, "known", silent="cloud-a")["new-0"] == label
 
 
+@pytest.mark.parametrize(
+    ("members", "quiet", "honest", "label"), [(2, 2, 0, 0), (1, 2, 0, 0), (1, 3, 0, NONE), (4, 2, 1, NONE)]
+)
+def test_who_pays_and_who_rents_by_one_card_do_not_keep_each_other_out(
+    members: int, quiet: int, honest: int, label: int
+) -> None:
+    """Accounts without usage on a card of members belong to these, if these are half of the others and nobody else is there."""
+    world = World()
+    groups = [world.add("known", "lab-b", members), world.add("new", "pay-a", quiet, windows=(0, 0))]
+    if honest:
+        groups.append(world.add("honest", "lab-c", honest))
+    value = world.values(1)
+    for accounts in groups:
+        world.link(accounts, Kind.CARD, np.repeat(value, accounts.height))
+    after = labels_after(world, "known", silent="pay-a")
+    assert {after[f"new-{i}"] for i in range(quiet)} == {label}
+
+
+def test_a_stranger_on_another_card_of_one_of_them_keeps_both_out() -> None:
+    """Whoever shares with somebody else too pays not for members alone, and then nor does who shares with it."""
+    world = World()
+    known, new, stranger = (world.add(name, party, 2, windows=(0, 0)) for name, party in (("known", "lab-b"), ("new", "pay-a"), ("else", "lab-c")))  # fmt: skip
+    card, other = world.values(1), world.values(1)
+    for accounts in (known, new):
+        world.link(accounts, Kind.CARD, np.repeat(card, 2))
+    world.link(new[:1], Kind.PHONE, other)
+    world.link(stranger[:1], Kind.PHONE, other)
+    after = labels_after(world, "known", silent="pay-a")
+    assert [after["new-0"], after["new-1"]] == [NONE, NONE]
+
+
+@pytest.mark.parametrize(("addresses", "label"), [(3, 0), (2, NONE)])
+def test_who_rents_addresses_of_one_member_each_belongs_to_them(addresses: int, label: int) -> None:
+    """In a chain every address serves one account beside the one that rents it."""
+    world = World()
+    known, new = world.add("known", "lab-a", addresses), world.add("new", "cloud-a", 1, windows=(0, 0))
+    values = world.values(addresses)
+    world.link(known, Kind.IP, values)
+    for address in values:
+        world.link(new, Kind.IP, np.array([address]))
+    assert labels_after(world, "known", silent="cloud-a")["new-0"] == label
+
+
 @pytest.mark.parametrize(("hot", "label"), [(True, 0), (False, NONE)])
 def test_who_is_believed_already_joins_by_one_device(hot: bool, label: int) -> None:
     """Its own evidence stands in for the second tie."""

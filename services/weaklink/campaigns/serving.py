@@ -12,7 +12,7 @@ from weaklink.records.identifiers import IdentifierKind
 def serving(graph: Graph, labels: Ints, able: Bools, config: AdherentsConfig) -> tuple[Ints, Ints]:
     """(accounts of the `able` that serve members, the label of these): they share hard identifiers, or addresses, with members and hardly anybody else.
 
-    Whose card serves members only pays for them. Most of those on the card being members, the rest may be silent accounts of which the
+    Whose card serves members only pays for them. Half of the others on the card being members, the rest may be silent accounts of which the
     same is true: who pays by a card also rents by it. Who has the addresses of members, and hardly any others that are shared, rents them.
     """
     able = able & (labels == NONE)
@@ -45,7 +45,7 @@ def members_only(graph: Graph, labels: Ints) -> Ints:
 
 
 def _members_and_silent(graph: Graph, labels: Ints, able: Bools, config: AdherentsConfig) -> Bools:
-    """Those of the `able` who share each hard identifier with members and others of the able only, most of these others being members."""
+    """Those of the `able` who share each hard identifier with members and others of the able only, half of them or more being members."""
     hard = np.flatnonzero(IS_HARD[graph.link_kind] & (graph.known + graph.unseen > 1)[graph.node])
     node, account, size = graph.node[hard], graph.account[hard], len(graph.kind)
     member = labels[account] != NONE

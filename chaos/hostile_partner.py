@@ -1,6 +1,7 @@
 """A partner gone bad, as a process of its own: `python -m chaos.hostile_partner ORDERS.json`, until SIGTERM; what it achieved goes to the file `report`.
 
-It floods its topic, holds connections, tries whatever is forbidden, answers others' actions, and sends ids that it or others have used.
+It floods its topic, holds connections, tries whatever is forbidden, answers others' actions, says that it is another party (in a header, under an
+id that the other has used), and sends ids again that it has used itself.
 """
 
 import json
@@ -12,7 +13,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +31,8 @@ _FLOOD_SEED, _IDENTIFIERS = 66, 24
 _IN_FLIGHT_BYTES_MAX: Final = 4 << 20
 _TRY_SECONDS: Final = 1.0
 _CONNECT_SECONDS: Final = 5.0
-_REPLAY_EVERY: Final = 4
+_PATTERNS: Final = 200
+_LIE_EVERY: Final = 20
 
 
 @dataclass(frozen=True)
@@ -60,10 +63,7 @@ class Report:
     forbidden_refused: int = 0
     forbidden_allowed: list[str] = field(default_factory=list)
     times_throttled: int = 0
-    receipts_for_others: int = 0
-    not_its_records: int = 0
-    others_ids: int = 0
-    own_ids_again: int = 0
+    lies: dict[str, int] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
 
 
@@ -74,7 +74,7 @@ class Partner:
         self._orders, self._kafka = orders, kafka
         self._stop = threading.Event()
         self.report = Report()
-        self._in_flight = 0
+        self._in_flight = self._acknowledged_bytes = 0
         self._lock = threading.Lock()
 
     def run(self) -> None:
@@ -109,82 +109,65 @@ class Partner:
         producer = KafkaProducer(**self._kafka.client_options(), linger_ms=20, batch_size=1 << 16)
         begun = time.monotonic()
         topic = f"party.{self._orders.own}.events"
-        for event in self._events():
+        for key, value, lie in self._offers():
             if self._stop.is_set():
                 break
-            value = event.encoded()
             self.report.offered_bytes += len(value)
             ahead = begun + self.report.offered_bytes / self._orders.bytes_per_second - time.monotonic()
             if ahead > 0.01:
                 self._stop.wait(ahead)
             if self._in_flight > _IN_FLIGHT_BYTES_MAX:
                 continue  # offered, and not taken
-            self._count(event, len(value))
-            producer.send(topic, key=event.key, value=value).add_both(self._acknowledged, len(value))
+            if lie:
+                self.report.lies[lie] = self.report.lies.get(lie, 0) + 1
+            with self._lock:
+                self._in_flight += len(value)
+            forged = [("party", self._orders.other.encode())] if lie == "in another's name" else []
+            producer.send(topic, key=key, value=value, headers=forged).add_both(self._acknowledged, len(value))
         self.report.seconds = time.monotonic() - begun
+        self.report.acknowledged_bytes = self._acknowledged_bytes  # what comes while it leaves is of a longer time
         with suppress(KafkaError):
             producer.close(timeout=30)
-
-    def _count(self, event: Event, size: int) -> None:
-        with self._lock:
-            self._in_flight += size
-        if event.record == "ActionReceipt":
-            self.report.receipts_for_others += 1
-        if event.record == "PaymentAttempt":
-            self.report.not_its_records += 1
-        if event.party != self._orders.own:
-            self.report.others_ids += 1
 
     def _acknowledged(self, size: int, _result: object) -> None:
         with self._lock:
             self._in_flight -= size
-            self.report.acknowledged_bytes += size
+            self._acknowledged_bytes += size
 
-    def _events(self) -> Iterator[Event]:
-        """Large events of new accounts; among them others' ids, its own again, records that are not its kind's, answers to others' actions."""
-        others = Traffic(self._orders.seed, start_us=self._orders.start_us)
+    def _offers(self) -> Iterator[tuple[bytes, bytes, str]]:
+        """Key, value and, of those that are worse than a flood, what it is: large events of its own accounts, and lies among them."""
         own = Traffic(_FLOOD_SEED)
-        number = 0
-        last: Event | None = None
-        while True:
-            number += 1
-            head = {
-                "event_id": own.event_id(number),
-                "occurred_at": time.time_ns() // 1000,
-                "account": f"flood-{number}",
-            }
-            # By lot, not from a seed: what makes them must not be what slows it down.
-            tokens = [bytes((Kind.DEVICE, 1)) + os.urandom(15) for _ in range(_IDENTIFIERS)]
-            yield Event(number, self._orders.own, "ApiUsage", _usage() | head | {"identifiers": tokens})
-            if number % _REPLAY_EVERY:
-                continue
-            stolen = {**head, "event_id": others.event_id(number // _REPLAY_EVERY)}
-            yield Event(number, self._orders.other, "ApiUsage", _usage() | stolen | {"identifiers": tokens[:1]})
-            if last is not None:
-                self.report.own_ids_again += 1
-                yield last
-            last = Event(
-                number,
-                self._orders.own,
-                "ApiUsage",
-                _usage() | head | {"event_id": own.event_id(-number), "identifiers": tokens},
-            )
-            yield last
-            paid = {
-                "merchant": self._orders.other,
-                "outcome": "CHARGEBACK",
-                "instrument": "CREDIT",
-                "identifiers": tokens[:1],
-            }
-            yield Event(
-                number,
-                self._orders.own,
-                "PaymentAttempt",
-                head | paid | {"event_id": own.event_id(-(1 << 40) - number)},
-            )
-            if self._orders.actions:
-                action_id = self._orders.actions[number % len(self._orders.actions)]
-                yield own.receipt((1 << 50) + number, self._orders.own, action_id, 1, "DISPUTED")
+        patterns = [self._usage(own, number).encoded() for number in range(_PATTERNS)]
+        at = patterns[0].index(own.event_id(0))
+        for number in count():
+            value = patterns[number % _PATTERNS]
+            yield b"flood", value[:at] + own.event_id(number + _PATTERNS) + value[at + 16 :], ""
+            if number % _LIE_EVERY == 0:
+                for lie, event in self._lies(own, number):
+                    yield event.key, event.encoded(), lie
+
+    def _usage(self, own: Traffic, number: int) -> Event:
+        tokens = [own.token(Kind.DEVICE, f"flood{number}", i) for i in range(_IDENTIFIERS)]
+        head = {"event_id": own.event_id(number), "occurred_at": time.time_ns() // 1000, "account": f"flood-{number}"}
+        body = {
+            "window_seconds": 0, "model": "large-4", "task": "OTHER", "requests": 1, "input_tokens": 10, "output_tokens": 10,
+            "end_user": None, "address_class": "HOSTING",
+        }  # fmt: skip
+        return Event(number, self._orders.own, "ApiUsage", body | head | {"identifiers": tokens})
+
+    def _lies(self, own: Traffic, number: int) -> Iterator[tuple[str, Event]]:
+        """Another's ids under another's name; an id of its own twice; a record that is not its kind's; an answer to another's action."""
+        others = Traffic(self._orders.seed, start_us=self._orders.start_us)
+        usage = self._usage(own, -1 - number)
+        yield "in another's name", replace(usage, values=usage.values | {"event_id": others.event_id(number // _LIE_EVERY)})  # fmt: skip
+        yield "once", usage
+        yield "again", usage
+        head = {name: usage.values[name] for name in ("account", "occurred_at", "identifiers")}
+        paid = {"event_id": own.event_id(-(1 << 40) - number), "merchant": self._orders.other, "outcome": "CHARGEBACK", "instrument": "CREDIT"}  # fmt: skip
+        yield "not its record", Event(number, self._orders.own, "PaymentAttempt", head | paid)
+        if self._orders.actions:
+            action_id = self._orders.actions[number % len(self._orders.actions)]
+            yield "another's action", own.receipt((1 << 50) + number, self._orders.own, action_id, 1, "DISPUTED")
 
     def _trespass(self) -> None:
         with Forbidden(self._kafka, self._orders.own, self._orders.other) as acts:
@@ -195,13 +178,6 @@ class Partner:
             finally:
                 self.report.forbidden_attempts, self.report.forbidden_refused = acts.attempts, acts.refused
                 self.report.forbidden_allowed, self.report.times_throttled = acts.allowed[:10], acts.throttled
-
-
-def _usage() -> dict[str, Any]:
-    return {
-        "window_seconds": 0, "model": "large-4", "task": "OTHER", "requests": 1, "input_tokens": 10, "output_tokens": 10,
-        "end_user": None, "address_class": "HOSTING",
-    }  # fmt: skip
 
 
 def _is_open(one: socket.socket) -> bool:

@@ -39,7 +39,7 @@ _TIMES_ITS_QUOTA: Final = 10
 _CONNECTIONS, _SHORT_CONNECTIONS = 1_000, 200
 _CONNECTIONS_PER_ADDRESS: Final = 50
 _ITS_ADDRESS: Final = "127.0.0.2"
-_RINGS, _SHORT_RINGS = 15, 2
+_RINGS, _SHORT_RINGS = 15, 1
 _EVENTS_PER_SECOND: Final = 100
 _LATENCY_TIMES: Final = 2.0
 _OFFERED_TIMES: Final = 0.8 * _TIMES_ITS_QUOTA
@@ -123,7 +123,7 @@ def _judge(row: Row, report: Report, lab: Lab, scale: Scale) -> None:
         lab.ledger_url,
         f"SELECT count(*) AS n FROM receipts WHERE party = '{EVIL.id}' AND outcome NOT IN ('NOT_YOUR_ACTION', 'UNKNOWN_ACTION')",
     )[0]["n"]
-    answers = report.receipts_for_others
+    answers = report.lies.get("another's action", 0)
     row.bar(answers > 0 and not believed, f"{believed} of its {answers} answers to others' actions were believed")
     if not scale.is_short:  # in seconds neither a quota's window nor a median says anything
         rate = report.acknowledged_bytes / report.seconds

@@ -42,7 +42,7 @@ class TopicsConfig(BaseModel):
     """More than that of events: the original comes back with headers."""
     party_partition_bytes_max: int | None = Field(default=None, ge=1 << 28)
     """What a partition of a party's events or rejects may hold; beyond it the oldest go before their days are over. None: as much as comes
-    (at its quota of 16 MiB/s a party writes 9.7 TB in the seven days that its events are kept)."""
+    (at its quota of 4 MiB/s a party writes 2.5 TB in the seven days that its events are kept)."""
 
 
 class Settings(BaseSettings):

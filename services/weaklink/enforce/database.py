@@ -68,7 +68,7 @@ class Database:
 
         Raises TimeoutError when it takes longer than it may; whether it has committed is then unknown.
         """
-        async with asyncio.timeout(self._timeout_seconds), self.engine.begin() as connection:
+        async with self._in_time(), self.engine.begin() as connection:
             await self.lock(connection, *locks)
             yield connection
 
@@ -83,9 +83,17 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A transaction for reading: in SQLite it does not wait for the writer. Raises TimeoutError as `write` does."""
-        async with asyncio.timeout(self._timeout_seconds), self.engine.connect() as connection:
+        async with self._in_time(), self.engine.connect() as connection:
             await connection.execution_options(**{_READ_ONLY: True})
             yield connection
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                yield
+        except TimeoutError as error:
+            raise TimeoutError(f"the ledger's database did not answer within {self._timeout_seconds} s") from error
 
     async def migrate(self) -> None:
         """Bring the schema to this version's. Several workers may start at once: one does it, the others wait.

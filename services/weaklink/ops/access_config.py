@@ -19,8 +19,9 @@ class AccessConfig(BaseModel):
     scram_iterations: int = Field(default=8_192, ge=4_096, le=16_384)
     """Rounds of PBKDF2 between a secret and what the cluster stores of it (Kafka takes 4,096 to 16,384)."""
 
-    producer_bytes_per_second_max: int = Field(default=16 << 20, ge=1024)
-    """What one party may write to one broker."""
+    producer_bytes_per_second_max: int = Field(default=4 << 20, ge=1024)
+    """What one party may write to one broker, as it is compressed: some 40,000 events a second as the SDK packs them. A tenth of what one worker
+    of ingest takes, so that a party that floods, or wins a factor of ten by repeating itself, keeps the pipeline busy and not more."""
     consumer_bytes_per_second_max: int = Field(default=16 << 20, ge=1024)
     """What one party may read from one broker."""
     request_percent_max: float = Field(default=50.0, gt=0)

@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup lock demo replay evaluate bench bench-quick bench-growth bench-scale bench-latency chaos chaos-full test check docs clean
+.PHONY: help setup lock demo replay evaluate bench bench-quick bench-growth bench-scale bench-latency bench-ragged campaign-full chaos chaos-full test check docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,12 @@ bench-scale: setup ## 1, 2 and 4 workers of ingest and correlate on a real broke
 
 bench-latency: setup ## from publication to action at 20,000 and 100,000 events/s, 5 minutes each, the whole pipeline; build/bench/latency.json (16 minutes; a quiet machine)
 	$(BIN)/python -m bench.load.latency
+
+bench-ragged: setup ## 500 parties, an event a batch, mixed records and framings, idle parties: waits, latency, fairness; build/bench/ragged.json (5 minutes)
+	$(BIN)/python -m bench.load.ragged
+
+campaign-full: setup ## the reported campaigns at full size in a closed loop; build/campaign-full/summary.json and pictures (under 20 minutes, 10 GB)
+	$(BIN)/python -m bench.campaign_full
 
 chaos: setup ## the fault laboratory: every fault with a fifth of its counts (FAULTS=a,b: only these), under 50 minutes; build/chaos/results.json
 	$(BIN)/python -m chaos $(if $(FAULTS),--faults $(FAULTS))

@@ -1,11 +1,11 @@
 """`python -m bench.load.sender HOST:PORT SCRIPT OUT START_US`: sends a script's requests when they are due, as a process of its own.
 
 Due times do not move when the broker is slow, so that what waits to be sent counts as waiting. OUT (.npz) gets, by number of request, when it was sent and
-answered, and the broker's append time; `failed`: requests with an error; `cpu_seconds` of this process from the start.
+answered, and the broker's append time; `failed`: requests with an error; `cpu_seconds` of this process from the start. Of each batch: `batch_request`,
+`batch_partition`, `batch_offset` (of its first event) and `batch_ms` (append time).
 """
 
 import mmap
-import os
 import selectors
 import socket
 import struct
@@ -60,6 +60,7 @@ class Sender:
             self._selector.register(one.socket, selectors.EVENT_READ, one)
         self.sent_us, self.answered_us, self.appended_ms = (np.zeros(len(self._requests), np.int64) for _ in range(3))
         self.failed: list[str] = []
+        self.written: list[tuple[int, int, int, int]] = []
         self._open = 0
 
     def run(self, start_us: int) -> None:
@@ -95,6 +96,7 @@ class Sender:
                 self.answered_us[number] = time.time_ns() // 1000
                 self.appended_ms[number] = max((one.appended_ms for one in written), default=0)
                 self.failed += [f"request {number}, partition {one.partition}: error {one.error}" for one in written if one.error]  # fmt: skip
+                self.written += [(number, one.partition, one.base_offset, one.appended_ms) for one in written]
                 self._open -= 1
 
 
@@ -103,9 +105,11 @@ def main(address: str, script: str, out: str, start_us: str) -> int:
     sender = Sender(address, Path(script))
     begun = time.process_time()
     sender.run(int(start_us))
+    batches = np.array(sender.written, np.int64).reshape(-1, 4)
     np.savez(
         out, sent_us=sender.sent_us, answered_us=sender.answered_us, appended_ms=sender.appended_ms,
-        cpu_seconds=time.process_time() - begun, failed=len(sender.failed), pid=os.getpid(),
+        cpu_seconds=time.process_time() - begun, failed=len(sender.failed), batch_request=batches[:, 0],
+        batch_partition=batches[:, 1], batch_offset=batches[:, 2], batch_ms=batches[:, 3],
     )  # fmt: skip
     if sender.failed:
         print(f"{len(sender.failed)} failed: {'; '.join(sender.failed[:3])}", file=sys.stderr)

@@ -31,9 +31,9 @@ _TWO_BYTES_MAX: Final = 8191
 
 def record_batch(records: bytes, count: int, time_ms: int) -> bytes:
     """A record batch of `count` records, compressed; without a producer's id."""
-    body: bytes = _BODY.pack(LZ4, count - 1, time_ms, time_ms, _NO_PRODUCER, -1, -1, count) + lz4.frame.compress(
-        records
-    )
+    # Kafka reads no frames whose blocks refer to the ones before them, which is what this library writes unless told otherwise.
+    packed = lz4.frame.compress(records, block_linked=False)
+    body: bytes = _BODY.pack(LZ4, count - 1, time_ms, time_ms, _NO_PRODUCER, -1, -1, count) + packed
     return _HEAD.pack(0, _HEAD.size - _BEFORE_LENGTH_ENDS + len(body), -1, _MAGIC, crc32c(body)) + body
 
 

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from weaklink.partner.publisher import Publisher
+from weaklink.partner.publisher import Sink
 from weaklink.sim.backlog import Backlog, BacklogReader
 from weaklink.sim.enforced import EnforcedWorld
 from weaklink.sim.faults import Faults
@@ -64,9 +64,11 @@ class ClosedLoop:
         parties: Sequence[SimulatedParty],
         ground: Ground,
         backlog: BacklogReader,
-        publisher: Publisher,
+        publisher: Sink,
         clock: EventClock,
+        messages_behind_max: int = _MESSAGES_BEHIND_MAX,
     ) -> None:
+        self._messages_behind_max = messages_behind_max
         self.world, self.ground, self._parties = world, ground, parties
         self._backlog, self._publisher, self._clock = backlog, publisher, clock
         self._writer = EventWriter(
@@ -97,6 +99,11 @@ class ClosedLoop:
             self._sleep_until(began + (self.state.now_us - spec.start_us) * per_us, each_slice)
         self._drain(each_slice)
 
+    @property
+    def honest_requests(self) -> tuple[int, int]:
+        """Requests that ordinary customers made, and those that measures kept them from."""
+        return self._under.honest_requests, self._under.honest_requests_lost
+
     def _publish(self, events: pl.DataFrame) -> None:
         for party, record, values in self._writer.records(events):
             for sent_party, sent_record, sent in self._faults.around(party, record, values):
@@ -112,7 +119,7 @@ class ClosedLoop:
             check(self._parties)
             self.state.backlog = behind = self._backlog.read()
             self._looked = time.monotonic()
-            if behind.events <= self._events_behind_max and behind.to_detect <= _MESSAGES_BEHIND_MAX:
+            if behind.events <= self._events_behind_max and behind.to_detect <= self._messages_behind_max:
                 return
             each_slice()
             time.sleep(0.1)

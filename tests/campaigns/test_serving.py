@@ -8,7 +8,7 @@ import polars as pl
 from tests.campaigns.evaluations import KEYS, Seen, evaluation_of
 from tests.campaigns.test_method import NOW_US
 from weaklink.campaigns.config import CampaignsConfig
-from weaklink.campaigns.evaluate import Evaluation
+from weaklink.campaigns.outcome import Evaluation
 from weaklink.campaigns.profiles import US_PER_HOUR
 from weaklink.campaigns.track import Tracker
 

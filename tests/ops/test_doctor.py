@@ -33,6 +33,7 @@ def step(change: Change, name: str = "weaklink.links", *details: str) -> Step:
         (doctor.ledger_finding("db", "1", "2", ["1", "2"]), Level.WARNING, "at 1"),
         (doctor.ledger_finding("db", "9", "2", ["1", "2"]), Level.ERROR, "does not know"),
         (doctor.connections_finding({1: 500, 2: 200}), Level.OK, "at most 500"),
+        (doctor.connections_finding({1: 500, 2: None}), Level.WARNING, "may not look"),
         (doctor.connections_finding({1: doctor.NO_LIMIT, 2: 200}), Level.WARNING, "broker 1 takes any number"),
         (doctor.members_finding({"ingest": 2, "enforce": 1}), Level.OK, "ingest 2, enforce 1"),
         (doctor.members_finding({"ingest": 2, "enforce": 0}), Level.WARNING, "nobody runs enforce"),

@@ -150,16 +150,20 @@ def access_findings(steps: Sequence[Difference]) -> list[Finding]:
     return found or [ok("access", "principals, ACLs and quotas are as they should be")]
 
 
-def connections_finding(per_address: Mapping[int, int]) -> Finding:
-    """How many connections each broker takes from one address (`max.connections.per.ip`)."""
-    if unlimited := sorted(broker for broker, limit in per_address.items() if limit >= NO_LIMIT):
+def connections_finding(per_address: Mapping[int, int | None]) -> Finding:
+    """How many connections each broker takes from one address (`max.connections.per.ip`); None: this user may not know."""
+    told = {broker: limit for broker, limit in per_address.items() if limit is not None}
+    if len(told) < len(per_address):
+        what = "this user may not look at the brokers' settings"
+        return Finding("connections", Level.WARNING, what, "run the doctor as the cluster's administrator")
+    if unlimited := sorted(broker for broker, limit in told.items() if limit >= NO_LIMIT):
         return Finding(
             "connections",
             Level.WARNING,
             f"broker {_some(unlimited)} takes any number of connections from one address: one party can use up what all need",
             "set max.connections.per.ip and max.connection.creation.rate on every broker (docs/security.md)",
         )
-    return ok("connections", f"at most {max(per_address.values()):,} from one address")
+    return ok("connections", f"at most {max(told.values(), default=0):,} from one address")
 
 
 def members_finding(members: Mapping[str, int]) -> Finding:

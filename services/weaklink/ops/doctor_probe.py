@@ -218,7 +218,8 @@ def _connections(settings: Settings, admin: KafkaAdminClient) -> list[Finding]:
     brokers = [str(one["broker_id"]) for one in admin.describe_cluster()["brokers"]]
     resources = [ConfigResource(ConfigResourceType.BROKER, broker) for broker in brokers]
     told: dict[str, Any] = admin.describe_configs(resources, config_filter="all").get("broker", {})
-    return [doctor.connections_finding({int(broker): int(one[name]["value"]) for broker, one in told.items()})]
+    limits = {int(broker): int(told[broker][name]["value"]) if name in told.get(broker, {}) else None for broker in brokers}  # fmt: skip
+    return [doctor.connections_finding(limits)]
 
 
 def _members(admin: KafkaAdminClient) -> Finding:

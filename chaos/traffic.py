@@ -199,7 +199,7 @@ class Publisher:
             future = self._producer.send(event.topic, key=event.key, value=event.encoded())
             future.add_errback(self._failed, event.number)
 
-    def send(self, topic: str, key: bytes, value: bytes) -> None:
+    def send(self, topic: str, key: bytes, value: bytes | None) -> None:
         """Any message: what is not an event."""
         self._producer.send(topic, key=key, value=value)
 

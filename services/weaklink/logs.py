@@ -1,5 +1,6 @@
 """Structured logs: JSON lines on stderr for services, readable lines for a terminal."""
 
+import contextlib
 import sys
 from typing import Final
 
@@ -30,6 +31,9 @@ FIELDS: Final = {
     "rebuilt": "units that were rebuilt",
     "snapshot": "whether there was a snapshot to begin with",
     "path": "file, or object in the store",
+    "verdict": "suspect: tried alone from now on; refused: never unpacked again",
+    "batches": "record batches, as topic-partition with first and last offset",
+    "trace": "where the threads of a process stood when it died",
     "records": "number of records",
     "messages": "number of messages",
     "rows": "number of rows; by table where there are several",
@@ -111,8 +115,9 @@ class _ToStderr:
     def __init__(self, *_: object) -> None: ...
 
     def msg(self, message: str) -> None:
-        """Write one line."""
-        sys.stderr.write(message + "\n")
-        sys.stderr.flush()
+        """Write one line. On a disk that is full it is lost: no reason for a service to end."""
+        with contextlib.suppress(OSError):
+            sys.stderr.write(message + "\n")
+            sys.stderr.flush()
 
     log = debug = info = warn = warning = error = critical = fatal = exception = failure = msg

@@ -11,13 +11,14 @@ from typing import Any
 import fastavro
 import polars as pl
 import pytest
+from chaos.judge import decode_body
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kafka import TopicPartition
 from polars.testing import assert_frame_equal
 
 from tests.ingest.batches import Parties, Record, Result, batch_of, gather, ingest, new_stage
-from tests.ingest.decoding import decode_body, read
+from tests.ingest.decoding import read
 from tests.ingest.events import Event, events_of
 from tests.ingest.merging import merge_activity, merge_links
 from weaklink.errors import BrokerError
@@ -185,7 +186,7 @@ def test_whatever_is_damaged_each_value_is_judged_alone() -> None:
     for number in range(0, 2000, 7):
         assert (read(bodies[number : number + 1], layout).frame.height == 1) == (number in accepted)
         if number in accepted:
-            decode_body(latest("ApiUsage"), bodies[number])
+            assert not decode_body(latest("ApiUsage"), bodies[number])[2]
     assert len(accepted) + len(together.reasons()) == 2000
     assert 200 < len(accepted) < 1900
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from chaos.judge import judge_body
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.ingest.decoding import expected, read
+from tests.ingest.decoding import read
 from tests.ingest.events import Event, events_of
 from weaklink.ingest.bytes_loops import BAD, text_length, varint
 from weaklink.ingest.config import IngestConfig
@@ -58,7 +59,7 @@ def test_it_reads_what_fastavro_reads_and_rejects_what_fastavro_rejects(schema: 
         assert rejected.keys() | events.keys() == set(range(len(found)))
         assert not rejected.keys() & events.keys()
         for row, body in enumerate(found):
-            want = expected(body, schema)
+            want = judge_body(body, schema)
             if row in events:
                 assert events[row] == want.event
             elif want.is_read and not want.is_canonical and rejected[row][0] == reasons.MALFORMED:

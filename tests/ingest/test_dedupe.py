@@ -1,5 +1,7 @@
 """The window of event ids is exact: it equals a dictionary that remembers every offset, however it is fed, merged, spilled or rebuilt."""
 
+import resource
+import signal
 from itertools import pairwise
 from pathlib import Path
 
@@ -117,3 +119,23 @@ def test_a_duplicate_refreshes_the_window(window: int) -> None:
     """An event repeated again and again within the window stays a duplicate."""
     index = IdWindow(window, Memory(1 << 20))
     assert feed(index, [(number, 1) for number in range(20)], [3, 9]) == [False] + [True] * 19
+
+
+def test_a_full_disk_costs_memory_and_not_the_process(tmp_path: Path) -> None:
+    """Where a file cannot be had (none may grow beyond 16 KiB here), ids stay in memory beyond the limit; answers are the same."""
+    memory = Memory(8 << 10, tmp_path)
+    index = IdWindow(1_000_000, memory)
+    ids = np.random.default_rng(1).integers(0, 1 << 62, (10_000, 2))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16 << 10, limits[1]))
+    try:
+        assert not index.add(ids, np.arange(10_000)).any()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert memory.held_bytes > 8 << 10
+    assert memory.spilled_bytes == 0
+    assert index.add(ids, np.arange(10_000, 20_000)).all()
+    index.clear()
+    assert memory.held_bytes == 0

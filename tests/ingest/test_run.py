@@ -26,7 +26,7 @@ def test_an_unknown_stage_is_said() -> None:
 def test_a_stage_without_a_broker_says_where_it_looked(monkeypatch: pytest.MonkeyPatch) -> None:
     """One line instead of the Kafka client's traceback."""
 
-    def away(*_: object) -> None:
+    def away(*_: object, **__: object) -> None:
         raise KafkaTimeoutError("Unable to bootstrap")
 
     monkeypatch.setenv("WEAKLINK_KAFKA__BOOTSTRAP_SERVERS", "nowhere:9092")

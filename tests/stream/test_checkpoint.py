@@ -1,6 +1,9 @@
 """Snapshots: what is saved comes back, damage is noticed, and the newest sound one wins."""
 
 import io
+import resource
+import signal
+import time
 from pathlib import Path
 
 import polars as pl
@@ -122,3 +125,35 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
         SnapshotStore(str(tmp_path / "file"), "stage", 1).save("unit", snapshot(1))
     with pytest.raises(CheckpointError, match="snapshot_url"):
         SnapshotStore("nonsense://x", "stage", 1)
+
+
+def test_a_clock_that_goes_back_does_not_hide_the_newest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An hour back, and snapshots go on: the last one written is the newest, and the one that is kept."""
+    store, hour_ns = SnapshotStore(str(tmp_path), "stage", 2), 3_600_000_000_000
+    for offset, now_ns in enumerate((5 * hour_ns, 4 * hour_ns, 4 * hour_ns + 1, 9 * hour_ns)):
+        monkeypatch.setattr(time, "time_ns", lambda now_ns=now_ns: now_ns)
+        store.save("unit", snapshot(offset))
+        found = store.newest("unit", {TP: 100, OTHER: 100})
+        assert found is not None
+        assert found.offsets[TP] == offset
+
+
+def test_half_a_snapshot_is_not_left_behind(tmp_path: Path) -> None:
+    """Files may not grow beyond 4 KiB, as on a disk that is full: each attempt fails, says so, and leaves nothing; the sound one before is still there."""
+    store = SnapshotStore(str(tmp_path), "stage", 2)
+    store.save("unit", snapshot(1))
+    big = Snapshot({TP: 2, OTHER: 2}, {"rows": pl.DataFrame({"n": range(100_000)})})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        for _ in range(3):
+            with pytest.raises(CheckpointError, match="cannot be written"):
+                store.save("unit", big)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert len(list(tmp_path.rglob("*.*"))) == 1
+    found = store.newest("unit", {TP: 100, OTHER: 100})
+    assert found is not None
+    assert found.offsets[TP] == 1

@@ -4,6 +4,7 @@ import gzip
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from uuid import uuid4
 
 import cramjam
@@ -14,8 +15,12 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from tests.topics import create_topics
 from weaklink.kafka_options import KafkaConfig
+from weaklink.settings import Settings
 from weaklink.stream import inflate
-from weaklink.stream.whole_batches import RecordBatch, read_whole_batches, resume
+from weaklink.stream.source import Source
+from weaklink.stream.stage import Traits
+from weaklink.stream.whole_batches import Limits, RecordBatch, read_whole_batches, resume
+from weaklink.topology import StageSpec
 
 _UNTIL_FLUSHED_MS = 60_000
 """So that what is sent before a flush is one batch, however slow the machine."""
@@ -71,7 +76,7 @@ def reading(kafka: KafkaConfig, topic: str, inflated_bytes_max: int = 1 << 20) -
         enable_auto_commit=False,
         auto_offset_reset="earliest",
     )
-    read_whole_batches(consumer, inflated_bytes_max)
+    read_whole_batches(consumer, Limits(inflated_bytes_max))
     consumer.assign([TopicPartition(topic, 0)])
     try:
         yield consumer
@@ -150,6 +155,38 @@ def test_a_batch_beyond_the_limit_is_named_and_not_lost(kafka: KafkaConfig, topi
     assert len(refusal.sha256) == 64
     assert batches[1].payload == b""
     assert (batches[1].base_offset, batches[1].records_count) == (1, 1)
+
+
+@pytest.mark.kafka
+def test_a_poll_holds_a_batch_more_than_its_share_at_most(kafka: KafkaConfig, tmp_path: Path) -> None:
+    """Small on the wire, 3 MiB each inflated: what comes too early is fetched again, and everything comes once and in order."""
+    party = f"postponed-{uuid4().hex[:8]}"
+    create_topics(kafka, [f"party.{party}.events"], partitions=2)
+    producer = KafkaProducer(**kafka.client_options(), compression_type="zstd", max_request_size=8 << 20, batch_size=0)
+    for number in range(24):
+        producer.send(f"party.{party}.events", number.to_bytes(4, "big") * (3 << 18), partition=number % 2)
+    producer.close()
+    spec = StageSpec(
+        name=party,
+        runtime="columnar",
+        group=f"weaklink.{party}",
+        reads=(f"party.{party}.events",),
+        writes=(),
+        summary="",
+    )
+    source = Source(spec, Traits(whole_batches=True), Settings(kafka=kafka, data_folder=tmp_path))
+    held: list[int] = []
+    found: dict[int, list[int]] = {0: [], 1: []}
+    while sum(map(len, found.values())) < 24:
+        polled = source.poll(500, 16)
+        assert all(isinstance(batch, RecordBatch) and not batch.postponed for batch in polled)
+        held.append(sum(len(batch.payload) for batch in polled if isinstance(batch, RecordBatch)))
+        for batch in polled:
+            found[batch.source.partition].append(batch.offset)
+    source.close()
+    assert found == {0: list(range(12)), 1: list(range(12))}
+    assert max(held) <= (16 << 20) + (4 << 20)
+    assert len([size for size in held if size]) >= 4
 
 
 @pytest.mark.kafka

@@ -13,6 +13,7 @@ from weaklink.errors import BrokerError, ConfigurationError
 if TYPE_CHECKING:
     from weaklink.health import Health
     from weaklink.settings import Settings
+    from weaklink.stream.guard import Guard
 
 COLUMNAR: Final = {
     "ingest": "weaklink.ingest.stage:make_stage",
@@ -90,10 +91,13 @@ def _run_columnar(stage: str, slot: str | None, settings: "Settings", health: "H
     from kafka.errors import KafkaError
 
     from weaklink.stream.runner import Runner
+    from weaklink.stream.stage import Traits
 
     log = structlog.get_logger()
     try:
-        runner = Runner(_load(COLUMNAR[stage])(settings), topology.stage(stage), settings, slot, health)
+        made = _load(COLUMNAR[stage])(settings)
+        guard = _guard(stage, settings) if getattr(made, "traits", Traits()).whole_batches else None
+        runner = Runner(made, topology.stage(stage), settings, slot, health, guard=guard)
     except KafkaError as error:
         raise BrokerError(
             f"Kafka at {settings.kafka.bootstrap_servers} cannot be reached: {error} (WEAKLINK_KAFKA__BOOTSTRAP_SERVERS says where it is)"
@@ -107,7 +111,26 @@ def _run_columnar(stage: str, slot: str | None, settings: "Settings", health: "H
     signal.signal(signal.SIGINT, stop)
     log.info("started", stage=stage, slot=slot, brokers=settings.kafka.bootstrap_servers)
     runner.run()
+    if guard:
+        guard.close()
     log.info("stopped", stage=stage)
+
+
+def _guard(stage: str, settings: "Settings") -> "Guard | None":
+    """Where what parties send is decoded. A folder that cannot be written is no reason not to work."""
+    import structlog
+
+    from weaklink.errors import CheckpointError
+    from weaklink.stream.guard import Guard, Verdicts
+
+    folder = settings.data_folder
+    try:
+        verdicts = Verdicts(settings.stream.snapshot_url or str(folder / "snapshots"), stage)
+        return Guard(folder / "guard" / stage, verdicts, settings.stream.decode_seconds_max)
+    except (OSError, CheckpointError) as error:
+        meaning = "a batch that makes a decoder fail would not be found out"
+        structlog.get_logger().warning("decoding_unguarded", error=str(error), meaning=meaning)
+        return None
 
 
 def _load(path: str) -> Any:

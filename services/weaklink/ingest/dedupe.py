@@ -8,6 +8,7 @@ which lies before the window by now, is emptied to be the younger. Tables are ad
 know it cannot make ids that collide.
 """
 
+import os
 import secrets
 import tempfile
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import structlog
 
 from weaklink.ingest import dedupe_loops
 
@@ -23,6 +25,7 @@ Offsets = npt.NDArray[np.int64]
 _ENTRIES_MIN: Final = 256
 _SLOTS_PER_ENTRY: Final = 2
 _WORD_BYTES: Final = 8
+_log = structlog.get_logger()
 
 
 class Memory:
@@ -43,13 +46,28 @@ class Memory:
         if self.held_bytes + size <= self._bytes_max:
             self.held_bytes += size
             return np.zeros(words, dtype=np.int64), False
+        try:
+            mapped = self._map(words)
+        except OSError as error:
+            # Duplicates are told or not told: that must not depend on a disk. Memory may be enough; where it is not, the process ends.
+            _log.error(
+                "event_ids_not_spilled",
+                path=str(self._folder),
+                error=str(error),
+                meaning="they are kept in memory, beyond its limit",
+            )
+            self.held_bytes += size
+            return np.zeros(words, dtype=np.int64), False
+        self.spilled_bytes += size
+        return mapped.view(np.ndarray), True
+
+    def _map(self, words: int) -> Any:
         if self._folder:
             self._folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(prefix="event-ids-", dir=self._folder) as file:
-            file.truncate(size)
-            mapped: Any = np.memmap(file.name, dtype=np.int64, mode="r+", shape=(words,))
-        self.spilled_bytes += size
-        return mapped.view(np.ndarray), True
+            # Not a file with holes: to write into one on a full disk is no error that could be caught, but the end of the process (SIGBUS).
+            os.posix_fallocate(file.fileno(), 0, words * _WORD_BYTES)
+            return np.memmap(file.name, dtype=np.int64, mode="r+", shape=(words,))
 
     def give_back(self, words: int, in_file: bool) -> None:
         """They are not needed any more."""

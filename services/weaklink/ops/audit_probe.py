@@ -26,7 +26,7 @@ from weaklink.ops.committed_reading import committed_reader, partitions_of, read
 from weaklink.ops.group_offsets import committed_offsets
 from weaklink.parties import EVENTS_TOPICS
 from weaklink.records import reasons
-from weaklink.stream.whole_batches import RecordBatch, read_whole_batches
+from weaklink.stream.whole_batches import Limits, RecordBatch, read_whole_batches
 
 _SECOND_LOOK_SECONDS: Final = 1.5
 _NOT_OF_INGEST: Final = frozenset({reasons.NOT_YOUR_ACTION, reasons.UNKNOWN_ACTION})
@@ -133,6 +133,6 @@ def _records(kafka: KafkaConfig, spans: Mapping[TopicPartition, tuple[int, int]]
         counts[tp] += len(range(max(begin, batch.base_offset), min(end, batch.last_offset + 1)))
 
     with closing(committed_reader(kafka)) as consumer:
-        read_whole_batches(consumer, inflated_bytes_max=1)
+        read_whole_batches(consumer, Limits(inflated_bytes_max=1))
         read_spans(consumer, spans, take)
     return counts

@@ -1,6 +1,6 @@
 """One record to bytes and back, in Avro single-object encoding, with fastavro.
 
-The columnar path of ingest does not use this; the SDK, enforce, the slow path and the tests do.
+The columnar path of ingest does not use this; the SDK, enforce and the tests do.
 """
 
 import io

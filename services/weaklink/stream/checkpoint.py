@@ -5,6 +5,7 @@ Layout: magic, the frames as Arrow IPC, a table (JSON: offsets; name, size and S
 its length. So it is written and read frame by frame, and never held whole beside the state that it is of.
 """
 
+import contextlib
 import hashlib
 import io
 import json
@@ -104,19 +105,24 @@ def read(file: Any) -> Snapshot:
     return Snapshot(offsets, frames)
 
 
+def open_folder(url: str) -> tuple[Any, str]:
+    """The file system of a folder of this machine, or of anything that pyarrow.fs opens (s3://, gs://, hdfs://), and the path there. Raises CheckpointError."""
+    try:
+        if "://" not in url:
+            return fs.LocalFileSystem(), str(Path(url).absolute()).rstrip("/")
+        files, root = fs.FileSystem.from_uri(url)
+        return files, root.rstrip("/")
+    except (ArrowException, OSError, ValueError) as error:
+        raise CheckpointError(f"snapshots cannot be kept at {url!r}: {error}; check stream.snapshot_url") from error
+
+
 class SnapshotStore:
     """Snapshots of one stage below `url`: a folder of this machine, or anything that pyarrow.fs opens (s3://, gs://, hdfs://)."""
 
     def __init__(self, url: str, stage: str, kept: int, compression: Compression = "uncompressed") -> None:
-        try:
-            if "://" in url:
-                self._files, root = fs.FileSystem.from_uri(url)
-            else:
-                self._files, root = fs.LocalFileSystem(), str(Path(url).absolute())
-        except (ArrowException, OSError, ValueError) as error:
-            raise CheckpointError(f"snapshots cannot be kept at {url!r}: {error}; check stream.snapshot_url") from error
+        self._files, root = open_folder(url)
         self._stage = stage
-        self._root = f"{root.rstrip('/')}/{stage}"
+        self._root = f"{root}/{stage}"
         self._kept = kept
         self._compression: Compression = compression
 
@@ -124,16 +130,20 @@ class SnapshotStore:
         """Write the unit's newest snapshot, then drop those beyond the number kept. Raises CheckpointError."""
         folder = self._folder(unit)
         started = time.perf_counter()
+        partial = ""
         try:
             self._files.create_dir(folder, recursive=True)
-            # Nanoseconds order the snapshots of successive owners; of two at once, the later write wins, and both are sound.
-            path = f"{folder}/{time.time_ns():020d}.snapshot"
-            with self._files.open_output_stream(f"{path}.partial") as stream:
+            path = f"{folder}/{self._next_number(unit):020d}.snapshot"
+            partial = f"{path}.partial"
+            with self._files.open_output_stream(partial) as stream:
                 write(snapshot, stream, self._compression)
-            self._files.move(f"{path}.partial", path)
+            self._files.move(partial, path)
             for old in self._paths(unit)[self._kept :]:
                 self._files.delete_file(old)
-        except (ArrowException, OSError) as error:
+        except (ArrowException, OSError, pl.exceptions.PolarsError) as error:
+            # Half a file on a full disk would be there for ever, and one more with every attempt.
+            with contextlib.suppress(ArrowException, OSError):
+                self._files.delete_file(partial)
             raise CheckpointError(
                 f"snapshot of {self._stage} {unit} cannot be written below {folder}: {error}"
             ) from error
@@ -194,6 +204,14 @@ class SnapshotStore:
                 )
                 continue
             yield path, snapshot
+
+    def _next_number(self, unit: str) -> int:
+        """Nanoseconds order the snapshots of successive owners; of two at once, the later write wins, and both are sound.
+
+        A clock that goes back must not make the newest look like the oldest, which would be deleted.
+        """
+        newest = next(iter(self._paths(unit)), "0")
+        return max(time.time_ns(), int(newest.rpartition("/")[2].partition(".")[0]) + 1)
 
     def _folder(self, unit: str) -> str:
         return f"{self._root}/{quote(unit, safe='')}"

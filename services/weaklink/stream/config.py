@@ -29,8 +29,13 @@ class StreamConfig(BaseModel):
     check_crcs: bool = True
     """Verify the CRC-32C of every fetched batch (about 0.02 us an event)."""
 
-    inflated_batch_bytes_max: int = Field(default=64 << 20, ge=1 << 20)
+    inflated_batch_bytes_max: int = Field(default=32 << 20, ge=1 << 20)
     """A record batch that inflates to more is not unpacked but handed on as too large."""
+    batch_records_max: int = Field(default=100_000, ge=1_000)
+    """One with more records, too. Of batches within both limits, no more are held at a time than come to about as much."""
+    decode_seconds_max: float = Field(default=30.0, gt=0)
+    """Processor time that unpacking or processing what one poll gave may take. Then the process is ended; the next one finds out which batch
+    it was, and refuses it."""
 
     snapshot_url: str = ""
     """Folder or URL (s3://bucket/path, gs://...) of snapshots. Empty: `snapshots` below the setting `data_folder`."""

@@ -13,6 +13,7 @@ from weaklink import metrics
 from weaklink.errors import WeaklinkError
 from weaklink.settings import Settings
 from weaklink.stream.checkpoint import Snapshot, SnapshotStore
+from weaklink.stream.guard import Guard, process
 from weaklink.stream.source import Input, Source, read_compacted
 from weaklink.stream.stage import Chunk, Deferring, Stage
 from weaklink.stream.whole_batches import resume
@@ -31,7 +32,10 @@ class Interrupted(Exception):
 class Recovery:
     """Rebuilds units of state. `held` tells at which offsets each unit stands: its state is the fold of the input up to there."""
 
-    def __init__(self, stage: Stage[Any], source: Source, store: SnapshotStore, settings: Settings) -> None:
+    def __init__(
+        self, stage: Stage[Any], source: Source, store: SnapshotStore, settings: Settings, guard: Guard | None = None
+    ) -> None:
+        self._guard = guard
         self._stage = stage
         self._source = source
         self._store = store
@@ -159,7 +163,8 @@ class Recovery:
             if self._source.changed or self.stopping:
                 raise Interrupted
             if clipped := until(inputs, targets):
-                self._stage.process([one for one in clipped if one.source not in deferred], replaying=True)
+                wanted = [one for one in clipped if one.source not in deferred]
+                process(self._stage, wanted, self._guard, replaying=True)
                 if isinstance(self._stage, Deferring):
                     deferred |= self._stage.deferred()
             # The position passes transaction markers and aborted batches too, so it reaches the target even where no record lies before it.

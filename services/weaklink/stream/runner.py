@@ -15,6 +15,7 @@ from weaklink.errors import CheckpointError
 from weaklink.health import Health
 from weaklink.settings import Settings
 from weaklink.stream.checkpoint import Snapshot, SnapshotStore
+from weaklink.stream.guard import Guard, process
 from weaklink.stream.recovery import Interrupted, Recovery
 from weaklink.stream.sink import TransactionAborted, TransactionalSink
 from weaklink.stream.sizes import StateSizes
@@ -24,9 +25,10 @@ from weaklink.topology import StageSpec
 from weaklink.traces import span
 
 _IDLE_POLL_MS: Final = 100
-_BATCHES_IN_POLL: Final = 16  # a batch may inflate to 64 MiB: look at the sum before taking more
+_BATCHES_IN_POLL: Final = 16
 _CHUNKS_IN_POLL: Final = 200
-_GATHERED_BYTES_MAX: Final = 64 << 20
+_GATHERED_BYTES_MAX: Final = 32 << 20
+_ROW_BYTES: Final = 160
 _BACKOFF_SECONDS: Final = 0.5
 _SETTLE_SECONDS: Final = 1.0
 _log = structlog.get_logger()
@@ -42,7 +44,10 @@ class Runner:
         settings: Settings,
         slot: str | None = None,
         health: Health | None = None,
+        *,
+        guard: Guard | None = None,
     ) -> None:
+        self._guard = guard
         self._stage = stage
         self._health = health
         self._sizes = StateSizes(stage.name)
@@ -54,10 +59,10 @@ class Runner:
             else (_CHUNKS_IN_POLL, self._stream.chunks_max)
         )
         self._sink = TransactionalSink(stage.name, slot, settings)
-        self._source = Source(spec, traits, settings)
+        self._source = Source(spec, traits, settings, guard)
         url = self._stream.snapshot_url or str(Path(settings.data_folder) / "snapshots")
         self._store = SnapshotStore(url, stage.name, self._stream.snapshots_kept, self._stream.snapshot_compression)
-        self._recovery = Recovery(stage, self._source, self._store, settings)
+        self._recovery = Recovery(stage, self._source, self._store, settings, guard)
         self._stopping = False
         self._recovered = False
         self._ahead = False  # the state holds more than is committed
@@ -109,6 +114,8 @@ class Runner:
         if self._source.changed or not self._recovered:
             # What was gathered belongs to the assignment before, or to positions from before a lost transaction: it is read again.
             self._recovered = False
+            if self._guard:
+                self._guard.refresh()
             self._recovery.recover(self._source.accept_changes())
             self._recovered = True
             self._sizes.keep(self._recovery.held)
@@ -135,19 +142,17 @@ class Runner:
         linger_max = self._stream.linger_ms_max / 1000
         linger = min(max(self._stream.linger_ms / 1000, self._commit_seconds), linger_max)
         begun = time.monotonic()
-        wanted = self._in_poll
         size = _size(inputs)
-        found = len(inputs)
+        full = self._source.full
         while inputs and len(inputs) < self._inputs_max and size < _GATHERED_BYTES_MAX and not self._source.changed:
             # A poll that gave all that was asked for says that more lies ready: fewer and larger transactions cost less for each event.
-            left_ms = int(((linger_max if found == wanted else linger) - (time.monotonic() - begun)) * 1000)
+            left_ms = int(((linger_max if full else linger) - (time.monotonic() - begun)) * 1000)
             if left_ms <= 0:
                 break
-            wanted = min(self._in_poll, self._inputs_max - len(inputs))
-            more = self._source.poll(left_ms, wanted)
+            more = self._source.poll(left_ms, min(self._in_poll, self._inputs_max - len(inputs)))
             inputs += more
             size += _size(more)
-            found = len(more)
+            full = self._source.full
         return inputs
 
     def _advance(self, inputs: Sequence[Input]) -> None:
@@ -155,7 +160,7 @@ class Runner:
         self._ahead = True
         if inputs:
             with metrics.PROCESS_SECONDS.labels(self._stage.name).time(), span("process", weaklink__inputs=len(inputs)):
-                messages += self._stage.process(inputs, replaying=False)
+                messages += process(self._stage, inputs, self._guard, replaying=False)
             inputs = self._without_deferred(inputs)
         if self._recovery.held and time.monotonic() >= self._next_tick:
             self._next_tick = time.monotonic() + self._stream.tick_seconds
@@ -261,4 +266,5 @@ class Runner:
 
 
 def _size(inputs: Sequence[Input]) -> int:
-    return sum(len(one.value) if isinstance(one, Chunk) else len(one.payload) for one in inputs)
+    """In bytes. What is decoded of a record takes room, too, however few bytes it has."""
+    return sum(len(one.value) if isinstance(one, Chunk) else max(len(one.payload), _ROW_BYTES * one.records_count) for one in inputs)  # fmt: skip

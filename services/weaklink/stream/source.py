@@ -11,10 +11,13 @@ from weaklink.group_member import complete_joins
 from weaklink.parties import EVENTS_TOPICS
 from weaklink.settings import Settings
 from weaklink.stream.assignor import SingleOwnerAssignor
+from weaklink.stream.guard import Guard
 from weaklink.stream.stage import Chunk, Gating, Message, Traits
-from weaklink.stream.whole_batches import RecordBatch, read_whole_batches, resume
+from weaklink.stream.whole_batches import Limits, RecordBatch, read_whole_batches, resume
 from weaklink.topology import StageSpec
 
+_POLL_BYTES: Final = 16 << 20
+"""Of inflated batches that one poll holds, and one batch more."""
 _FETCH_BYTES: Final = 64 << 20
 _PARTITION_FETCH_BYTES: Final = 16 << 20
 _SOCKET_BYTES: Final = 4 << 20
@@ -44,9 +47,16 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-pytho
 class Source:
     """A consumer of the topics that a stage reads. Raises kafka's errors."""
 
-    def __init__(self, spec: StageSpec, traits: Traits, settings: Settings) -> None:
+    def __init__(self, spec: StageSpec, traits: Traits, settings: Settings, guard: Guard | None = None) -> None:
         stream, kafka = settings.stream, settings.kafka
         self._whole_batches = traits.whole_batches
+        self._guard = guard
+        self._limits = Limits(
+            stream.inflated_batch_bytes_max, stream.batch_records_max, _POLL_BYTES, stream.batch_records_max, guard
+        )
+        self._batch_bytes = self._batch_records = 0  # of the last poll's batches on average
+        self.full = False
+        """Whether the last poll gave all that it could: more lies ready."""
         strategy: dict[str, Any] = (
             {"partition_assignment_strategy": (SingleOwnerAssignor(),)} if traits.single_owner else {}
         )
@@ -74,7 +84,7 @@ class Source:
         )
         complete_joins(self.consumer)
         if traits.whole_batches:
-            read_whole_batches(self.consumer, stream.inflated_batch_bytes_max)
+            read_whole_batches(self.consumer, self._limits)
         self._listener = _Listener()
         self._seen_changes = 0
         if by_pattern:
@@ -100,10 +110,36 @@ class Source:
     def poll(self, timeout_ms: int, records_max: int) -> list[Input]:
         """What has arrived, in order within each partition. While the group is joined, a poll may last longer, so as not to cut a join short."""
         timeout_ms = max(timeout_ms, _JOIN_POLL_MS) if self.joining else timeout_ms
-        polled: Mapping[TopicPartition, list[Any]] = self.consumer.poll(timeout_ms=timeout_ms, max_records=records_max)
         if self._whole_batches:
-            return [batch for batches in polled.values() for batch in batches]
-        return [as_chunk(record) for records in polled.values() for record in records]
+            return self._poll_batches(timeout_ms, records_max)
+        polled: Mapping[TopicPartition, list[Any]] = self.consumer.poll(timeout_ms=timeout_ms, max_records=records_max)
+        chunks: list[Input] = [as_chunk(record) for records in polled.values() for record in records]
+        self.full = len(chunks) == records_max
+        return chunks
+
+    def _poll_batches(self, timeout_ms: int, batches_max: int) -> list[Input]:
+        """Not more of them than fit, by what the last ones came to; where they come to far more, the rest is fetched again rather than held."""
+        wanted = min(batches_max, _POLL_BYTES // max(self._batch_bytes, 1), self._limits.poll_records // max(self._batch_records, 1))  # fmt: skip
+        wanted = max(wanted, 1)
+        self._limits.begin_poll()
+        try:
+            polled: Mapping[TopicPartition, list[RecordBatch]] = self.consumer.poll(timeout_ms=timeout_ms, max_records=wanted)  # fmt: skip
+        finally:
+            if self._guard:
+                self._guard.disarm()
+        taken: list[Input] = []
+        for tp, batches in polled.items():
+            for batch in batches:
+                if batch.postponed:
+                    self.consumer.seek(tp, batch.begin)
+                    break
+                taken.append(batch)
+        count = sum(map(len, polled.values()))
+        self.full = count == wanted
+        if taken:
+            self._batch_bytes = sum(len(one.payload) for one in taken if isinstance(one, RecordBatch)) // len(taken)
+            self._batch_records = sum(one.records_count for one in taken if isinstance(one, RecordBatch)) // len(taken)
+        return taken
 
     def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """The group's committed offsets, or the beginning of the log where there is none or the log no longer reaches back so far.

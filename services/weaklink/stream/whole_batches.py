@@ -16,7 +16,8 @@ from kafka.errors import CorruptRecordError
 from kafka.protocol.consumer import IsolationLevel
 
 from weaklink.errors import BrokerError
-from weaklink.stream.inflate import BatchDamaged, BatchTooLarge, inflate
+from weaklink.stream.guard import Guard
+from weaklink.stream.inflate import NONE, BatchDamaged, BatchTooLarge, inflate
 
 _MAGIC_V2 = 2
 _LOG_APPEND_TIME = 1
@@ -48,6 +49,8 @@ class RecordBatch:
     begin: int
     end: int
     refusal: Refusal | None = None
+    postponed: bool = False
+    """Not inflated, since the poll that it came with had enough: to be fetched again."""
 
     @property
     def offset(self) -> int:
@@ -69,10 +72,30 @@ class RecordBatch:
         return replace(self, begin=max(begin, self.begin), end=min(end, self.end))
 
 
+@dataclass(slots=True)
+class Limits:
+    """What one batch may come to, and what one poll hands out before it postpones the rest: a batch more than `poll_bytes` or `poll_records` at most.
+
+    `left_bytes`, `left_records`: of the poll at hand. `guard` is told what is inflated.
+    """
+
+    inflated_bytes_max: int
+    records_max: int = (1 << 31) - 1
+    poll_bytes: int = 1 << 62
+    poll_records: int = 1 << 62
+    guard: Guard | None = None
+    left_bytes: int = 1 << 62
+    left_records: int = 1 << 62
+
+    def begin_poll(self) -> None:
+        """All of it is left again."""
+        self.left_bytes, self.left_records = self.poll_bytes, self.poll_records
+
+
 class _WholeBatches(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka-python ships no types
     """Yields RecordBatch where the library yields records; skips control batches and, under read_committed, aborted ones."""
 
-    inflated_bytes_max = 64 << 20
+    limits: Limits
 
     def _unpack_records(self, tp: TopicPartition, records: Any, _key: Any, _value: Any) -> Iterator[RecordBatch]:
         begin = self.fetch_offset  # a seek may fall into the middle of a batch
@@ -91,7 +114,7 @@ class _WholeBatches(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka-py
             # Before the yield: the fetcher takes this as the new position once it has handed the batch out.
             self.next_fetch_offset = raw.next_offset
             if wanted:
-                yield _unpack(tp, raw, begin, self.inflated_bytes_max)
+                yield _unpack(tp, raw, begin, self.limits)
         self.drain()
 
     def _is_aborted(self, raw: Any) -> bool:
@@ -104,16 +127,14 @@ class _WholeBatches(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka-py
         return bool(self._is_batch_aborted(raw))
 
 
-def _unpack(tp: TopicPartition, raw: Any, begin: int, bytes_max: int) -> RecordBatch:
-    compressed = memoryview(raw._buffer)[_HEADER_BYTES:]
+def _unpack(tp: TopicPartition, raw: Any, begin: int, limits: Limits) -> RecordBatch:
     payload: bytes | memoryview = b""
     refusal = None
-    try:
-        payload = inflate(raw.compression_type, compressed, bytes_max)
-    except (BatchTooLarge, BatchDamaged) as error:
-        too_large = isinstance(error, BatchTooLarge)
-        detail = f"inflates to more than {bytes_max} bytes" if too_large else f"cannot be inflated: {error}"
-        refusal = Refusal(too_large, detail, len(compressed), hashlib.sha256(compressed).hexdigest())
+    postponed = limits.left_bytes <= 0 or limits.left_records <= 0
+    if not postponed:
+        payload, refusal = _payload(tp, raw, limits)
+        limits.left_bytes -= len(payload)
+        limits.left_records -= 0 if refusal else raw.records_count
     return RecordBatch(
         source=tp,
         base_offset=raw.base_offset,
@@ -126,10 +147,31 @@ def _unpack(tp: TopicPartition, raw: Any, begin: int, bytes_max: int) -> RecordB
         begin=max(begin, raw.base_offset),
         end=raw.next_offset,
         refusal=refusal,
+        postponed=postponed,
     )
 
 
-def read_whole_batches(consumer: KafkaConsumer, inflated_bytes_max: int) -> None:
+def _payload(tp: TopicPartition, raw: Any, limits: Limits) -> tuple[bytes | memoryview, Refusal | None]:
+    """Of the batch, inflated; or why not. What the header says is looked at first: it costs nothing."""
+    compressed = memoryview(raw._buffer)[_HEADER_BYTES:]
+    too_large, detail = True, ""
+    if raw.records_count > limits.records_max:
+        detail = f"has more than {limits.records_max} records"
+    elif limits.guard and limits.guard.is_refused(tp, raw.base_offset, raw.last_offset):
+        too_large, detail = False, "made a decoder fail twice"
+    else:
+        if limits.guard and raw.compression_type != NONE:
+            limits.guard.take([(tp.topic, tp.partition, raw.base_offset, raw.last_offset)])
+        try:
+            return inflate(raw.compression_type, compressed, limits.inflated_bytes_max), None
+        except BatchTooLarge:
+            detail = f"inflates to more than {limits.inflated_bytes_max} bytes"
+        except BatchDamaged as error:
+            too_large, detail = False, f"cannot be inflated: {error}"
+    return b"", Refusal(too_large, detail, len(compressed), hashlib.sha256(compressed).hexdigest())
+
+
+def read_whole_batches(consumer: KafkaConsumer, limits: Limits) -> None:
     """Make this consumer's `poll` give RecordBatch objects. Raises BrokerError when the library is not the one this was written for."""
     fetcher = getattr(consumer, "_fetcher", None)
     expected = (
@@ -143,7 +185,7 @@ def read_whole_batches(consumer: KafkaConsumer, inflated_bytes_max: int) -> None
         raise BrokerError(
             "this kafka-python has another fetcher than 3.0.12, which Weaklink is pinned to: install from requirements.lock"
         )
-    fetcher.PartitionRecords = type("WholeBatches", (_WholeBatches,), {"inflated_bytes_max": inflated_bytes_max})
+    fetcher.PartitionRecords = type("WholeBatches", (_WholeBatches,), {"limits": limits})
 
 
 def resume(consumer: KafkaConsumer, partitions: Iterable[TopicPartition]) -> None:

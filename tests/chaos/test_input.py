@@ -1,0 +1,18 @@
+"""The short form of what comes in: poison."""
+
+from pathlib import Path
+
+import pytest
+from chaos.scale import SHORT
+
+from chaos import faults
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.mark.parametrize("fault", ["poison"])
+def test_it_holds_its_bars(fault: str, tmp_path: Path) -> None:
+    """Nothing lost, nothing twice, nothing rejected wrongly, and the fault's own bars."""
+    row = faults.load(fault)(tmp_path, SHORT)
+    assert row.failures() == [], row.to_json()
+    assert row.events > 1_000

@@ -118,6 +118,17 @@ def test_only_the_last_few_are_kept_and_units_are_apart(tmp_path: Path) -> None:
     assert store.newest("never", {TP: 100}) is None
 
 
+def test_what_was_forgotten_is_in_no_older_snapshot_of_that_unit(tmp_path: Path) -> None:
+    """Its newest one alone stays; other units keep theirs."""
+    store = SnapshotStore(str(tmp_path), "stage", 3)
+    for offset in (1, 2, 3):
+        store.save("purged", snapshot(offset))
+        store.save("other", snapshot(offset))
+    store.drop_older("purged")
+    assert [one.offsets[TP] for one in store.usable("purged", {TP: 100, OTHER: 100})] == [3]
+    assert [one.offsets[TP] for one in store.usable("other", {TP: 100, OTHER: 100})] == [3, 2, 1]
+
+
 def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     """CheckpointError names the place."""
     (tmp_path / "file").write_text("")

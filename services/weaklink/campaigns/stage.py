@@ -167,9 +167,10 @@ class CampaignsStage:
         oldest = self._oldest_epoch()
         if oldest > self.engine.state.oldest_epoch:
             links = self.engine.state.forget_epochs_before(oldest)
-            if links:
+            if links:  # after a restart there is nothing left to forget
                 self.engine.replan()
-            self._dirty = self._purged = True
+                self._purged = True
+            self._dirty = True
             self._rest_until = 0.0
             _log.info("epochs_forgotten", stage=self.name, unit=UNIT, oldest_epoch=oldest, links=links)
 

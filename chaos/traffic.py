@@ -179,15 +179,21 @@ class Traffic:
 
 
 class Publisher:
-    """A party's producer, for all of them: idempotent, acknowledged by all replicas. `failed`: numbers that the broker never acknowledged."""
+    """A party's producer, for all of them: idempotent, acknowledged by all replicas."""
 
     def __init__(self, kafka: KafkaConfig) -> None:
         self._producer = KafkaProducer(
             **kafka.client_options(), acks="all", enable_idempotence=True, linger_ms=20, batch_size=1 << 17, max_request_size=8 << 20
         )  # fmt: skip
-        self.published: dict[int, str] = {}
-        """Number -> party of everything that was handed over."""
-        self.failed: list[tuple[int, str]] = []
+        self.handed_over: set[bytes] = set()
+        """Event ids."""
+        self.failed: dict[bytes, str] = {}
+        """Event id -> why the broker did not acknowledge it."""
+
+    @property
+    def acknowledged(self) -> set[bytes]:
+        """Ids of the events that the broker has, once `flush` has returned."""
+        return self.handed_over - self.failed.keys()
 
     def publish(self, events: Iterable[Event], per_second: float | None = None) -> None:
         """Hand over, at a rate or at once. `flush` waits for the broker."""
@@ -195,9 +201,9 @@ class Publisher:
         for count, event in enumerate(events):
             if per_second is not None and (ahead := begun + count / per_second - time.monotonic()) > 0.01:
                 time.sleep(ahead)
-            self.published[event.number] = event.party
+            self.handed_over.add(event.event_id)
             future = self._producer.send(event.topic, key=event.key, value=event.encoded())
-            future.add_errback(self._failed, event.number)
+            future.add_errback(self._failed, event.event_id)
 
     def send(self, topic: str, key: bytes, value: bytes | None) -> None:
         """Any message: what is not an event."""
@@ -211,8 +217,8 @@ class Publisher:
         """Flush and close."""
         self._producer.close()
 
-    def _failed(self, number: int, error: BaseException) -> None:
-        self.failed.append((number, repr(error)))
+    def _failed(self, event_id: bytes, error: BaseException) -> None:
+        self.failed[event_id] = repr(error)
 
     def __enter__(self) -> Self:
         return self

@@ -11,7 +11,6 @@ from kafka import KafkaConsumer
 
 from chaos.lab import Lab
 from chaos.row import Row
-from chaos.traffic import Traffic
 from chaos.verifier.actions import Actions
 from chaos.verifier.columns import Columns
 from chaos.verifier.events import Expected, Rejects
@@ -69,13 +68,9 @@ def verify(
     return found
 
 
-def verify_lab(lab: Lab, traffic: Traffic | None = None, **options: Any) -> Findings:
+def verify_lab(lab: Lab, _traffic: object = None, **options: Any) -> Findings:
     """The same for a laboratory, with the events that its publisher had acknowledged."""
-    published = None
-    if traffic:
-        failed = {number for number, _ in lab.publisher.failed}
-        published = {traffic.event_id(number) for number in lab.publisher.published if number not in failed}
-    return verify(lab.kafka, lab.ledger_url, published=published, **options)
+    return verify(lab.kafka, lab.ledger_url, published=lab.publisher.acknowledged, **options)
 
 
 def row_of(fault: str, trials: int, lab: Lab, found: Findings) -> Row:

@@ -69,7 +69,7 @@ def torment(lab: Lab, kills: int, seed: int = 2) -> Row:
         lab.settle()
     lab.finish()
     struck = sum((turn.struck for turn in turns), Counter())
-    row = row_of("commit_edges", struck.total(), lab, verify_lab(lab, traffic))
+    row = row_of("commit_edges", struck.total(), lab, verify_lab(lab))
     row.extra |= {"struck": dict(struck)}
     for edge in (*COLUMNAR, *ENFORCE):
         row.bar(struck[edge] >= kills, f"{struck[edge]} kills {edge}, {kills} were wanted")

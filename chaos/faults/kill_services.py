@@ -58,7 +58,7 @@ def torment(lab: Lab, kills: int, events: int, pauses: tuple[float, float], seed
         lab.await_ready()
         lab.settle()
     lab.finish()
-    row = row_of("kill_services", kills, lab, verify_lab(lab, traffic))
+    row = row_of("kill_services", kills, lab, verify_lab(lab))
     row.extra |= {"killed": _counts(killed), "receipts": parties.answered, "events_per_second": round(per_second)}
     for stage, seconds in lab.watch.stalls.items():
         allowed = ENFORCE_STALL_SECONDS if stage == "enforce" else COLUMNAR_STALL_SECONDS

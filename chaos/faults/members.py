@@ -28,9 +28,10 @@ def run(folder: Path, scale: Scale) -> Row:
         return torment(lab, scale.count(_ROUNDS, _SHORT_ROUNDS), many=_SHORT_MANY if scale.is_short else _MANY)
 
 
-def torment(lab: Lab, rounds: int, *, many: int = _MANY, seed: int = 5) -> Row:
-    """So many rounds in a laboratory with two workers of each stage."""
+def torment(lab: Lab, rounds: int, *, few: int = _FEW, many: int = _MANY, seed: int = 5) -> Row:
+    """So many rounds, from `few` workers of each stage to `many` to one and back."""
     traffic, chance = Traffic(seed, accounts=5_000), random.Random(seed)
+    _grow(lab, few)
     lab.watch.reset()
     with (
         Load(lab.kafka, lab.publisher, traffic),
@@ -42,10 +43,10 @@ def torment(lab: Lab, rounds: int, *, many: int = _MANY, seed: int = 5) -> Row:
             time.sleep(chance.uniform(1, 4))
             _shrink(lab, 1, chance)
             time.sleep(chance.uniform(1, 4))
-            _grow(lab, _FEW)
+            _grow(lab, few)
         lab.settle()
     lab.finish()
-    row = row_of("members", rounds * len(STAGES), lab, verify_lab(lab, traffic))
+    row = row_of("members", rounds * len(STAGES), lab, verify_lab(lab))
     row.extra |= {"rounds": rounds, "members_most": many}
     return row
 

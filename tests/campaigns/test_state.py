@@ -61,6 +61,20 @@ def test_chunks_and_their_order_do_not_matter(cuts: int, order: Any) -> None:
     assert_frame_equal(found.communities, reference.communities, check_exact=True)
 
 
+@settings(max_examples=8, deadline=None)
+@given(order=st.randoms(use_true_random=False))
+def test_the_state_itself_is_the_same_to_the_last_bit_whatever_the_order(order: Any) -> None:
+    """Sums of logarithms, too: a worker that rebuilds from the log meets the partitions interleaved otherwise than the one before it."""
+    activity = world_of(2).activity().with_columns(end_user=pl.lit(b"u"))
+    pieces = [activity[i::7] for i in range(7)]
+    reference, state = CampaignsState(CampaignsConfig()), CampaignsState(CampaignsConfig())
+    reference.fold_activity(activity)
+    for rows in order.sample(pieces, len(pieces)):
+        state.fold_activity(rows)
+    for name, frame in reference.to_frames().items():
+        assert_frame_equal(state.to_frames()[name].sort(frame.columns), frame.sort(frame.columns), check_exact=True)
+
+
 def test_a_snapshot_restores_the_same_state() -> None:
     """to_frames and from_frames are inverse, with input still unfolded."""
     state = state_of(world_of(3))

@@ -25,6 +25,7 @@ _ACCOUNT_SUMS: Final = (
     *TASK_COLUMNS, *(f"payments_{o.lower()}" for o in _OUTCOMES), "payments_prepaid",
 )  # fmt: skip
 _ACCOUNT_FLOAT_SUMS: Final = ("log_requests_sum", "log_requests_sq_sum")
+_GRID: Final = float(1 << 20)
 _ACCOUNT_MINS: Final = ("first_seen_us", "opened_at_us", "first_usage_us")
 _ACCOUNT_MAXES: Final = (
     "last_seen_us", "appended_at_us", "opened_code", "closed_at_us", "closed_distillation", "closed_abuse", "last_usage_us",
@@ -125,8 +126,14 @@ def _account_columns(activity: pl.DataFrame) -> dict[str, Keys]:
         **{name: windows * (task == symbol(frames.TASK, one)) for one, name in zip(TASKS, TASK_COLUMNS, strict=True)},
         **{f"payments_{one.lower()}": events * (paid & (outcome == symbol(frames.OUTCOME, one))) for one in _OUTCOMES},
         "payments_prepaid": events * prepaid,
-        **{name: _counts(activity, name) for name in _ACCOUNT_FLOAT_SUMS},
+        **{name: on_grid(_counts(activity, name)) for name in _ACCOUNT_FLOAT_SUMS},
     }
+
+
+def on_grid(values: Floats) -> Floats:
+    """Rounded to a multiple of 2**-20. Sums of such numbers are exact up to 2**33, so that the order of chunks leaves no trace in the last bits."""
+    rounded: Floats = np.round(values * _GRID) / _GRID
+    return rounded
 
 
 def _codes(activity: pl.DataFrame) -> dict[str, Floats]:
@@ -219,7 +226,7 @@ class Profiles:
                 "last_seen_us",
                 *(pl.col(name).cast(pl.Int64) for name in ("requests", "windows", "input_tokens", "output_tokens")),
                 *(_count(pl.col("task") == task, "windows").alias(name) for task, name in zip(TASKS, TASK_COLUMNS, strict=True)),
-                *_ACCOUNT_FLOAT_SUMS,
+                *((pl.col(name) * _GRID).round() / _GRID for name in _ACCOUNT_FLOAT_SUMS),
             )
         )  # fmt: skip
 

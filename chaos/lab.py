@@ -132,6 +132,15 @@ class Lab:
         self.start("ingest", scalable)
         self.await_ready()
 
+    def grow(self, stages: Sequence[str], count: int) -> None:
+        """Start workers until each of these stages has so many: first those that are dead, each in its slot. Does not wait for them."""
+        for stage in stages:
+            dead = [worker for worker in self.of(stage) if not worker.alive]
+            wanted = count - len(self.of(stage)) + len(dead)
+            for worker in dead[: max(0, wanted)]:
+                worker.start()
+            self.start(stage, max(0, wanted - len(dead)))
+
     def of(self, stage: str) -> list[Worker]:
         """The workers of a stage, dead ones too."""
         return [worker for worker in self.workers if worker.stage == stage]
@@ -192,6 +201,7 @@ class Lab:
     def finish(self, stages: Sequence[str] = STAGES) -> None:
         """Let everything be read, then stop the stages one by one, the next one only once it has read what the one before left behind."""
         self.settle(stages)
+        self.watch.pause()
         for number, stage in enumerate(stages):
             for worker in self.of(stage):
                 worker.stop()

@@ -33,6 +33,7 @@ class Watch:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._lock = threading.Lock()
+        self._paused = False
         self._since: dict[tuple[str, TopicPartition], tuple[int, float]] = {}
         self._stalls: dict[str, float] = defaultdict(float)
         self._ready_at: dict[tuple[str, int], float] = {}
@@ -46,8 +47,13 @@ class Watch:
         self._stop.set()
         self._thread.join()
 
+    def pause(self) -> None:
+        """Keep what was measured as it is: what is stopped on purpose does not stand still. `reset` begins anew."""
+        self._paused = True
+
     def reset(self) -> None:
-        """Forget stalls and memory so far."""
+        """Forget stalls and memory so far, and measure."""
+        self._paused = False
         with self._lock:
             self._since.clear()
             self._stalls.clear()
@@ -73,6 +79,8 @@ class Watch:
     def _run(self) -> None:
         offsets: Offsets | None = None
         while not self._stop.wait(_SAMPLE_SECONDS):
+            if self._paused:
+                continue
             self._sample_memory()
             try:
                 offsets = offsets or Offsets(self._kafka)

@@ -48,12 +48,9 @@ def run(folder: Path, scale: Scale) -> Row:
 
 
 def torment(lab: Lab, kills: int, seed: int = 2) -> Row:
-    """So many kills at each edge; of the columnar ones each stage gets its share, and at least one of each."""
+    """So many kills at each edge; of the columnar ones each stage gets a third, and each edge comes to each stage."""
     traffic, chance = Traffic(seed, accounts=2_000), random.Random(seed)
-    shares = dict.fromkeys(_STAGES, -(-kills // len(_STAGES)))
-    turns = [
-        _Turn(lab.of(stage)[0], [edge for _ in range(share) for edge in COLUMNAR]) for stage, share in shares.items()
-    ]
+    turns = [_Turn(lab.of(stage)[0], _dealt(kills, at)) for at, stage in enumerate(_STAGES)]
     turns.append(_Turn(lab.of("enforce")[0], [edge for _ in range(kills) for edge in ENFORCE]))
     lab.watch.reset()
     with (
@@ -74,6 +71,13 @@ def torment(lab: Lab, kills: int, seed: int = 2) -> Row:
     for edge in (*COLUMNAR, *ENFORCE):
         row.bar(struck[edge] >= kills, f"{struck[edge]} kills {edge}, {kills} were wanted")
     return row
+
+
+def _dealt(kills: int, at: int) -> list[str]:
+    """The edges of the columnar stage number `at`."""
+    return [
+        edge for turn in range(kills) for number, edge in enumerate(COLUMNAR) if (turn + number) % len(_STAGES) == at
+    ]
 
 
 def _attend(turn: _Turn, chance: random.Random) -> None:

@@ -12,7 +12,6 @@ from chaos.row import Row
 from chaos.scale import Scale
 from chaos.traffic import Stream, Traffic
 from chaos.verify import row_of, verify_lab
-from chaos.worker import Worker
 
 _ROUNDS, _SHORT_ROUNDS = 30, 1
 _FEW, _MANY, _SHORT_MANY = 2, 6, 3
@@ -28,10 +27,14 @@ def run(folder: Path, scale: Scale) -> Row:
         return torment(lab, scale.count(_ROUNDS, _SHORT_ROUNDS), many=_SHORT_MANY if scale.is_short else _MANY)
 
 
-def torment(lab: Lab, rounds: int, *, few: int = _FEW, many: int = _MANY, seed: int = 5) -> Row:
-    """So many rounds, from `few` workers of each stage to `many` to one and back."""
+def torment(
+    lab: Lab, rounds: int, *, few: int = _FEW, many: int = _MANY, stages: tuple[str, ...] = STAGES, seed: int = 5
+) -> Row:
+    """So many rounds, from `few` workers of each of these stages to `many` to one and back; of the others there is one at least."""
     traffic, chance = Traffic(seed, accounts=5_000), random.Random(seed)
-    _grow(lab, few)
+    lab.grow(STAGES, 1)
+    lab.grow(stages, few)
+    lab.await_ready()
     lab.watch.reset()
     with (
         Load(lab.kafka, lab.publisher, traffic),
@@ -39,32 +42,24 @@ def torment(lab: Lab, rounds: int, *, few: int = _FEW, many: int = _MANY, seed: 
         Stream(lab.publisher, traffic.events(0, _EVENTS_MAX), _EVENTS_PER_SECOND),
     ):
         for _ in range(rounds):
-            _grow(lab, many)
+            lab.grow(stages, many)
+            lab.await_ready()
             time.sleep(chance.uniform(1, 4))
-            _shrink(lab, 1, chance)
+            _shrink(lab, stages, 1, chance)
             time.sleep(chance.uniform(1, 4))
-            _grow(lab, few)
+            lab.grow(stages, few)
+            lab.await_ready()
         lab.settle()
     lab.finish()
-    row = row_of("members", rounds * len(STAGES), lab, verify_lab(lab))
+    row = row_of("members", rounds * len(stages), lab, verify_lab(lab))
     row.extra |= {"rounds": rounds, "members_most": many}
     return row
 
 
-def _grow(lab: Lab, count: int) -> None:
-    """Start workers until each stage has so many, all at the same time; returns when all are ready."""
-    for stage in STAGES:
-        dead = [worker for worker in lab.of(stage) if not worker.alive]
-        wanted = count - len(_living(lab, stage))
-        for worker in dead[:wanted]:
-            worker.start()
-        lab.start(stage, max(0, wanted - len(dead)))
-    lab.await_ready()
-
-
-def _shrink(lab: Lab, count: int, chance: random.Random) -> None:
+def _shrink(lab: Lab, stages: tuple[str, ...], count: int, chance: random.Random) -> None:
     """Until each stage has so many: at random moments, kindly or not."""
-    going = [worker for stage in STAGES for worker in chance.sample(_living(lab, stage), len(_living(lab, stage)) - count)]  # fmt: skip
+    living = {stage: [worker for worker in lab.of(stage) if worker.alive] for stage in stages}
+    going = [worker for workers in living.values() for worker in chance.sample(workers, len(workers) - count)]
     chance.shuffle(going)
     for number, worker in enumerate(going):
         if number % 2:
@@ -74,7 +69,3 @@ def _shrink(lab: Lab, count: int, chance: random.Random) -> None:
         time.sleep(chance.uniform(0, 0.5))
     for worker in going:
         worker.stop()
-
-
-def _living(lab: Lab, stage: str) -> list[Worker]:
-    return [worker for worker in lab.of(stage) if worker.alive]

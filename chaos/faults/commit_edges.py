@@ -63,7 +63,6 @@ def torment(lab: Lab, kills: int, seed: int = 2) -> Row:
                 _attend(turn, chance)
             time.sleep(_POLL_SECONDS)
         lab.await_ready()
-        lab.settle()
     lab.finish()
     struck = sum((turn.struck for turn in turns), Counter())
     row = row_of("commit_edges", struck.total(), lab, verify_lab(lab))

@@ -49,7 +49,6 @@ def torment(
             time.sleep(chance.uniform(1, 4))
             lab.grow(stages, few)
             lab.await_ready()
-        lab.settle()
     lab.finish()
     row = row_of("members", rounds * len(stages), lab, verify_lab(lab))
     row.extra |= {"rounds": rounds, "members_most": many}

@@ -61,7 +61,6 @@ def torment(lab: Lab, rounds: int, *, stages: tuple[str, ...] = STAGES, seed: in
             lab.until(lambda old=before, of=columnar: all(_aborted(one) > old[one.stage] for one in of), "a sleeper's transaction went through")  # type: ignore[misc]  # bound at once # fmt: skip
             for sleeper in sleepers:
                 refused[sleeper.stage] += _aborted(sleeper) > before[sleeper.stage]
-        lab.settle()
     lab.finish()
     row = row_of("zombie", rounds * len(stages), lab, verify_lab(lab))
     row.extra["refused"] = {stage: count for stage, count in refused.items() if stage != "enforce"}

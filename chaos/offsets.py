@@ -13,6 +13,7 @@ from weaklink import topology
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops.group_offsets import committed_offsets
 from weaklink.parties import EVENTS_TOPICS
+from weaklink.stream.whole_batches import Limits, read_whole_batches
 
 _READ_SECONDS: Final = 5.0
 _TOPICS_SECONDS: Final = 5.0
@@ -42,6 +43,8 @@ class Offsets:
             **options, group_id=None, enable_auto_commit=False, isolation_level="read_committed",
             max_partition_fetch_bytes=1 << 20, fetch_max_wait_ms=100,
         )  # fmt: skip
+        # Whole batches, not inflated: whether there is one is all that is asked, and there may be bombs among them.
+        read_whole_batches(self._committed_only, Limits(inflated_bytes_max=1))
         self._topics: set[str] = set()
         self._topics_at = float("-inf")
 

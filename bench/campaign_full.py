@@ -128,6 +128,12 @@ def by_day(totals: dict[int, dict[str, int]], days: int) -> dict[str, list[int]]
     return found
 
 
+def until(days: list[int], day: float) -> int:
+    """What these days come to up to this one: a run that stopped early is held against as much of the month, not against all of it."""
+    whole = int(day)
+    return sum(days[:whole]) + int((day - whole) * sum(days[whole : whole + 1]))
+
+
 class Duty:
     """The person on duty: now and then approves everything that waits, by `weaklink actions`, beside the loop. `log`: what the commands said."""
 
@@ -282,12 +288,13 @@ def _measured(run: Run, broker: Broker) -> dict[str, Any]:
     outcome = read_outcome(kafka, members)
     days = int(world.spec.days) + 1
     free_days, free_accounts = run.free.result()
-    free = {name: sum(values) for name, values in free_days.items()}
+    day_reached = (loop.state.now_us - world.spec.start_us) / DAY_US
+    free = {name: until(values, day_reached) for name, values in free_days.items()}
     made = dict(loop.state.exchanges)
     honest = loop.honest_requests
     return summarise(world, outcome, made, free, memory) | {
         "finished": finished,
-        "day_reached": round((loop.state.now_us - world.spec.start_us) / DAY_US, 2),
+        "day_reached": round(day_reached, 2),
         "events_settled": outcome.accepted + outcome.rejected + outcome.duplicates == outcome.published,
         "campaigns": [asdict(score) for score in campaign_scores(world, outcome, made, free)],
         "accounts_without_measures": free_accounts,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from bench.campaign_full import by_day, full_spec
+from bench.campaign_full import by_day, full_spec, until
 from bench.campaign_full_pictures import draw
 
 from weaklink.sim.presets import scaled
@@ -24,6 +24,13 @@ def test_running_totals_become_what_each_day_added() -> None:
     found = by_day(totals, 5)
     assert found == {"a": [5, 4, 0, 0, 0], "b": [0, 2, 0, 5, 0], "c": [0, 0, 0, 1, 0]}
     assert by_day({}, 3) == {}
+
+
+def test_a_run_that_stopped_early_is_held_against_as_much_of_the_month() -> None:
+    """Whole days, and the part of the one that it stopped in."""
+    assert until([10, 20, 40], 0.0) == 0
+    assert until([10, 20, 40], 1.5) == 20
+    assert until([10, 20, 40], 3.0) == until([10, 20, 40], 30.0) == 70
 
 
 def test_pictures_have_a_row_for_each_party_and_a_panel_for_each_operator(tmp_path: Path) -> None:

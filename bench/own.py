@@ -28,6 +28,8 @@ from weaklink.settings import Settings
 
 PARTY: Final = Party(id="bench", kind=PartyKind.LAB, events_partitions=4)
 _GROUPS: Final = tuple(spec.group for spec in topology.STAGES)
+_LOOK_SHARE: Final = 0.1
+_LOOK_SECONDS_MAX: Final = 0.5
 _KEPT: Final = frozenset({topology.PARTIES, PARTY.events_topic, PARTY.rejects_topic, PARTY.actions_topic})
 
 
@@ -81,28 +83,34 @@ class Weaklink:
         return Started(command, job.folder / f"{stage}.log", environment)
 
     def _follow(self, job: Job, started: list[Started]) -> int:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        begun = time.monotonic()
         with topics.admin(job.kafka) as admin, topics.reader(job.kafka) as reader:
             events = topics.ends(reader, job.data.topic)
-            while not self._is_done(admin, reader, events):
+            while (left := self._share_left(admin, events)) > 0 or not self._is_folded(admin, reader):
                 for one in started:
                     one.check()
-                if time.monotonic() > deadline:
+                elapsed = time.monotonic() - begun
+                if elapsed > PATIENCE_SECONDS:
                     raise EngineFailed(
                         f"not done after {PATIENCE_SECONDS} s: {' '.join(tail(one.log) for one in started)}"
                     )
-                time.sleep(POLL_SECONDS)
+                # Each look costs processor time, the broker's too: so there are few while much is left.
+                time.sleep(max(POLL_SECONDS, min(_LOOK_SECONDS_MAX, _LOOK_SHARE * elapsed * left)))
         return time.time_ns() // 1000
 
-    def _is_done(self, admin: KafkaAdminClient, reader: KafkaConsumer, events: dict[TopicPartition, int]) -> bool:
-        groups = [topology.stage(stage).group for stage in self.stages]
-        committed = committed_offsets(admin, groups)
-        if any(committed[groups[0]].get(tp, 0) < end for tp, end in events.items()):
-            return False
-        # What correlate has not committed may be no more than the marker of ingest's last transaction.
-        return len(groups) == 1 or all(
-            end - committed[groups[1]].get(tp, 0) <= 1 for tp, end in topics.ends(reader, topology.LINKS).items()
-        )
+    def _share_left(self, admin: KafkaAdminClient, events: dict[TopicPartition, int]) -> float:
+        """Share of the events that ingest has not committed."""
+        group = topology.stage(self.stages[0]).group
+        committed = committed_offsets(admin, [group])[group]
+        return sum(end - min(committed.get(tp, 0), end) for tp, end in events.items()) / sum(events.values())
+
+    def _is_folded(self, admin: KafkaAdminClient, reader: KafkaConsumer) -> bool:
+        """Whether the next stage, if there is one, has committed it all: but for the marker of ingest's last transaction."""
+        if len(self.stages) == 1:
+            return True
+        group = topology.stage(self.stages[1]).group
+        committed = committed_offsets(admin, [group])[group]
+        return all(end - committed.get(tp, 0) <= 1 for tp, end in topics.ends(reader, topology.LINKS).items())
 
     def _judge(self, job: Job) -> list[str]:
         topic, schema = (topology.SHARED, SHARED) if len(self.stages) > 1 else (topology.LINKS, LINKS)

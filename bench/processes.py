@@ -15,6 +15,7 @@ import numpy as np
 import psutil
 
 _SAMPLE_SECONDS: Final = 0.05
+_CHILDREN_SECONDS: Final = 0.25  # to look through all processes for children costs as much as many samples
 _STOP_SECONDS: Final = 60
 _MIB: Final = 1 << 20
 
@@ -40,6 +41,8 @@ class Meter:
         self._processes = [psutil.Process(one.pid) for one in processes]
         self._broker = psutil.Process(broker_pid) if broker_pid else None
         self._spent: dict[int, float] = {}
+        self._known: list[psutil.Process] = []
+        self._looked_at = float("-inf")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="meter")
         self.samples: list[Sample] = []
@@ -74,15 +77,17 @@ class Meter:
 
     def _sample(self) -> Sample:
         resident = 0.0
-        for root in self._processes:
-            for process in self._tree(root):
-                try:
-                    with process.oneshot():
-                        times = process.cpu_times()
-                        self._spent[process.pid] = times.user + times.system
-                        resident += process.memory_info().rss / _MIB
-                except psutil.NoSuchProcess:
-                    continue  # what it had spent still counts
+        if time.monotonic() - self._looked_at >= _CHILDREN_SECONDS:
+            self._known = [process for root in self._processes for process in self._tree(root)]
+            self._looked_at = time.monotonic()
+        for process in self._known:
+            try:
+                with process.oneshot():
+                    times = process.cpu_times()
+                    self._spent[process.pid] = times.user + times.system
+                    resident += process.memory_info().rss / _MIB
+            except psutil.NoSuchProcess:
+                continue  # what it had spent still counts
         broker = 0.0
         if self._broker:
             times = self._broker.cpu_times()

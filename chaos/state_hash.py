@@ -50,7 +50,7 @@ def main(name: str) -> None:
             runner._turn()
         units = {unit: _frames(stage, unit) for unit in sorted(recovery.held)}
     finally:
-        runner._sink.close()
+        runner._committer.close()
         runner._source.close()
     answer = {
         "units": {unit: _hash(frames) for unit, frames in units.items()},

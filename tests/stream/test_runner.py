@@ -1,6 +1,7 @@
 """The runner on a real broker: every input counts once, across stops, aborts, lost state and changes of assignment."""
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,14 +19,18 @@ from weaklink.settings import Settings
 from weaklink.stream.config import StreamConfig
 from weaklink.stream.runner import Runner
 from weaklink.stream.sink import TransactionalSink
-from weaklink.stream.stage import Message
+from weaklink.stream.stage import Chunk, Message
 
 pytestmark = pytest.mark.kafka
 PARTITIONS = 2
+_NEVER_SECONDS = 600.0  # a snapshot waits for the transaction under way, which these tests hold up
+_SLOW_SECONDS = 1.0  # a join takes less: a commit that nobody waits for is refused then
 
 
-def settings_for(kafka: KafkaConfig, folder: Path) -> Settings:
-    return Settings(kafka=kafka, data_folder=folder, stream=StreamConfig(snapshot_seconds=0.2, linger_ms=5))
+def settings_for(kafka: KafkaConfig, folder: Path, snapshot_seconds: float = 0.2) -> Settings:
+    return Settings(
+        kafka=kafka, data_folder=folder, stream=StreamConfig(snapshot_seconds=snapshot_seconds, linger_ms=5)
+    )
 
 
 @contextmanager
@@ -144,6 +149,74 @@ def test_an_aborted_transaction_is_redone(
 
 def _refuse() -> None:
     raise KafkaError("the broker went away")
+
+
+def test_what_was_folded_while_a_commit_failed_counts_once(
+    kafka: KafkaConfig, topics: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stage folds further input while a transaction is under way; when that fails, both are folded again from the committed offsets."""
+    source, output = topics
+    folded_meanwhile, under_way, failed = threading.Event(), threading.Event(), threading.Event()
+    original = TransactionalSink.commit
+
+    def failing(self: TransactionalSink, messages: Sequence[Message], offsets: object, group: object) -> None:
+        if messages and not failed.is_set():
+            under_way.set()
+            assert folded_meanwhile.wait(PATIENCE_SECONDS)
+            monkeypatch.setattr(self._producer, "commit_transaction", _refuse)
+            failed.set()
+        original(self, messages, offsets, group)  # type: ignore[arg-type]
+
+    class Watching(Counting):
+        def process(self, batches: Sequence[Chunk], *, replaying: bool) -> list[Message]:
+            messages = super().process(batches, replaying=replaying)
+            if under_way.is_set() and not failed.is_set():
+                folded_meanwhile.set()
+            return messages
+
+    monkeypatch.setattr(TransactionalSink, "commit", failing)
+    settings = settings_for(kafka, tmp_path, _NEVER_SECONDS)
+    with running(Runner(Watching(source, output), spec(source, source), settings)):
+        produce(kafka, source, range(10))
+        assert under_way.wait(PATIENCE_SECONDS)
+        produce(kafka, source, range(10, 20))
+        wait_until(lambda: committed_values(kafka, output) == expected_values(range(20)))
+    assert folded_meanwhile.is_set()
+
+
+def test_a_commit_under_way_is_let_through_before_the_partitions_go(
+    kafka: KafkaConfig, topics: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When another worker joins while a transaction is under way, that is committed, not refused, and nobody rebuilds what it held."""
+    source, output = topics
+    under_way = threading.Event()
+    aborted: list[str] = []
+    original, give_up = TransactionalSink.commit, TransactionalSink._give_up
+
+    def slow(self: TransactionalSink, messages: Sequence[Message], offsets: object, group: object) -> None:
+        if messages and not under_way.is_set():
+            under_way.set()
+            wait_until(lambda: runner._source.joining)
+            time.sleep(_SLOW_SECONDS)
+        original(self, messages, offsets, group)  # type: ignore[arg-type]
+
+    def noting(self: TransactionalSink, error: KafkaError) -> None:
+        aborted.append(str(error))
+        give_up(self, error)
+
+    monkeypatch.setattr(TransactionalSink, "commit", slow)
+    monkeypatch.setattr(TransactionalSink, "_give_up", noting)
+    settings = settings_for(kafka, tmp_path, _NEVER_SECONDS)
+    first, second = Counting(source, output), Counting(source, output)
+    runner = Runner(first, spec(source, source), settings)
+    with running(runner):
+        produce(kafka, source, range(10))
+        assert under_way.wait(PATIENCE_SECONDS)
+        with running(Runner(second, spec(source, source), settings)):
+            wait_until(lambda: len(first.sums) == 1 and len(second.sums) == 1)
+            produce(kafka, source, range(10, 20))
+            wait_until(lambda: committed_values(kafka, output) == expected_values(range(20)))
+    assert not aborted
 
 
 def test_partitions_move_between_workers(kafka: KafkaConfig, topics: tuple[str, str], tmp_path: Path) -> None:

@@ -56,6 +56,20 @@ def test_every_compression_is_inflated_up_to_the_limit(codec: int, data: bytes) 
         inflate.inflate(codec, memoryview(data), len(PLAIN) - 1)
 
 
+@pytest.mark.parametrize("size", [1, 60_000, 1 << 16, 300_000, 3 << 20])
+@pytest.mark.parametrize("entropy", [0.0, 0.5, 1.0])
+def test_lz4_is_inflated_piece_by_piece_however_well_it_compresses(size: int, entropy: float) -> None:
+    """The whole, up to the limit and not beyond it, and not when its end is missing."""
+    noise = int(size * entropy)
+    plain = random.Random(3).randbytes(noise) + bytes(size - noise)
+    data = lz4.frame.compress(plain)
+    assert bytes(inflate.inflate(inflate.LZ4, memoryview(data), size)) == plain
+    with pytest.raises(inflate.BatchTooLarge):
+        inflate.inflate(inflate.LZ4, memoryview(data), size - 1)
+    with pytest.raises(inflate.BatchDamaged):
+        inflate.inflate(inflate.LZ4, memoryview(data)[:-1], size)
+
+
 @pytest.mark.parametrize(("codec", "data"), list(COMPRESSED.values())[1:], ids=list(COMPRESSED)[1:])
 def test_damaged_bytes_are_told_from_large_ones(codec: int, data: bytes) -> None:
     """Whatever is cut off or changed, the answer is other bytes or BatchDamaged or BatchTooLarge, never another exception."""

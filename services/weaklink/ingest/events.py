@@ -51,10 +51,11 @@ def read_values(
     batches: Sequence[tuple[bytes | memoryview, int]], workspace: Workspace | None = None
 ) -> tuple[Values, dict[int, RecordError]]:
     """(payload, number of records) of inflated Kafka record batches -> their values, and by its number what is wrong with a batch that is none."""
-    data = np.frombuffer(b"".join(payload for payload, _ in batches), dtype=np.uint8)
+    workspace = workspace or Workspace()
+    data = workspace.joined([payload for payload, _ in batches])
     # A record takes 7 bytes at least, whatever number of them the header claims.
     room = sum(min(count, len(payload)) for payload, count in batches)
-    begins, ends, deltas = ((workspace or Workspace()).take(room) for _ in range(3))
+    begins, ends, deltas = (workspace.take(room) for _ in range(3))
     bad: dict[int, RecordError] = {}
     counts: list[int] = []
     position = row = 0

@@ -1,5 +1,6 @@
 """Memory that one transaction after another writes to: fresh pages from the system cost more than what is written to them."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -30,6 +31,16 @@ class Workspace:
         taken: Any = self.take(words)
         taken[:] = 0
         return taken.view(np.uint64)  # type: ignore[no-any-return]
+
+    def joined(self, parts: Sequence[bytes | memoryview]) -> npt.NDArray[np.uint8]:
+        """The bytes of all parts, one after another."""
+        size = sum(map(len, parts))
+        taken: npt.NDArray[np.uint8] = self.take(-(-size // 8)).view(np.uint8)[:size]
+        end = 0
+        for part in parts:
+            begin, end = end, end + len(part)
+            taken[begin:end] = np.frombuffer(part, dtype=np.uint8)
+        return taken
 
     def clear(self) -> None:
         """Nobody uses any of it any more."""

@@ -17,6 +17,8 @@ ZSTD: Final = 4
 _XERIAL_MAGIC: Final = b"\x82SNAPPY\x00"
 _XERIAL_HEADER_BYTES: Final = 16
 _STEP_BYTES: Final = 1 << 20
+_LZ4_RATIO: Final = 4
+_LZ4_BYTES_MIN: Final = 1 << 16
 
 
 class BatchTooLarge(Exception):  # an outcome that the caller turns into a reject, not a failure
@@ -50,11 +52,19 @@ def inflate(codec: int, data: memoryview, bytes_max: int) -> bytes | memoryview:
 
 
 def _lz4(data: memoryview, bytes_max: int) -> bytes:
+    # The library sets aside as much memory as it may fill: so it gets little at a time, and most batches fit.
     decompressor = lz4.frame.LZ4FrameDecompressor()
-    plain: bytes = decompressor.decompress(data, max_length=bytes_max + 1)
-    if not decompressor.eof and len(plain) <= bytes_max:
+    room = max(_LZ4_RATIO * len(data), _LZ4_BYTES_MIN)
+    plain: bytes = decompressor.decompress(data, max_length=min(room, bytes_max + 1))
+    if decompressor.eof or len(plain) > bytes_max:
+        return plain
+    parts, size = [plain], len(plain)
+    while not decompressor.eof and not decompressor.needs_input and size <= bytes_max:
+        parts.append(decompressor.decompress(b"", max_length=min(_STEP_BYTES, bytes_max + 1 - size)))
+        size += len(parts[-1])
+    if not decompressor.eof and size <= bytes_max:
         raise BatchDamaged("the lz4 frame ends early")
-    return plain
+    return b"".join(parts)
 
 
 def _zstd(data: memoryview, bytes_max: int) -> bytes:

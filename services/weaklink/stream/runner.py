@@ -1,4 +1,9 @@
-"""The loop of a columnar stage: gather, process, tick, commit as one transaction, and rebuild when a transaction or an assignment is lost."""
+"""The loop of a columnar stage: gather, process, tick, commit as one transaction, and rebuild when a transaction or an assignment is lost.
+
+While one transaction is committed, the stage folds what the next one will hold. So its state may be one transaction ahead of what is committed, and two
+ahead of what is known to be. Whatever goes wrong with a commit, the state is forgotten and rebuilt from the committed offsets; and nothing looks at
+committed offsets, writes a snapshot or leaves the group before the transaction under way has ended.
+"""
 
 import time
 from collections.abc import Sequence
@@ -15,12 +20,13 @@ from weaklink.errors import CheckpointError
 from weaklink.health import Health
 from weaklink.settings import Settings
 from weaklink.stream.checkpoint import Snapshot, SnapshotStore
+from weaklink.stream.committer import Committer
 from weaklink.stream.guard import Guard, process
 from weaklink.stream.recovery import Interrupted, Recovery
 from weaklink.stream.sink import TransactionAborted, TransactionalSink
 from weaklink.stream.sizes import StateSizes
 from weaklink.stream.source import Input, Source
-from weaklink.stream.stage import Chunk, Deferring, Gating, Message, Output, Purging, Range, Sealing, Stage, Traits
+from weaklink.stream.stage import Chunk, Deferring, Gating, Output, Purging, Range, Sealing, Stage, Traits
 from weaklink.topology import StageSpec
 from weaklink.traces import span
 
@@ -58,16 +64,16 @@ class Runner:
             if traits.whole_batches
             else (_CHUNKS_IN_POLL, self._stream.chunks_max)
         )
-        self._sink = TransactionalSink(stage.name, slot, settings)
-        self._source = Source(spec, traits, settings, guard)
+        self._committer = Committer(stage.name, TransactionalSink(stage.name, slot, settings))
+        # A worker that the group has given up on may not commit: what is under way is let through before the partitions go.
+        patience_seconds = settings.kafka.session_timeout_ms / 2000
+        self._source = Source(spec, traits, settings, guard, lambda: self._committer.await_end(patience_seconds))
         url = self._stream.snapshot_url or str(Path(settings.data_folder) / "snapshots")
         self._store = SnapshotStore(url, stage.name, self._stream.snapshots_kept, self._stream.snapshot_compression)
         self._recovery = Recovery(stage, self._source, self._store, settings, guard)
         self._stopping = False
         self._recovered = False
-        self._ahead = False  # the state holds more than is committed
-        self._commit_seconds = 0.0
-        self._committed_at = time.monotonic()
+        self._ahead = False  # the state holds more than any transaction that was begun
         self._next_tick = self._next_gate = 0.0
         self._saver = ThreadPoolExecutor(1, thread_name_prefix="snapshots")
         self._saving: Future[None] | None = None
@@ -100,18 +106,38 @@ class Runner:
                         self._recovery.forget()
                     self._recovered = False
                     time.sleep(_BACKOFF_SECONDS)
-            if self._recovered:
+            if self._recovered and self._ends_well():
                 self._save_all()
         finally:
             self._saver.shutdown(wait=True)
-            self._sink.close()
+            self._committer.close()
             self._source.close()
+
+    def _ends_well(self) -> bool:
+        """Whether the last transaction is committed: only then the state is what a snapshot may say that it is."""
+        try:
+            self._settle()
+        except (TransactionAborted, KafkaError) as error:
+            _log.warning(
+                "last_transaction_lost", stage=self._stage.name, error=str(error), next="its input is read again"
+            )
+            return False
+        return True
+
+    def _settle(self) -> None:
+        """Wait for the transaction under way. Raises TransactionAborted, or kafka's errors with the state forgotten."""
+        try:
+            self._committer.settle()
+        except KafkaError:
+            self._recovery.forget()
+            raise
 
     def _turn(self) -> None:
         inputs = self._gather()
         if self._source.joining:
             return
         if self._source.changed or not self._recovered:
+            self._settle()
             # What was gathered belongs to the assignment before, or to positions from before a lost transaction: it is read again.
             self._recovered = False
             if self._guard:
@@ -140,7 +166,7 @@ class Runner:
         """A transaction's worth of input: little and soon when idle, more when commits take long, and more still while input waits."""
         inputs = self._source.poll(_IDLE_POLL_MS, self._in_poll)
         linger_max = self._stream.linger_ms_max / 1000
-        linger = min(max(self._stream.linger_ms / 1000, self._commit_seconds), linger_max)
+        linger = min(max(self._stream.linger_ms / 1000, self._committer.seconds), linger_max)
         begun = time.monotonic()
         size = _size(inputs)
         full = self._source.full
@@ -165,17 +191,16 @@ class Runner:
         if self._recovery.held and time.monotonic() >= self._next_tick:
             self._next_tick = time.monotonic() + self._stream.tick_seconds
             messages += self._stage.tick(time.time_ns() // 1000)
-        ranges = self._ranges({one.source for one in inputs}, idle=not inputs)
-        if not ranges and not messages:
-            self._ahead = False
-            return
-        if isinstance(self._stage, Sealing):
-            messages = self._stage.seal(messages, ranges)
-        self._commit(messages, ranges)
+        if self._committer.has_ended:
+            self._settle()
+        ranges = self._ranges({one.source for one in inputs}, idle=not inputs and not self._committer.is_under_way)
+        if ranges or messages:
+            if isinstance(self._stage, Sealing):
+                messages = self._stage.seal(messages, ranges)
+            self._commit(
+                messages, ranges, sum(one.records_count if not isinstance(one, Chunk) else 1 for one in inputs)
+            )
         self._ahead = False
-        metrics.RECORDS.labels(self._stage.name).inc(
-            sum(one.records_count if not isinstance(one, Chunk) else 1 for one in inputs)
-        )
 
     def _without_deferred(self, inputs: Sequence[Input]) -> Sequence[Input]:
         """What the stage has folded. The rest of its partitions is read again, from where the state stands."""
@@ -190,7 +215,7 @@ class Runner:
 
         When idle for a second, markers alone are committed too, so that lag reads 0 and not 1.
         """
-        settle = idle and time.monotonic() - self._committed_at > _SETTLE_SECONDS
+        settle = idle and time.monotonic() - self._committer.ended_at > _SETTLE_SECONDS
         ranges: dict[TopicPartition, Range] = {}
         for offsets in self._recovery.held.values():
             for tp, held in offsets.items():
@@ -198,21 +223,15 @@ class Runner:
                     ranges[tp] = Range(held, position)
         return ranges
 
-    def _commit(self, messages: Sequence[Output], ranges: dict[TopicPartition, Range]) -> None:
-        started = time.perf_counter()
+    def _commit(self, messages: Sequence[Output], ranges: dict[TopicPartition, Range], records: int) -> None:
+        """Begin the transaction, once the one before is committed."""
+        self._settle()
         offsets = {tp: span.end for tp, span in ranges.items()}
         # What a tick alone says goes with the offsets as they are: only offsets let the broker refuse a worker that the group has given up on.
         fence = {tp: offset for held in self._recovery.held.values() for tp, offset in held.items()}
-        with span("commit", weaklink__messages=len(messages)):
-            self._sink.commit(messages, offsets or fence, self._source.consumer.group_metadata())
-        self._commit_seconds = time.perf_counter() - started
-        self._committed_at = time.monotonic()
-        metrics.COMMIT_SECONDS.labels(self._stage.name).observe(self._commit_seconds)
+        self._committer.begin(messages, offsets or fence, self._source.consumer.group_metadata(), records)
         for tp, offset in offsets.items():
             self._recovery.held[self._stage.unit(tp)][tp] = offset
-        for message in messages:
-            count = 1 if isinstance(message, Message) else message.count
-            metrics.MESSAGES.labels(self._stage.name, message.topic).inc(count)
 
     def _gate(self) -> None:
         if time.monotonic() >= self._next_gate:
@@ -222,7 +241,7 @@ class Runner:
                 self._recovered = False
 
     def _save_next(self) -> None:
-        """Begin to write the unit whose snapshot is oldest, if it is due. State stands exactly at the committed offsets here."""
+        """Begin to write the unit whose snapshot is oldest, if it is due: with all that it has folded committed."""
         if self._saving is not None:
             if not self._saving.done():
                 return
@@ -232,6 +251,7 @@ class Runner:
         for unit, offsets in self._recovery.held.items():
             saved, at = self._saved_at.setdefault(unit, (now, {}))
             if now - saved >= self._stream.snapshot_seconds and at != offsets:
+                self._settle()
                 self._saving = self._save(unit)
                 return
 
@@ -250,6 +270,7 @@ class Runner:
 
     def _save_purged(self) -> None:
         """Have what was forgotten in no snapshot either. Rare, so that it may hold up the loop for as long as it takes to write them."""
+        self._settle()
         for unit in self._recovery.held:
             if (saving := self._save(unit)) and self._report(saving):
                 self._store.drop_older(unit)

@@ -1,6 +1,6 @@
 """The input side of the runner: one consumer in the stage's group, its assignment, and what a poll gives as `Chunk` or `RecordBatch`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import structlog
@@ -29,15 +29,17 @@ Input = Chunk | RecordBatch
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python ships no types
-    """Counts rebalances. Called on the consumer's own thread, so it does nothing else: the runner looks at the count after each poll."""
+    """Counts rebalances. Called on the consumer's own thread, so it does no more than to wait for a commit: the runner looks at the count after each poll."""
 
-    def __init__(self) -> None:
+    def __init__(self, before_revoked: Callable[[], None]) -> None:
+        self._before_revoked = before_revoked
         self.changes = 0
         self.joining = True
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         self.joining = True
         self.changes += 1
+        self._before_revoked()
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         self.joining = False
@@ -45,9 +47,16 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-pytho
 
 
 class Source:
-    """A consumer of the topics that a stage reads. Raises kafka's errors."""
+    """A consumer of the topics that a stage reads. `before_revoked` is called before the group is joined anew. Raises kafka's errors."""
 
-    def __init__(self, spec: StageSpec, traits: Traits, settings: Settings, guard: Guard | None = None) -> None:
+    def __init__(
+        self,
+        spec: StageSpec,
+        traits: Traits,
+        settings: Settings,
+        guard: Guard | None = None,
+        before_revoked: Callable[[], None] = lambda: None,
+    ) -> None:
         stream, kafka = settings.stream, settings.kafka
         self._whole_batches = traits.whole_batches
         self._guard = guard
@@ -85,7 +94,7 @@ class Source:
         complete_joins(self.consumer)
         if traits.whole_batches:
             read_whole_batches(self.consumer, self._limits)
-        self._listener = _Listener()
+        self._listener = _Listener(before_revoked)
         self._seen_changes = 0
         if by_pattern:
             self.consumer.subscribe(pattern=EVENTS_TOPICS, listener=self._listener)

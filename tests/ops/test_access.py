@@ -149,7 +149,7 @@ def test_a_quota_that_is_missing_too_high_or_unknown_is_told_with_both_values() 
     del quotas["party.lab"]["producer_byte_rate"]
     steps = differences(wanted, Access(wanted.grants, quotas, wanted.secrets), CONFIG)
     assert [step.principal for step in steps] == ["party.gone", "party.lab"]
-    assert steps[1].quotas == {"producer_byte_rate": 16777216.0, "request_percentage": 50.0, "strange": None}
+    assert steps[1].quotas == {"producer_byte_rate": 4194304.0, "request_percentage": 50.0, "strange": None}
     assert "request_percentage 800.0 -> 50.0" in steps[1].what
     assert "strange 1.0 -> unset" in steps[1].what
 

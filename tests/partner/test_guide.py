@@ -112,7 +112,7 @@ class Partner:
         """Output of a program with the party's environment and nothing of the administrator's."""
         plain = {name: value for name, value in os.environ.items() if not name.startswith("WEAKLINK_")}
         done = subprocess.run(
-            command, cwd=cwd or self.folder, env=plain | self.environment | more, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+            command, cwd=cwd or self.folder, env=plain | self.environment | more, capture_output=True, text=True, timeout=3 * PATIENCE_SECONDS, check=False
         )  # fmt: skip
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done.stdout

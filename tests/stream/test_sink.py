@@ -23,17 +23,33 @@ class _Broker:
     def __init__(self) -> None:
         self.up = True
         self.committing = True
+        self.answering = True
         self.committed: list[bytes] = []
 
     def __call__(self, **_: Any) -> "_Producer":
         return _Producer(self)
 
 
+class _Answer:
+    def __init__(self, broker: _Broker) -> None:
+        self._broker = broker
+
+    def wait(self, timeout_ms: float) -> bool:
+        assert timeout_ms > 0, "without a limit kafka-python waits for ever"
+        return self._broker.answering
+
+
 class _Producer:
+    """With as much of what is inside KafkaProducer as the sink uses."""
+
     def __init__(self, broker: _Broker) -> None:
         self._broker = broker
         self._closed = False
         self._sent: list[bytes] = []
+        self._transaction_manager = self._sender = self
+
+    def wakeup(self) -> None:
+        assert not self._closed
 
     def init_transactions(self) -> None:
         if not self._broker.up:
@@ -46,16 +62,20 @@ class _Producer:
     def send(self, _topic: str, value: bytes, **_: Any) -> None:
         self._sent.append(value)
 
-    def send_offsets_to_transaction(self, _offsets: Any, _group: Any) -> None:
+    def send_offsets_to_transaction(self, _offsets: Any, _group: Any) -> _Answer:
         assert not self._closed
+        return _Answer(self._broker)
 
-    def commit_transaction(self) -> None:
+    def begin_commit(self) -> _Answer:
         if not self._broker.committing:
             raise KafkaError("the broker went away")
         self._broker.committed += self._sent
+        return _Answer(self._broker)
 
-    def abort_transaction(self) -> None:
+    def begin_abort(self) -> _Answer:
         assert not self._closed, "kafka-python waits for ever here"
+        assert self._broker.answering, "what did not answer is not asked again"
+        return _Answer(self._broker)
 
     def close(self, timeout: float) -> None:
         assert timeout
@@ -74,6 +94,21 @@ def test_a_closed_producer_is_not_used_again(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(TransactionAborted):
         producing.commit([Message("out", b"lost")], offsets, None)
     broker.up = broker.committing = True
+    producing.commit([Message("out", b"kept")], offsets, None)
+    producing.close()
+    assert broker.committed == [b"kept"]
+
+
+def test_a_step_that_is_never_answered_is_given_up_with_its_producer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A coordinator died with the request: the stage hears of it, and goes on with another producer."""
+    broker = _Broker()
+    monkeypatch.setattr(sink, "KafkaProducer", broker)
+    producing = TransactionalSink("count", "one", Settings())
+    offsets = {TopicPartition("in", 0): 1}
+    broker.answering = False
+    with pytest.raises(TransactionAborted, match="not answered within"):
+        producing.commit([Message("out", b"unknown")], offsets, None)
+    broker.answering = True
     producing.commit([Message("out", b"kept")], offsets, None)
     producing.close()
     assert broker.committed == [b"kept"]

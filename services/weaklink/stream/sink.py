@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import structlog
 from kafka import KafkaProducer, TopicPartition
-from kafka.errors import KafkaError, ProducerFencedError
+from kafka.errors import KafkaError, KafkaTimeoutError, ProducerFencedError
 from kafka.structs import OffsetAndMetadata
 
 from weaklink.errors import BrokerError
@@ -65,8 +65,8 @@ class TransactionalSink:
                 )
             if offsets:
                 positions = {tp: OffsetAndMetadata(offset, "", _UNKNOWN_EPOCH) for tp, offset in offsets.items()}
-                self._producer.send_offsets_to_transaction(positions, group_metadata)
-            self._producer.commit_transaction()
+                self._await("send_offsets_to_transaction", positions, group_metadata)
+            self._await("begin_commit")
         except KafkaError as error:
             self._give_up(error)
             raise TransactionAborted(str(error)) from error
@@ -95,6 +95,17 @@ class TransactionalSink:
             raise
         return producer
 
+    def _await(self, request: str, *arguments: Any) -> None:
+        """A step of the transaction. Raises KafkaTimeoutError when its answer does not come while the broker would keep the transaction open.
+
+        The library waits without a limit: a request under way to a coordinator that dies may be forgotten, and the stage stood for ever.
+        """
+        limit_ms = self._settings.kafka.transaction_timeout_ms
+        result = getattr(self._producer._transaction_manager, request)(*arguments)
+        self._producer._sender.wakeup()
+        if not result.wait(limit_ms):
+            raise KafkaTimeoutError(f"{request} was not answered within {limit_ms} ms")
+
     def _give_up(self, error: KafkaError) -> None:
         """Abort what is open. A producer in error, whether fenced or not, is not worth mending: a new one aborts what the old one left."""
         _log.warning("transaction_aborted", stage=self._stage, error=f"{type(error).__name__}: {error}")
@@ -107,7 +118,8 @@ class TransactionalSink:
         if self._producer is None:
             return
         try:
-            self._producer.abort_transaction()
+            if not isinstance(error, KafkaTimeoutError):  # else what it would wait for is what did not come
+                self._await("begin_abort")
         except KafkaError as second:
             _log.warning(
                 "abort_failed", stage=self._stage, error=f"{type(second).__name__}: {second}", next="new producer"

@@ -9,7 +9,7 @@ import polars as pl
 from weaklink.campaigns import fast, former, matching
 from weaklink.campaigns.cluster import NONE
 from weaklink.campaigns.config import CampaignsConfig
-from weaklink.campaigns.graph import Bools, Ints
+from weaklink.campaigns.graph import Bools, Graph, Ints
 from weaklink.campaigns.identity import DISSOLVED, DORMANT, ENDED, FORMER, LIVE, MEMBERS, MERGED, OPEN, Campaign
 from weaklink.campaigns.outcome import Evaluation
 from weaklink.campaigns.profiles import US_PER_DAY, US_PER_HOUR
@@ -144,21 +144,21 @@ class Tracker:
         self.campaigns[campaign_id] = Campaign(campaign_id, OPEN, now_us, now_us, split_from=split_from)
         return campaign_id
 
+    def _merged(self) -> dict[str, str]:
+        """Into which campaign each one went that is no more."""
+        return {c.campaign_id: c.merged_into for c in self.campaigns.values() if c.state == MERGED and c.merged_into}
+
     def _serving(self, evaluation: Evaluation, found: pl.DataFrame) -> pl.DataFrame:
         """Accounts that serve standing members, whether or not an evaluation of now alone confirms those."""
         graph, accounts = evaluation.graph, evaluation.accounts
         assert evaluation.ring is not None
-        merged = {c.campaign_id: c.merged_into for c in self.campaigns.values() if c.state == MERGED and c.merged_into}
         silent = at_parties(graph, evaluation.population.silent)
         quiet = accounts.select("account").filter(pl.Series(silent))
         standing = (
             self.members.filter("flagged").join(found, on="account", how="anti").join(quiet, on="account", how="anti")
         )
-        known = pl.concat([found, standing.with_columns(pl.col("campaign_id").replace(merged))])
-        known = accounts.with_row_index("at").join(known.select("account", "campaign_id"), on="account", how="inner")
-        ids = known["campaign_id"].unique().sort().to_list()
-        labels = np.full(graph.n_accounts, NONE, np.int64)
-        labels[known["at"].to_numpy()] = [ids.index(name) for name in known["campaign_id"]]
+        known = pl.concat([found, standing.with_columns(pl.col("campaign_id").replace(self._merged()))])
+        labels, ids = _labelled(graph, known)
         before, refused = labels.copy(), accounts["disputed"] | accounts["reseller"]
         refused |= accounts["account"].is_in(self.former["account"].implode())
         able = silent & ~refused.to_numpy() & ~evaluation.ring.judged
@@ -172,7 +172,6 @@ class Tracker:
     def _carry(self, evaluation: Evaluation, found: pl.DataFrame, serves: pl.DataFrame) -> pl.DataFrame:
         """Members that this evaluation did not confirm and that stay nonetheless: evidence must be gone for good to release one."""
         config, now_us = self._config, evaluation.now_us
-        merged = {c.campaign_id: c.merged_into for c in self.campaigns.values() if c.state == MERGED and c.merged_into}
         now = evaluation.accounts.select("account", pl.col("score").alias("score_now"), "disputed", "last_seen_us")
         discredited = pl.col("campaign_id").is_in(self._discredited(now, found))
         missed = (pl.col("fast") | (pl.col("score_now") < config.track.release_score) | discredited).fill_null(
@@ -186,7 +185,7 @@ class Tracker:
             .with_columns(
                 since.alias("missed_since_us"),
                 self._steady(pl.col("score_now"), pl.col("score")),
-                pl.col("campaign_id").replace(merged),
+                pl.col("campaign_id").replace(self._merged()),
                 pl.col("disputed").fill_null(value=False),
             )
         )
@@ -220,17 +219,10 @@ class Tracker:
         """
         graph, accounts, config = evaluation.graph, evaluation.accounts, self._config.fast
         rows, known = self.members.filter("flagged"), self.known()
-        ids = known["campaign_id"].unique().sort().to_list()
-        at = np.searchsorted(graph.accounts, known["account"].to_numpy())
-        there = np.flatnonzero(at < graph.n_accounts)
-        there = there[graph.accounts[at[there]] == known["account"].to_numpy()[there]]
-        if not len(there):
+        labels, ids = _labelled(graph, known)
+        if not (labels != NONE).any():
             return rows
-        labels = np.full(graph.n_accounts, NONE, np.int64)
-        number = known["campaign_id"].replace_strict(ids, range(len(ids)), return_dtype=pl.Int64).to_numpy()
-        labels[at[there]] = number[there]
-        evidenced = evaluation.evidenced.copy()
-        evidenced[at[there[known["tombstone"].to_numpy()[there]]]] = True
+        evidenced = evaluation.evidenced | np.isin(graph.accounts, known.filter("tombstone")["account"].to_numpy())
         young_us = int(config.new_account_days * US_PER_DAY)
         young: Bools = (accounts["first_seen_us"] >= evaluation.now_us - young_us).to_numpy()
         released: Bools = accounts["account"].is_in(self.former["account"].implode()).to_numpy()
@@ -305,3 +297,17 @@ def _differences(before: pl.DataFrame, after: pl.DataFrame) -> set[str]:
     gone = before.join(after, on=keys, how="anti")["campaign_id"]
     came = after.join(before, on=keys, how="anti")["campaign_id"]
     return set(gone.to_list()) | set(came.to_list())
+
+
+def _labelled(graph: Graph, known: pl.DataFrame) -> tuple[Ints, list[str]]:
+    """(label of every account of a graph, the campaign ids that labels number), from `known` [account, campaign_id], which may have others too."""
+    ids = known["campaign_id"].unique().sort().to_list()
+    accounts = known["account"].to_numpy()
+    at = np.searchsorted(graph.accounts, accounts)
+    there = np.flatnonzero(at < graph.n_accounts)
+    there = there[graph.accounts[at[there]] == accounts[there]]
+    labels = np.full(graph.n_accounts, NONE, np.int64)
+    if len(there):
+        number = known["campaign_id"].replace_strict(ids, range(len(ids)), return_dtype=pl.Int64).to_numpy()
+        labels[at[there]] = number[there]
+    return labels, ids

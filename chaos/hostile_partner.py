@@ -37,7 +37,10 @@ _LIE_EVERY: Final = 20
 
 @dataclass(frozen=True)
 class Orders:
-    """own, other: ids of parties. seed: of the others' traffic, whose ids it uses. address: that it connects from. actions: ids of others' actions."""
+    """own, other: ids of parties. seed: of the others' traffic, whose ids it uses. address: that it connects from. actions: ids of others' actions.
+
+    `raging`: a file that it makes once it has connected, tried everything forbidden and told every lie; `report`: what came of it, at the end.
+    """
 
     own: str
     other: str
@@ -47,6 +50,7 @@ class Orders:
     connections: int
     address: str
     actions: list[str]
+    raging: str
     report: str
 
 
@@ -76,6 +80,7 @@ class Partner:
         self.report = Report()
         self._in_flight = self._acknowledged_bytes = 0
         self._lock = threading.Lock()
+        self._lied = threading.Event()
 
     def run(self) -> None:
         """Until SIGTERM."""
@@ -109,9 +114,11 @@ class Partner:
         producer = KafkaProducer(**self._kafka.client_options(), linger_ms=20, batch_size=1 << 16)
         begun = time.monotonic()
         topic = f"party.{self._orders.own}.events"
-        for key, value, lie in self._offers():
+        for number, (key, value, lie) in enumerate(self._offers()):
             if self._stop.is_set():
                 break
+            if number > _LIE_EVERY:
+                self._lied.set()
             self.report.offered_bytes += len(value)
             ahead = begun + self.report.offered_bytes / self._orders.bytes_per_second - time.monotonic()
             if ahead > 0.01:
@@ -172,9 +179,12 @@ class Partner:
     def _trespass(self) -> None:
         with Forbidden(self._kafka, self._orders.own, self._orders.other) as acts:
             try:
-                while not self._stop.is_set():
+                acts.try_all()
+                while not (self._lied.wait(_TRY_SECONDS) or self._stop.is_set()):
+                    pass
+                Path(self._orders.raging).touch()
+                while not self._stop.wait(_TRY_SECONDS):
                     acts.try_all()
-                    self._stop.wait(_TRY_SECONDS)
             finally:
                 self.report.forbidden_attempts, self.report.forbidden_refused = acts.attempts, acts.refused
                 self.report.forbidden_allowed, self.report.times_throttled = acts.allowed[:10], acts.throttled

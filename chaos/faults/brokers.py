@@ -87,12 +87,16 @@ def _kill(lab: Lab, admin: KafkaAdminClient, offsets: Offsets, who: Callable[[],
 
 
 def _moved(lab: Lab, offsets: Offsets) -> bool:
-    """Whether every partition that has input now is read up to there."""
-    targets = {(one.stage, one.tp): one for one in offsets.behind([one.stage for one in lab.workers]) if offsets.has_records(one)}  # fmt: skip
+    """Whether every partition that has input now has moved on, or turned out to have none: a transaction that hid it was aborted."""
+    waiting = {(one.stage, one.tp): one for one in offsets.behind([one.stage for one in lab.workers])}
     deadline = time.monotonic() + _ROLE_SECONDS
-    while targets:
-        now = {(one.stage, one.tp): one.committed for one in offsets.behind({key[0] for key in targets})}
-        targets = {key: one for key, one in targets.items() if now.get(key, one.end) <= one.committed}
+    while waiting:
+        now = {(one.stage, one.tp): one for one in offsets.behind({stage for stage, _ in waiting})}
+        waiting = {
+            key: now[key]
+            for key, old in waiting.items()
+            if key in now and now[key].committed <= old.committed and offsets.has_records(now[key])
+        }
         if time.monotonic() > deadline:
             return False
         time.sleep(_PAUSE_SECONDS)

@@ -177,13 +177,14 @@ class ActionClock:
 
 @contextmanager
 def partner_gone_bad(lab: Lab, login: KafkaConfig, traffic: Traffic, scale: Scale) -> Iterator[list[Report]]:
-    """It rages in a process of its own while the block lasts; the list holds its report afterwards."""
+    """It rages in a process of its own while the block lasts, from its beginning on; the list holds its report afterwards."""
     known = rows(lab.ledger_url, "SELECT action_id FROM actions LIMIT 100")
-    report = lab.folder / "partner-report.json"
+    report, raging = lab.folder / "partner-report.json", lab.folder / "partner-rages"
     orders = Orders(
         own=EVIL.id, other="lab-a", seed=traffic.seed, start_us=traffic.start_us,
         bytes_per_second=_TIMES_ITS_QUOTA * _QUOTA_BYTES_PER_SECOND, connections=scale.count(_CONNECTIONS, _SHORT_CONNECTIONS),
-        address=_ITS_ADDRESS, actions=[row["action_id"] for row in known], report=str(report),
+        address=_ITS_ADDRESS, actions=[row["action_id"] for row in known],
+        raging=str(raging), report=str(report),
     )  # fmt: skip
     path = lab.folder / "partner-orders.json"
     path.write_text(json.dumps(asdict(orders)), encoding="utf-8")
@@ -194,6 +195,7 @@ def partner_gone_bad(lab: Lab, login: KafkaConfig, traffic: Traffic, scale: Scal
             env={**os.environ, **login.environment()}, start_new_session=True,
         )  # fmt: skip
     try:
+        lab.until(lambda: raging.exists() or process.poll() is not None, "the hostile partner did not get to it")
         yield found
     finally:
         process.send_signal(signal.SIGTERM)

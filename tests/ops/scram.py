@@ -44,22 +44,4 @@ class Requests:
         self.admin.close()
 
 
-def error_codes(message: Any) -> set[int]:
-    """Every error code anywhere in a response."""
-    found: set[int] = set()
-
-    def walk(value: Any) -> None:
-        if isinstance(value, dict):
-            for name, inner in value.items():
-                if name == "error_code":
-                    found.add(int(inner))
-                walk(inner)
-        elif isinstance(value, (list, tuple)):
-            for inner in value:
-                walk(inner)
-
-    walk(message.to_dict())
-    return found
-
-
 Act = Callable[[Requests], Any]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from chaos.forbidden import error_codes
 from kafka import KafkaProducer
 from kafka.admin import (
     ACLFilter,
@@ -35,7 +36,7 @@ from kafka.protocol.admin import (
 from kafka.protocol.consumer import FetchRequest, JoinGroupRequest, ListOffsetsRequest, OffsetFetchRequest
 from kafka.protocol.metadata import FindCoordinatorRequest, MetadataRequest
 from kafka.protocol.producer import InitProducerIdRequest
-from tests.ops.scram import Act, Requests, error_codes, joined, login
+from tests.ops.scram import Act, Requests, joined, login
 from tests.partner.conftest import TOKENISER, usage
 from tests.waiting import PATIENCE_SECONDS, wait_until
 from typer.testing import CliRunner

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from chaos.forbidden import error_codes
 from kafka.errors import KafkaError
 from tests.certificates import Authority
-from tests.ops.scram import Requests, error_codes, joined, login
+from tests.ops.scram import Requests, joined, login
 from tests.ops.test_access_on_kafka import fetch
 from tests.partner.conftest import TOKENISER, usage
 from tests.waiting import PATIENCE_SECONDS, wait_until

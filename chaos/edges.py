@@ -25,6 +25,7 @@ AFTER_CLAIM: Final = "after-claim"
 AFTER_PUBLISHING: Final = "after-publishing"
 """enforce: the broker has the messages, and the outbox does not know it yet."""
 
+_OFFSETS, _COMMIT = "send_offsets_to_transaction", "begin_commit"
 COLUMNAR: Final = (AFTER_PRODUCE, AFTER_OFFSETS, AFTER_COMMIT)
 ENFORCE: Final = (AFTER_LEDGER, AFTER_PUBLISHING)
 
@@ -62,8 +63,6 @@ def main() -> None:
 
 
 def _arm_columnar(edge: str, switch: Switch) -> None:
-    from kafka import KafkaProducer
-
     from weaklink.stream.sink import TransactionalSink
 
     speaking = [False]  # transactions that carry messages: offsets alone would prove little
@@ -76,37 +75,21 @@ def _arm_columnar(edge: str, switch: Switch) -> None:
 
     setattr(TransactionalSink, "commit", noted)  # noqa: B010  # what this module is for
 
-    def strike(producer: Any) -> None:
-        producer.flush()
-        if speaking[0]:
+    before, after = {AFTER_PRODUCE: (_OFFSETS, None), AFTER_OFFSETS: (_COMMIT, None), AFTER_COMMIT: (None, _COMMIT)}[
+        edge
+    ]
+    step = TransactionalSink._await
+
+    @wraps(step)
+    def watched(self: Any, request: str, *arguments: Any) -> None:
+        if speaking[0] and request == before:
+            self._producer.flush()
+            switch.passed()
+        step(self, request, *arguments)
+        if speaking[0] and request == after:
             switch.passed()
 
-    if edge == AFTER_PRODUCE:
-        _before(KafkaProducer, "send_offsets_to_transaction", strike)
-    elif edge == AFTER_OFFSETS:
-        _before(KafkaProducer, "commit_transaction", strike)
-    else:
-        whole = KafkaProducer.commit_transaction
-
-        @wraps(whole)
-        def committed(self: Any, *arguments: Any, **named: Any) -> Any:
-            result = whole(self, *arguments, **named)
-            if speaking[0]:
-                switch.passed()
-            return result
-
-        KafkaProducer.commit_transaction = committed
-
-
-def _before(owner: Any, name: str, act: Callable[[Any], None]) -> None:
-    original = getattr(owner, name)
-
-    @wraps(original)
-    def wrapped(self: Any, *arguments: Any, **named: Any) -> Any:
-        act(self)
-        return original(self, *arguments, **named)
-
-    setattr(owner, name, wrapped)
+    setattr(TransactionalSink, "_await", watched)  # noqa: B010  # what this module is for
 
 
 def _arm_enforce(edge: str, switch: Switch) -> None:

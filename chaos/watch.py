@@ -1,5 +1,6 @@
 """A thread that watches from outside: for how long a partition with waiting input did not move, and how much memory every service takes."""
 
+import contextlib
 import threading
 import time
 from collections import defaultdict
@@ -19,6 +20,8 @@ from weaklink.kafka_options import KafkaConfig
 _SAMPLE_SECONDS: Final = 0.5
 _DOUBT_SECONDS: Final = 3.0
 """A partition that stands so long is looked into: it may be that only markers lie ahead."""
+_BLIND_SECONDS: Final = 2.0
+"""Without a sample for so long (the broker that was asked is gone, say), a partition that moved meanwhile counts as having stood until now."""
 _SETTLED_SECONDS: Final = 5.0
 """A process's memory counts as its own from so long after it is first seen ready."""
 STAGES: Final = tuple(stage.name for stage in topology.STAGES)
@@ -35,6 +38,7 @@ class Watch:
         self._lock = threading.Lock()
         self._paused = False
         self._since: dict[tuple[str, TopicPartition], tuple[int, float]] = {}
+        self._looked_at = time.monotonic()
         self._stalls: dict[str, float] = defaultdict(float)
         self._ready_at: dict[tuple[str, int], float] = {}
         self._peaks: dict[tuple[str, int], tuple[float, float]] = {}
@@ -80,25 +84,30 @@ class Watch:
         offsets: Offsets | None = None
         while not self._stop.wait(_SAMPLE_SECONDS):
             if self._paused:
+                self._looked_at = time.monotonic()
                 continue
             self._sample_memory()
+            running = {worker.stage for worker in list(self._workers)}
             try:
                 offsets = offsets or Offsets(self._kafka)
-                self._take(offsets, offsets.behind(STAGES), time.monotonic())
+                self._take(offsets, offsets.behind(stage for stage in STAGES if stage in running), time.monotonic())
             except (KafkaError, BrokerError, OSError, KeyError):
                 # The broker is away, or knows the topic only half: time goes on, and counts at the next sample.
-                continue
-        if offsets:
-            offsets.close()
+                _close(offsets)
+                offsets = None
+        _close(offsets)
 
     def _take(self, offsets: Offsets, behind: Sequence[Behind], now: float) -> None:
         current = {(one.stage, one.tp): one for one in behind}
         with self._lock:
-            known = self._since
+            known, blind = self._since, now - self._looked_at > _BLIND_SECONDS
+            self._looked_at = now
             self._since = {
                 key: known[key] if key in known and known[key][0] == one.committed else (one.committed, now)
                 for key, one in current.items()
             }
+            for (stage, _), (_, since) in (known.items() - self._since.items()) if blind else ():
+                self._stalls[stage] = max(self._stalls[stage], now - since)
             standing = [(key, now - since) for key, (_, since) in self._since.items()]
         for key, seconds in standing:
             doubtful = seconds > max(_DOUBT_SECONDS, self._stalls[key[0]])
@@ -122,3 +131,9 @@ class Watch:
             with self._lock:
                 first, peak = self._peaks.get(life, (mib, mib))
                 self._peaks[life] = (first, max(peak, mib))
+
+
+def _close(offsets: Offsets | None) -> None:
+    if offsets:
+        with contextlib.suppress(KafkaError, OSError):
+            offsets.close()

@@ -35,7 +35,7 @@ _PAUSE_SECONDS: Final = 0.25
 
 
 def run(folder: Path, scale: Scale) -> Row:
-    """The row of this fault. extra: `stalls_by_role`, longest standstill of any stage in seconds for each role; `restarted`: services that ended."""
+    """The row of this fault. extra: `stalls_by_role`, seconds until every stage went on, by role; `restarted`: services that ended."""
     with Lab(folder, nodes=3, heap_mib=384) as lab:
         lab.start_all()
         return torment(lab, scale)
@@ -59,8 +59,8 @@ def torment(lab: Lab, scale: Scale) -> Row:
         with Stream(lab.publisher, endless(traffic), per_second):
             for number, role in itertools.product(range(kills), _SHORT_ROLES if scale.is_short else tuple(roles)):
                 lab.watch.reset()
-                _kill(lab, admin, offsets, partial(roles[role], number))
-                by_role.setdefault(role, []).append(lab.watch.stall_seconds_max)
+                seconds = _kill(lab, admin, offsets, partial(roles[role], number))
+                by_role.setdefault(role, []).append(max(seconds, lab.watch.stall_seconds_max))
         lab.settle()
     lab.finish()
     row = row_of("brokers", sum(map(len, by_role.values())), lab, verify_lab(lab, traffic))
@@ -74,16 +74,19 @@ def torment(lab: Lab, scale: Scale) -> Row:
     return row
 
 
-def _kill(lab: Lab, admin: KafkaAdminClient, offsets: Offsets, who: Callable[[], int]) -> None:
-    """Kill whoever plays the part; start it again once everything goes on without it, and wait until it is in sync again."""
+def _kill(lab: Lab, admin: KafkaAdminClient, offsets: Offsets, who: Callable[[], int]) -> float:
+    """Kill whoever plays the part; start it again once everything goes on without it, and wait until it is in sync again. How long it took until
+    every stage went on, in seconds."""
     node = _asked(lab, who, "nobody plays the part")
     lab.cluster.kill_node(node)
     killed = time.monotonic()
     _asked(lab, lambda: _moved(lab, offsets), "not every stage goes on")
+    seconds = time.monotonic() - killed
     time.sleep(max(0.0, killed + _DOWN_SECONDS - time.monotonic()))
     lab.cluster.start_node(node)
     lab.cluster.await_node(node)
     _asked(lab, lambda: not out_of_sync(admin), "replicas do not come into sync")
+    return seconds
 
 
 def _moved(lab: Lab, offsets: Offsets) -> bool:

@@ -25,12 +25,15 @@ _EVENTS_PER_SECOND: Final = 150
 _EVENTS_MAX: Final = 1_000_000
 _SESSION_SECONDS: Final = 6
 _BEYOND_SECONDS: Final = 4
-_ENVIRONMENT: Final = {"WEAKLINK_KAFKA__SESSION_TIMEOUT_MS": f"{_SESSION_SECONDS}000"}
+ENVIRONMENT: Final = {
+    "WEAKLINK_KAFKA__SESSION_TIMEOUT_MS": f"{_SESSION_SECONDS}000",
+    "WEAKLINK_ENFORCE__OUTBOX_LEASE_SECONDS": "3",  # what the sleeper has claimed is published by its successor before it wakes up
+}
 
 
 def run(folder: Path, scale: Scale) -> Row:
     """The row of this fault."""
-    with Lab(folder, environment=dict(_ENVIRONMENT)) as lab:
+    with Lab(folder, environment=dict(ENVIRONMENT)) as lab:
         lab.start_all()
         return torment(lab, scale.count(_ROUNDS, _SHORT_ROUNDS))
 

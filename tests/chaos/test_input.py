@@ -1,4 +1,4 @@
-"""The short form of what comes in: poison."""
+"""The short forms of what comes in, and of what the machine does: poison, bombs, full disks and wrong clocks."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ from chaos.scale import SHORT
 
 from chaos import faults
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 
-@pytest.mark.parametrize("fault", ["poison"])
+@pytest.mark.parametrize("fault", ["poison", "bombs", "machine"])
 def test_it_holds_its_bars(fault: str, tmp_path: Path) -> None:
     """Nothing lost, nothing twice, nothing rejected wrongly, and the fault's own bars."""
     row = faults.load(fault)(tmp_path, SHORT)

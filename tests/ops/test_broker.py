@@ -3,13 +3,17 @@
 import secrets
 import socket
 import uuid
+from contextlib import closing
 from pathlib import Path
 
 import psutil
 import pytest
+from chaos.roles import coordinator
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
+from kafka.protocol.metadata import CoordinatorType
+from kafka.structs import OffsetAndMetadata
 from tests.topics import create_topics
 from tests.waiting import PATIENCE_SECONDS
 
@@ -17,6 +21,7 @@ from weaklink.errors import BrokerError
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops import broker, kafka_jars
 from weaklink.ops.broker import LocalCluster
+from weaklink.ops.group_offsets import committed_offsets
 from weaklink.ops.ports import free_ports
 
 
@@ -89,6 +94,22 @@ def test_three_nodes_hold_three_replicas(tmp_path: Path) -> None:
     """A three-node cluster serves a topic with a replica on each."""
     with LocalCluster(tmp_path, nodes=3, heap_mib=256) as cluster:
         assert round_trip(cluster.kafka, "before") == b"hello"
+
+
+@pytest.mark.kafka
+def test_offsets_can_be_read_after_the_death_of_the_groups_coordinator(tmp_path: Path) -> None:
+    """By the same connection, which knew the one that died."""
+    tp = TopicPartition("before", 0)
+    with LocalCluster(tmp_path, nodes=3, heap_mib=256) as cluster:
+        round_trip(cluster.kafka, tp.topic)
+        options = cluster.kafka.client_options()
+        with closing(KafkaConsumer(**options, group_id="watched")) as consumer:
+            consumer.assign([tp])
+            consumer.commit({tp: OffsetAndMetadata(1, "", -1)})
+        with closing(KafkaAdminClient(**options)) as admin:
+            assert committed_offsets(admin, ["watched"]) == {"watched": {tp: 1}}
+            cluster.kill_node(coordinator(admin, "watched", CoordinatorType.GROUP))
+            assert committed_offsets(admin, ["watched"]) == {"watched": {tp: 1}}
 
 
 def test_a_machine_without_java_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -34,6 +34,9 @@ class LagWatch:
             self._probe = self._probe or LagProbe(self._kafka)
             last_event_us = self._probe.last_event_us()
             rows = self._history.add(self._probe.sample())
+        except BrokerError:
+            self.close()
+            raise
         except KafkaError as error:
             self.close()
             raise BrokerError(

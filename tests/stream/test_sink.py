@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaConnectionError, KafkaError
+from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
 
 from tests.ingest.batches import Record, payload_of
 from tests.topics import create_topics
@@ -25,9 +25,11 @@ class _Broker:
         self.committing = True
         self.answering = True
         self.committed: list[bytes] = []
+        self.made: list[_Producer] = []
 
     def __call__(self, **_: Any) -> "_Producer":
-        return _Producer(self)
+        self.made.append(_Producer(self))
+        return self.made[-1]
 
 
 class _Answer:
@@ -44,7 +46,7 @@ class _Producer:
 
     def __init__(self, broker: _Broker) -> None:
         self._broker = broker
-        self._closed = False
+        self._closed = self._forced = False
         self._sent: list[bytes] = []
         self._transaction_manager = self._sender = self
 
@@ -77,8 +79,13 @@ class _Producer:
         assert self._broker.answering, "what did not answer is not asked again"
         return _Answer(self._broker)
 
+    def force_close(self) -> None:
+        self._forced = True
+
     def close(self, timeout: float) -> None:
         assert timeout
+        if not (self._broker.answering or self._forced):
+            raise KafkaTimeoutError("as kafka-python does when records cannot be sent, with its thread still alive")
         self._closed = True
 
 
@@ -112,6 +119,7 @@ def test_a_step_that_is_never_answered_is_given_up_with_its_producer(monkeypatch
     producing.commit([Message("out", b"kept")], offsets, None)
     producing.close()
     assert broker.committed == [b"kept"]
+    assert [one._closed for one in broker.made] == [True, True]
 
 
 @pytest.mark.kafka

@@ -1,5 +1,6 @@
 """The output side of the runner, and the one place of the columnar stages that commits: messages and offsets in one Kafka transaction."""
 
+import contextlib
 import os
 import socket
 import uuid
@@ -124,6 +125,8 @@ class TransactionalSink:
             _log.warning(
                 "abort_failed", stage=self._stage, error=f"{type(second).__name__}: {second}", next="new producer"
             )
-        self._producer.close(timeout=1)
-        self._producer = None
+        given_up, self._producer = self._producer, None
+        given_up._sender.force_close()  # else closing waits for what is not sent yet, and gives up with the thread still alive
+        with contextlib.suppress(KafkaError):
+            given_up.close(timeout=1)
         self._producer = self._open()

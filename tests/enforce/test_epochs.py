@@ -8,10 +8,11 @@ from tests.enforce.samples import decision, proposal, receipt
 from tests.enforce.test_ledger import all_actions, handle, rows
 from weaklink.enforce.clock import Clock
 from weaklink.enforce.config import EnforceConfig
+from weaklink.enforce.consume import Handling, Incoming
 from weaklink.enforce.database import Database
 from weaklink.enforce.epochs import Epochs
 from weaklink.enforce.ledger import Ledger
-from weaklink.enforce.tables import action_history, metadata, outbox, receipts
+from weaklink.enforce.tables import action_history, dead_letters, metadata, outbox, receipts
 from weaklink.records.codec import decode
 
 OLD, NEW = (bytes((4, epoch)) + bytes(range(epoch, epoch + 15)) for epoch in (1, 2))
@@ -84,3 +85,55 @@ async def test_what_campaigns_says_of_such_a_token_later_is_forgotten_too(databa
     found = await contents(database)
     assert OLD not in found
     assert OLD.hex().encode() not in found
+
+
+async def test_a_dead_letter_that_may_name_such_a_token_goes_whole_or_damaged(
+    database: Database, ledger: Ledger
+) -> None:
+    """In a message that can be read, in one that cannot, in digits, after a byte that looks like the beginning of a token; over several pages."""
+    config = EnforceConfig(prune_rows=2)
+    epochs = Epochs(database, config, Clock("event", config.clock_lead_hours_max))
+    of_old = [decision(on(OLD)), b"\xff" + OLD, OLD.hex().upper().encode(), b"\x04\x01" + OLD[:-1] + b"\x04" + OLD, OLD]
+    of_others = [
+        decision(on(NEW)),
+        b"\xff" + NEW,
+        NEW.hex().encode(),
+        OLD[:-1],
+        b"",
+        None,
+        b"no token at all, but long enough",
+    ]
+    base = 3_000_000_000  # more than 32 bits
+    for offset, value in enumerate([*of_others, *of_old]):
+        await ledger.dead_letter(
+            topic="weaklink.decisions", partition=0, offset=base + offset, key=None, value=value, error="odd"
+        )
+    await ledger.dead_letter(topic="weaklink.receipts", partition=1, offset=0, key=OLD, value=b"", error="odd")
+    assert await epochs.forget(1) == ([], {})
+    assert await epochs.forget(2) == ([], {"dead_letters": len(of_old) + 1})
+    left = await rows(database, dead_letters)
+    assert sorted(row["offset"] for row in left) == [base + offset for offset in range(len(of_others))]
+    assert OLD not in await contents(database)
+    assert await epochs.forget(2) == ([], {})
+
+
+async def test_the_error_of_a_dead_letter_quotes_nothing(database: Database, ledger: Ledger) -> None:
+    """Neither what a defect says, nor the row that the database refused, which PostgreSQL tells whole."""
+    config = EnforceConfig()
+
+    async def quote(_: object) -> None:
+        raise KeyError(OLD.hex())
+
+    async def insert_twice(_: object) -> None:
+        row = {"topic": "t", "partition": 0, "offset": 0, "key": None, "value": None, "recorded_wall_us": 1}
+        async with database.write() as connection:
+            await connection.execute(sa.insert(dead_letters), [row | {"error": OLD.hex()}])
+            await connection.execute(sa.insert(dead_letters), [row | {"topic": OLD.hex(), "error": None}])
+
+    for offset, apply in enumerate((quote, insert_twice)):
+        message = Incoming("weaklink.decisions", 0, offset, b"c-1", decision(on(NEW)))
+        await Handling("Decision", apply, ledger, config).handle(message)
+    first, second = sorted((row["error"] for row in await rows(database, dead_letters)), reverse=True)
+    assert first.startswith("KeyError at test_epochs.py:")
+    assert "IntegrityError" in second
+    assert OLD.hex().encode() not in await contents(database)

@@ -16,7 +16,16 @@ from weaklink.enforce.database import Database
 from weaklink.enforce.ledger import Ledger
 from weaklink.enforce.outbox import Outbox
 from weaklink.enforce.retention import Retention
-from weaklink.enforce.tables import action_history, approvals, decisions, metadata, outbox, proposals, receipts
+from weaklink.enforce.tables import (
+    action_history,
+    approvals,
+    dead_letters,
+    decisions,
+    metadata,
+    outbox,
+    proposals,
+    receipts,
+)
 
 DAY_US = 86_400_000_000
 CONFIG = EnforceConfig(
@@ -111,14 +120,41 @@ async def test_decisions_receipts_and_messages_go_by_their_own_days(database: Da
     await box.close_rows([first])
     await box.close_rows([second], error="too large")
     wall.day += 15
-    assert await prune() == {"outbox": 1, "decisions": 0, "receipts": 0, "actions": 0, "proposals": 0}
+    assert await prune() == {
+        "outbox": 1,
+        "decisions": 0,
+        "receipts": 0,
+        "dead_letters": 0,
+        "actions": 0,
+        "proposals": 0,
+    }
     wall.day += 60
     await handle(ledger, decision(proposal(target_account="a"), at_us=wall.us()))  # renewed
     wall.day += 30
-    assert await prune() == {"outbox": 0, "decisions": 1, "receipts": 1, "actions": 0, "proposals": 0}
+    assert await prune() == {
+        "outbox": 0,
+        "decisions": 1,
+        "receipts": 1,
+        "dead_letters": 0,
+        "actions": 0,
+        "proposals": 0,
+    }
     assert [row["action_id"] for row in await rows(database, receipts)] == [action.action_id]
     assert len(await rows(database, decisions)) == 1
     assert second.id in {row["id"] for row in await rows(database, outbox)}
+
+
+async def test_a_dead_letter_goes_after_its_days(database: Database, wall: Wall, lived: Any) -> None:
+    """Three old ones in batches of two; the one of today stays, with its bytes."""
+    ledger, prune = lived
+    for offset in range(4):
+        wall.day += 31 if offset == 3 else 0
+        await ledger.dead_letter(
+            topic="weaklink.decisions", partition=0, offset=offset, key=b"c", value=b"\xff", error="odd"
+        )
+    assert (await prune())["dead_letters"] == 3
+    assert [(row["offset"], row["value"]) for row in await rows(database, dead_letters)] == [(3, b"\xff")]
+    assert (await prune())["dead_letters"] == 0
 
 
 async def test_a_decision_that_comes_while_it_is_pruned_finds_its_action_again(
@@ -159,5 +195,5 @@ async def test_the_metrics_tell_what_stands_in_the_ledger(database: Database, wa
 
 def test_every_table_of_the_ledger_is_pruned_or_small() -> None:
     """A table that is added needs a decision on how long its rows are kept."""
-    pruned = {one.name for one in (outbox, decisions, receipts, action_history, approvals, proposals)} | {"actions"}
-    assert set(metadata.tables) - pruned == {"dead_letters", "clock"}
+    tables = (outbox, decisions, receipts, action_history, approvals, proposals, dead_letters)
+    assert set(metadata.tables) - {one.name for one in tables} - {"actions"} == {"clock"}

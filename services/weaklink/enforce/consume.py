@@ -7,9 +7,11 @@ those within an hour means that a defect, not the messages, is to blame: then th
 
 import asyncio
 import time
+import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -113,7 +115,7 @@ class Handling:
                 offset=message.offset,
                 key=message.key,
                 value=message.value,
-                error=repr(error),
+                error=told(error),
             )
         except Exception as trouble:  # the next attempt comes here again
             log.warning("dead_letter_not_kept", **_where(message), error=str(trouble), next="retry")
@@ -131,6 +133,15 @@ def is_poison(error: Exception) -> bool:
         sqlstate = getattr(error.orig, "sqlstate", None)
         return sqlstate.startswith(_POISON_SQLSTATES) if sqlstate else isinstance(error, (IntegrityError, DataError))
     return not isinstance(error, (SQLAlchemyError, OSError, TimeoutError))
+
+
+def told(error: Exception) -> str:
+    """What the ledger keeps of an error: its kind and where it was raised, but no text that may quote the message or the database's rows."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        return f"{type(error).__name__}: {str(error.orig).partition(chr(10))[0]}"  # the values are in PostgreSQL's second line
+    reason = f"{error.reason}: " if isinstance(error, RecordError) else ""
+    places = traceback.extract_tb(error.__traceback__)[-1:]
+    return f"{reason}{type(error).__name__}" + "".join(f" at {Path(one.filename).name}:{one.lineno}" for one in places)
 
 
 def _where(message: Incoming) -> dict[str, Any]:

@@ -2,8 +2,12 @@
 
 What a token hides is safe only as long as its key is. So actions on tokens of an epoch that is over are not kept for the days that others
 are: they go with their history, approvals, receipts and published messages. The topic `weaklink.epochs` says who ended the epoch, and why.
+
+Dead letters are bytes that nothing here could handle, perhaps not even read, so nobody can say for certain which tokens they hold. One goes
+as soon as any 17 bytes of it could be a token of such an epoch, by kind and epoch: no token is missed, and now and then one goes that had none.
 """
 
+import re
 from collections import defaultdict
 from typing import Any, Final
 
@@ -17,7 +21,16 @@ from weaklink.enforce.database import Database
 from weaklink.enforce.loading import load_actions
 from weaklink.enforce.messages import change_messages
 from weaklink.enforce.records import record_changes, record_outgoing
-from weaklink.enforce.tables import action_history, actions, approvals, decisions, outbox, proposals, receipts
+from weaklink.enforce.tables import (
+    action_history,
+    actions,
+    approvals,
+    dead_letters,
+    decisions,
+    outbox,
+    proposals,
+    receipts,
+)
 from weaklink.epochs import FIRST
 from weaklink.records.identifiers import TOKEN_BYTES, IdentifierKind
 
@@ -43,6 +56,7 @@ class Epochs:
             "actions": await self._remove_actions(oldest),
             "proposals": await self._remove_proposals(oldest),
             "decisions": await self._clean_decisions(oldest),
+            "dead_letters": await self._remove_dead_letters(oldest),
         }
         return changes, {table: rows for table, rows in removed.items() if rows}
 
@@ -99,6 +113,25 @@ class Epochs:
                 )
             return len(cleaned)
 
+    async def _remove_dead_letters(self, oldest: int) -> int:
+        """A page at a time: a defect may have left thousands."""
+        keys, types = sa.tuple_(*dead_letters.primary_key), [column.type for column in dead_letters.primary_key]
+        page = sa.select(*dead_letters.primary_key, dead_letters.c.key, dead_letters.c.value).order_by(
+            *dead_letters.primary_key
+        )
+        removed, after = 0, ("", -1, -1)  # before every key
+        while True:
+            async with self._database.write() as connection:
+                some = page.where(keys > sa.tuple_(*after, types=types)).limit(self._config.prune_rows)
+                rows = (await connection.execute(some)).all()
+                due = [tuple(row[:3]) for row in rows if any(_may_name(one, oldest) for one in row[3:] if one)]
+                if due:
+                    await connection.execute(sa.delete(dead_letters).where(keys.in_(due)))
+            removed += len(due)
+            if len(rows) < self._config.prune_rows:
+                return removed
+            after = tuple(rows[-1][:3])
+
     async def _some(self, due: sa.ColumnElement[bool]) -> dict[str, list[str]]:
         """Some actions that are due, by campaign."""
         async with self._database.read() as connection:
@@ -127,6 +160,16 @@ def _is_over(target: str, oldest: int) -> bool:
     except ValueError:
         return False
     return len(token) == TOKEN_BYTES and 1 <= token[0] <= _KIND_MAX and token[1] < oldest
+
+
+def _may_name(content: bytes, oldest: int) -> bool:
+    """Whether any bytes, or their hexadecimal digits, could be a token of an earlier epoch."""
+    first, last, rest = 1, oldest - 1, TOKEN_BYTES - 2
+    raw = rb"[\x01-\x%02x][\x%02x-\x%02x](?s:.{%d})" % (_KIND_MAX, first, last, rest)
+    digits = b"|".join(
+        b"%02x%02x" % (kind, epoch) for kind in range(1, _KIND_MAX + 1) for epoch in range(first, oldest)
+    )
+    return bool(re.search(raw, content) or re.search(rb"(?i:%b)[0-9a-fA-F]{%d}" % (digits, 2 * rest), content))
 
 
 async def _remove(connection: AsyncConnection, idents: list[str]) -> int:

@@ -12,7 +12,16 @@ from weaklink.enforce.action import LIVE
 from weaklink.enforce.clock import Clock
 from weaklink.enforce.config import EnforceConfig
 from weaklink.enforce.database import Database, wall_us
-from weaklink.enforce.tables import action_history, actions, approvals, decisions, outbox, proposals, receipts
+from weaklink.enforce.tables import (
+    action_history,
+    actions,
+    approvals,
+    dead_letters,
+    decisions,
+    outbox,
+    proposals,
+    receipts,
+)
 
 _DAY_US: Final = 86_400_000_000
 _LIVE: Final = actions.c.state.in_([str(state) for state in LIVE])
@@ -41,6 +50,9 @@ class Retention:
                 decisions, decisions.c.handled_wall_us < now_us - config.decisions_keep_days * _DAY_US
             ),
             "receipts": await self._remove(receipts, old_receipts),
+            "dead_letters": await self._remove(
+                dead_letters, dead_letters.c.recorded_wall_us < now_us - config.dead_letters_keep_days * _DAY_US
+            ),
             "actions": await self._remove_actions(now_us - config.ended_actions_keep_days * _DAY_US),
             "proposals": await self._remove_proposals(),
         }

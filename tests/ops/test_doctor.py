@@ -8,6 +8,13 @@ from weaklink.ops.doctor import Finding, Level
 from weaklink.ops.provision import Change, Step, Topic
 
 GIB = 1 << 30
+REAUTH, OWN = "connections.max.reauth.ms", "listener.name.client."
+SASL: dict[str, str | None] = {
+    "listener.security.protocol.map": "CLIENT:SASL_SSL,CONTROLLER:SASL_SSL",
+    "controller.listener.names": "CONTROLLER",
+    "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+}
+"""Settings of a broker on which a session lasts for ever."""
 
 
 def step(change: Change, name: str = "weaklink.links", *details: str) -> Step:
@@ -35,6 +42,15 @@ def step(change: Change, name: str = "weaklink.links", *details: str) -> Step:
         (doctor.connections_finding({1: 500, 2: 200}), Level.OK, "at most 500"),
         (doctor.connections_finding({1: 500, 2: None}), Level.WARNING, "may not look"),
         (doctor.connections_finding({1: doctor.NO_LIMIT, 2: 200}), Level.WARNING, "broker 1 takes any number"),
+        (doctor.sessions_finding({1: SASL | {f"{OWN}scram-sha-512.{REAUTH}": "60000"}}), Level.OK, "after 1.0 min"),
+        (doctor.sessions_finding({1: SASL | {REAUTH: "120000", f"{OWN}{REAUTH}": "60000"}}), Level.OK, "after 1.0 min"),
+        (doctor.sessions_finding({1: SASL | {REAUTH: "120000"}}), Level.OK, "after 2.0 min"),
+        (doctor.sessions_finding({1: SASL | {REAUTH: "0"}}), Level.WARNING, "broker 1, CLIENT SCRAM-SHA-512"),
+        (doctor.sessions_finding({1: SASL | {REAUTH: "60000"}, 2: SASL}), Level.WARNING, "broker 2, CLIENT SCRAM-SHA-512"),
+        (doctor.sessions_finding({1: SASL | {REAUTH: "60000", f"{OWN}{REAUTH}": "0"}}), Level.WARNING, "for ever"),
+        (doctor.sessions_finding({1: SASL | {f"{OWN}sasl.enabled.mechanisms": "PLAIN", f"{OWN}scram-sha-512.{REAUTH}": "1"}}), Level.WARNING, "CLIENT PLAIN"),
+        (doctor.sessions_finding({1: SASL | {"listener.security.protocol.map": "CLIENT:SSL"}}), Level.OK, "nobody logs in"),
+        (doctor.sessions_finding({1: SASL, 2: {}}), Level.WARNING, "may not look"),
         (doctor.members_finding({"ingest": 2, "enforce": 1}), Level.OK, "ingest 2, enforce 1"),
         (doctor.members_finding({"ingest": 2, "enforce": 0}), Level.WARNING, "nobody runs enforce"),
     ],

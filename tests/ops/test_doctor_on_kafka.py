@@ -67,13 +67,26 @@ def test_a_cluster_that_was_never_provisioned_and_then_is(settings: Settings) ->
     add_party(settings, Party(id="my-lab", kind=PartyKind.LAB))
     after = examine(settings)
     assert {one.check for one in after} == {
-        "versions", "schemas", "disk", "snapshots", "ledger", "broker", "clock", "topics", "replication", "access", "connections", "stages",
+        "versions", "schemas", "disk", "snapshots", "ledger", "broker", "clock", "topics", "replication", "access", "connections", "sessions", "stages",
     }  # fmt: skip
     assert [one for one in after if one.level is Level.ERROR] == []
     (connections,) = [one for one in after if one.check == "connections"]
     assert "broker 1 takes any number of connections" in connections.what
+    (sessions,) = [one for one in after if one.check == "sessions"]
+    assert (sessions.level, "broker 1, CLIENT SCRAM-SHA-512" in sessions.what) == (Level.WARNING, True)
+    assert "connections.max.reauth.ms=900000" in sessions.fix
     (stages,) = [one for one in after if one.check == "stages"]
     assert stages.fix == "weaklink run ingest; weaklink run correlate; weaklink run campaigns; weaklink run enforce"
+
+
+def test_brokers_that_ask_for_the_secret_again_are_as_they_should_be(tmp_path: Path) -> None:
+    """Set for one mechanism of one listener, which is how docs/security.md has it."""
+    if missing := missing_tools():
+        pytest.skip("; ".join(missing))
+    with LocalCluster(tmp_path / "kafka", scram=True, reauth_ms=900_000) as cluster:
+        findings = examine(Settings(kafka=cluster.kafka, data_folder=tmp_path))
+    (sessions,) = [one for one in findings if one.check == "sessions"]
+    assert (sessions.level, sessions.what) == (Level.OK, "must log in again after 15.0 min at the latest")
 
 
 def test_a_right_that_is_gone_is_missed(settings: Settings, cluster: LocalCluster) -> None:

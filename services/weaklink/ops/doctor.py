@@ -16,6 +16,7 @@ DISK_BYTES_MIN: Final = 1 << 30
 DISK_SHARE_MIN: Final = 0.05
 NO_LIMIT: Final = (1 << 31) - 1
 """What a broker tells of `max.connections.per.ip` where nobody has set it."""
+_REAUTH: Final = "connections.max.reauth.ms"
 _SHOWN_MAX: Final = 5
 
 
@@ -164,6 +165,41 @@ def connections_finding(per_address: Mapping[int, int | None]) -> Finding:
             "set max.connections.per.ip and max.connection.creation.rate on every broker (docs/security.md)",
         )
     return ok("connections", f"at most {max(told.values(), default=0):,} from one address")
+
+
+def sessions_finding(brokers: Mapping[int, Mapping[str, str | None]]) -> Finding:
+    """Whether sessions must log in again. `brokers`: settings of each, by Kafka's names; empty where this user may not know them."""
+    if not all(brokers.values()):
+        what = "this user may not look at the brokers' settings"
+        return Finding("sessions", Level.WARNING, what, "run the doctor as the cluster's administrator")
+    told = {(broker, place): ms for broker, one in brokers.items() for place, ms in _session_ms(one).items()}
+    if forever := [f"broker {broker}, {place}" for (broker, place), ms in told.items() if ms <= 0]:
+        return Finding(
+            "sessions",
+            Level.WARNING,
+            f"sessions last for ever once they are let in, also when their secret has been changed: {_some(forever)}",
+            "set listener.name.<listener>.<mechanism>.connections.max.reauth.ms=900000 on every broker, and restart it (docs/security.md)",
+        )
+    if not told:
+        return ok("sessions", "nobody logs in with a secret")
+    return ok("sessions", f"must log in again after {max(told.values()) / 60_000:,.1f} min at the latest")
+
+
+def _session_ms(settings: Mapping[str, str | None]) -> dict[str, int]:
+    """How long a session lasts (ms; 0: for ever) by listener and mechanism: the most special setting that there is decides."""
+
+    def value(name: str) -> str:
+        return settings.get(name) or ""
+
+    found = {}
+    for listener, _, protocol in (pair.partition(":") for pair in value("listener.security.protocol.map").split(",")):
+        if protocol.startswith("SASL_") and listener not in value("controller.listener.names").split(","):
+            own = f"listener.name.{listener.lower()}."
+            mechanisms = value(f"{own}sasl.enabled.mechanisms") or value("sasl.enabled.mechanisms")
+            for mechanism in mechanisms.split(","):
+                names = (f"{own}{mechanism.lower()}.{_REAUTH}", f"{own}{_REAUTH}", _REAUTH)
+                found[f"{listener} {mechanism}"] = int(next((value(name) for name in names if value(name)), "0"))
+    return found
 
 
 def members_finding(members: Mapping[str, int]) -> Finding:

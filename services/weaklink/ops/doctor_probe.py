@@ -22,6 +22,7 @@ from weaklink.ops.provision import plan, plan_access
 from weaklink.records.schemas import all_schemas, schema_folder
 from weaklink.settings import Settings
 
+_PER_ADDRESS: Final = "max.connections.per.ip"
 _CONNECT_SECONDS: Final = 3.0
 _UNAUTHORISED: Final = ("AuthorizationFailed", "Authorization failed")
 
@@ -211,15 +212,15 @@ def _access(settings: Settings) -> list[Finding]:
 
 
 def _connections(settings: Settings, admin: KafkaAdminClient) -> list[Finding]:
-    """Where parties log in, they are strangers to each other: none may use up the brokers' connections."""
+    """Where parties log in, they are strangers to each other: none may use up the brokers' connections, and who is thrown out must be out."""
     if not is_managed(settings):
         return []
-    name = "max.connections.per.ip"
     brokers = [str(one["broker_id"]) for one in admin.describe_cluster()["brokers"]]
     resources = [ConfigResource(ConfigResourceType.BROKER, broker) for broker in brokers]
     told: dict[str, Any] = admin.describe_configs(resources, config_filter="all").get("broker", {})
-    limits = {int(broker): int(told[broker][name]["value"]) if name in told.get(broker, {}) else None for broker in brokers}  # fmt: skip
-    return [doctor.connections_finding(limits)]
+    values = {int(broker): {name: one["value"] for name, one in told.get(broker, {}).items()} for broker in brokers}
+    limits = {broker: int(one[_PER_ADDRESS]) if _PER_ADDRESS in one else None for broker, one in values.items()}
+    return [doctor.connections_finding(limits), doctor.sessions_finding(values)]
 
 
 def _members(admin: KafkaAdminClient) -> Finding:

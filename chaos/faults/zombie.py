@@ -1,4 +1,7 @@
-"""SIGSTOP in the middle of a commit, past the session; another worker takes over; SIGCONT. Nothing that the sleeper then does may be visible."""
+"""SIGSTOP in the middle of a commit, past the session; another worker takes over; SIGCONT. Nothing that the sleeper then does may be visible.
+
+The ledger is a PostgreSQL: a process that sleeps with SQLite's lock keeps everyone else out until it wakes up, whatever Weaklink does.
+"""
 
 import random
 import signal
@@ -33,7 +36,7 @@ ENVIRONMENT: Final = {
 
 def run(folder: Path, scale: Scale) -> Row:
     """The row of this fault."""
-    with Lab(folder, environment=dict(ENVIRONMENT)) as lab:
+    with Lab(folder, postgres=True, environment=dict(ENVIRONMENT)) as lab:
         lab.start_all()
         return torment(lab, scale.count(_ROUNDS, _SHORT_ROUNDS))
 

@@ -7,7 +7,7 @@ from chaos.faults import commit_edges, kill_services, members, rebuild, zombie
 from chaos.lab import Lab
 from chaos.row import Row
 
-from chaos import edges
+from chaos import edges, postgres
 from weaklink.ops.kafka_jars import missing_tools
 
 pytestmark = [
@@ -32,10 +32,12 @@ def test_workers_that_die_come_and_go_harm_nothing(tmp_path: Path) -> None:
         unharmed(members.torment(lab, rounds=1, few=1, many=2, stages=("correlate", "campaigns")))
 
 
+@pytest.mark.postgres
+@pytest.mark.skipif(not postgres.installed(), reason="PostgreSQL is not installed")
 def test_workers_that_die_or_sleep_in_a_commit_harm_nothing_and_their_state_can_be_rebuilt(tmp_path: Path) -> None:
     """Every edge of a commit once; two sleepers; then the state, from snapshots and from a log with the transactions that were aborted by all this."""
     environment = {**zombie.ENVIRONMENT, "WEAKLINK_STREAM__SNAPSHOT_SECONDS": "2"}
-    with Lab(tmp_path, environment=environment) as lab:
+    with Lab(tmp_path, postgres=True, environment=environment) as lab:
         lab.start_all()
         killed = commit_edges.torment(lab, kills=1)
         unharmed(killed)

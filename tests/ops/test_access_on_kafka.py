@@ -57,6 +57,7 @@ from weaklink.partner import PartnerConfig, WeaklinkClient
 from weaklink.partner.client import DeliveryError
 from weaklink.partner.models import ApiUsage
 from weaklink.settings import Settings
+from weaklink.tokeniser.clients import grant, load_clients
 
 pytestmark = pytest.mark.kafka
 
@@ -483,3 +484,25 @@ def test_the_command_shows_a_secret_once_and_a_file_keeps_it_from_the_screen(
     ):
         assert run.invoke(app, command).exit_code == 0
     assert run.invoke(app, ["party", "rotate", "nobody"]).exit_code == 1
+
+
+@pytest.mark.parametrize("act", ["suspend", "remove"])
+def test_who_is_kept_out_of_kafka_is_kept_out_of_the_tokeniser_too(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    """Where its list of clients is here; where it is not, the command says what has to be done there. Nobody else loses anything."""
+    clients = tmp_path / "clients.json"
+    for name, value in settings.kafka.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("WEAKLINK_TOKENISER__CLIENTS_FILE", str(clients))
+    run = CliRunner()
+    for party in (f"{act}-here", f"{act}-elsewhere"):
+        assert run.invoke(app, ["party", "add", party, "--kind", "lab", "--partitions", "1"]).exit_code == 0
+    for party in (f"{act}-here", "stays-lab"):
+        grant(clients, party)
+    here = run.invoke(app, ["party", act, f"{act}-here"])
+    assert (here.exit_code, "does not answer" in here.stdout) == (0, True), here.output
+    elsewhere = run.invoke(app, ["party", act, f"{act}-elsewhere"])
+    assert elsewhere.exit_code == 0, elsewhere.output
+    assert f"weaklink tokeniser revoke {act}-elsewhere" in elsewhere.stderr
+    assert set(load_clients(clients).values()) == {"stays-lab"}

@@ -125,16 +125,21 @@ def rotate(party_id: str = typer.Argument(metavar="ID"), secret_file: SecretFile
 
 
 def suspend(party_id: str = typer.Argument(metavar="ID")) -> None:
-    """Keep a party out from this moment: its live sessions end at their next request, and its secret is deleted."""
+    """Keep a party out from this moment: its live sessions end at their next request, and its secret is deleted.
+
+    Its secret for the tokeniser too, where WEAKLINK_TOKENISER__CLIENTS_FILE is here; else the output says what to do where it runs.
+    """
     from weaklink.ops.membership import suspend_party
     from weaklink.settings import load_settings
 
-    party = suspend_party(load_settings(), party_id)
+    settings = load_settings()
+    party = suspend_party(settings, party_id)
     typer.echo(f"{party_id} is suspended since {party.suspended_at:%Y-%m-%d %H:%M:%S}; what it published before stays")
+    _keep_from_tokeniser(settings.tokeniser.clients_file, party_id)
 
 
 def resume(party_id: str = typer.Argument(metavar="ID"), secret_file: SecretFile = None) -> None:
-    """Let a suspended party in again, with a new secret, shown once."""
+    """Let a suspended party in again, with a new secret, shown once. The tokeniser lets it in by `weaklink tokeniser grant`."""
     from weaklink.cli.secrets import hand_out, kafka_login, refuse_existing
     from weaklink.ops.membership import resume_party
     from weaklink.parties import Party
@@ -152,7 +157,10 @@ def remove(
     delete_topics: bool = typer.Option(False, "--delete-topics", help="Delete its topics and all that they hold."),
     yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask before deleting topics."),
 ) -> None:
-    """End a party's sessions and take it out of the registry; its topics stay unless --delete-topics."""
+    """End a party's sessions and take it out of the registry; its topics stay unless --delete-topics.
+
+    Its secret for the tokeniser goes too, where WEAKLINK_TOKENISER__CLIENTS_FILE is here; else the output says what to do where it runs.
+    """
     from weaklink.ops.provision import remove_party
     from weaklink.settings import load_settings
 
@@ -160,5 +168,22 @@ def remove(
         typer.confirm(
             f"Delete the events, rejects and actions of {party_id}? They cannot be restored", abort=True, err=True
         )
-    remove_party(load_settings(), party_id, delete_topics=delete_topics)
+    settings = load_settings()
+    remove_party(settings, party_id, delete_topics=delete_topics)
     typer.echo(f"{party_id} is removed" + (", and its topics" if delete_topics else "; its topics are kept"))
+    _keep_from_tokeniser(settings.tokeniser.clients_file, party_id)
+
+
+def _keep_from_tokeniser(clients_file: Path, party_id: str) -> None:
+    """The tokeniser runs apart from Kafka, with nobody's login: it knows its own list of clients only, which may be on this machine or not."""
+    from weaklink.tokeniser.clients import load_clients, revoke
+
+    if party_id in load_clients(clients_file).values():
+        revoke(clients_file, party_id)
+        typer.echo(f"the tokeniser of {clients_file} does not answer {party_id} any more")
+    else:
+        typer.echo(
+            f"{clients_file} has no {party_id}: if a tokeniser elsewhere answers it, that goes on until there"
+            f" `weaklink tokeniser revoke {party_id}` is run",
+            err=True,
+        )

@@ -1,6 +1,5 @@
 """What should become of a message on an events topic, told by fastavro and plain Python alone: to be compared with ingest's compiled reader."""
 
-import contextlib
 import io
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -28,31 +27,26 @@ _parsed: dict[bytes, Any] = {}
 class Verdict:
     """The event (symbols and texts as such, times as numbers), or the reason of its reject.
 
-    `is_read`, `is_canonical`: whether fastavro could read it, and would write the same bytes.
+    `is_read`: whether fastavro could read it.
     """
 
     record: str
     event: dict[str, Any] | None
     reason: str
     is_read: bool = True
-    is_canonical: bool = False
 
 
-def decode_body(schema: Schema, body: bytes) -> tuple[dict[str, Any], bool, bool]:
-    """One record by fastavro, texts as bytes, symbols as numbers; whether it would write the same bytes; whether some are left over. Raises RecordError."""
+def decode_body(schema: Schema, body: bytes) -> tuple[dict[str, Any], bool]:
+    """One record by fastavro, texts as bytes, symbols as numbers; whether bytes are left over. Raises RecordError."""
     source = io.BytesIO(body)
     try:
         values = fastavro.schemaless_reader(source, _physical(schema), None)
     except Exception as error:  # EOFError, IndexError, ValueError, OverflowError: whatever the bytes provoke
         raise RecordError(reasons.MALFORMED, f"{type(error).__name__} {error}") from error
     assert isinstance(values, dict)
-    out = io.BytesIO()
-    with contextlib.suppress(OverflowError):  # a number of more than 64 bits, which fastavro reads and does not write
-        fastavro.schemaless_writer(out, _physical(schema), values)
-    canonical = out.getvalue() == body[: source.tell()]
     if any(isinstance(value, int) and not -_LONG_MAX <= value < _LONG_MAX for value in values.values()):
         raise RecordError(reasons.MALFORMED, "a number has more than 64 bits")
-    return values, canonical, source.tell() != len(body)
+    return values, source.tell() != len(body)
 
 
 def _physical(schema: Schema) -> Any:
@@ -78,11 +72,11 @@ def _wire_type(kind: Any) -> Any:
 def judge_body(body: bytes, schema: Schema) -> Verdict:
     """Without rules. `schema`: the writer's, which must have the fields of the latest."""
     try:
-        values, canonical, left_over = decode_body(schema, body)
+        values, left_over = decode_body(schema, body)
     except RecordError as error:
         return Verdict(schema.record, None, error.reason, is_read=False)
     if left_over:
-        return Verdict(schema.record, None, reasons.TRAILING_BYTES, is_canonical=canonical)
+        return Verdict(schema.record, None, reasons.TRAILING_BYTES)
     event: dict[str, Any] = {}
     wrong: set[str] = set()
     for field in schema.json["fields"]:
@@ -103,8 +97,8 @@ def judge_body(body: bytes, schema: Schema) -> Verdict:
         event[name] = value
     if wrong:
         reason = reasons.NOT_UTF8 if reasons.NOT_UTF8 in wrong else reasons.MALFORMED
-        return Verdict(schema.record, None, reason, is_canonical=canonical)
-    return Verdict(schema.record, event, "", is_canonical=canonical)
+        return Verdict(schema.record, None, reason)
+    return Verdict(schema.record, event, "")
 
 
 def judge(value: bytes | None, allowed: Mapping[bytes, Schema], now_us: int) -> Verdict:
@@ -123,7 +117,7 @@ def judge(value: bytes | None, allowed: Mapping[bytes, Schema], now_us: int) -> 
     if found.event is None:
         return found
     broken = next(_broken(schema.record, found.event, now_us), "")
-    return Verdict(schema.record, None if broken else found.event, broken, is_canonical=found.is_canonical)
+    return Verdict(schema.record, None if broken else found.event, broken)
 
 
 _EVENTS: Final = {schema.fingerprint: schema for schema in all_schemas().values() if schema.record in EVENT_RECORDS}

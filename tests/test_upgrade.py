@@ -1,5 +1,6 @@
 """A rolling restart from the commit before to this one: same topics, same state, worker by worker under load, nothing lost or doubled."""
 
+import logging
 import os
 import shutil
 import signal
@@ -31,8 +32,9 @@ from weaklink.settings import Settings
 from weaklink.sim.services import service_environment
 from weaklink.stream.source import read_compacted
 
-pytestmark = pytest.mark.kafka
 ROOT = Path(__file__).parents[1]
+PARTS = ("services", "schemas")
+"""What runs."""
 WORKERS = (("ingest", "one"), ("ingest", "two"), ("correlate", "one"), ("campaigns", "one"), ("enforce", "one"))  # fmt: skip
 
 
@@ -49,40 +51,51 @@ for one in sys.argv[1:]:
 """
 
 
-def _git(*words: str) -> bytes:
-    return subprocess.run(["git", "-C", str(ROOT), *words], check=True, capture_output=True).stdout
+def _git(*words: str, root: Path = ROOT) -> bytes:
+    return subprocess.run(["git", "-C", str(root), *words], check=True, capture_output=True).stdout
 
 
-def revision_before() -> str:
-    """The commit to upgrade from: UPGRADE_FROM, else the last tag behind this commit, else the commit before it."""
+def revision_before(root: Path = ROOT) -> str:
+    """What to upgrade from: UPGRADE_FROM, else the last tag behind this commit, else what was before the last commit that changed what runs.
+
+    Of these the first that has other services or schemas than this tree: an upgrade to the same shows nothing. Skips, and says why, when there is none.
+    """
     if named := os.environ.get("UPGRADE_FROM"):
         return named
     if shutil.which("git") is None:
         pytest.skip("git is not installed: the version before cannot be had")
-    for words in (("describe", "--tags", "--abbrev=0", "HEAD~1"), ("rev-parse", "--verify", "--quiet", "HEAD~1")):
+    try:
+        is_shallow = _git("rev-parse", "--is-shallow-repository", root=root).strip() == b"true"
+    except subprocess.CalledProcessError:
+        pytest.skip("this is no git repository: the version before cannot be had; name one in UPGRADE_FROM")
+    changed = _git("rev-list", "--max-count=1", "HEAD", "--", *PARTS, root=root).decode().strip()
+    for words in (("describe", "--tags", "--abbrev=0", "HEAD~1"), ("rev-parse", "--verify", "--quiet", f"{changed}~1")):
         try:
-            return _git(*words).decode().strip()
+            found = _git(*words, root=root).decode().strip()
         except subprocess.CalledProcessError:
             continue
-    pytest.skip(
-        "there is no commit before this one: not a git repository, or a clone of depth 1 (git fetch --deepen=1)"
+        if _git("diff", "--name-only", found, "--", *PARTS, root=root):
+            return found
+    why = (
+        "a clone of few commits, in which none with other services or schemas is left: git fetch --unshallow --tags"
+        if is_shallow
+        else "no commit before this one has other services or schemas"
     )
+    pytest.skip(f"nothing was upgraded: {why}; or name a commit in UPGRADE_FROM")
 
 
 def check_out(revision: str, folder: Path) -> Path:
     """The package as of a revision. What did not change is copied with its compiled loops, which would take a minute to make again."""
-    for part in ("services", "schemas"):
+    for part in PARTS:
         shutil.copytree(ROOT / part, folder / part)
-    for line in (
-        _git("diff", "--name-status", "--no-renames", revision, "--", "services", "schemas").decode().splitlines()
-    ):
+    for line in _git("diff", "--name-status", "--no-renames", revision, "--", *PARTS).decode().splitlines():
         status, name = line.split("\t")
         if status == "A":
             (folder / name).unlink(missing_ok=True)
         else:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(_git("show", f"{revision}:{name}"))
-    for name in _git("ls-files", "--others", "--exclude-standard", "--", "services", "schemas").decode().splitlines():
+    for name in _git("ls-files", "--others", "--exclude-standard", "--", *PARTS).decode().splitlines():
         (folder / name).unlink(missing_ok=True)
     return folder / "services"
 
@@ -135,7 +148,9 @@ class Deployment:
 @contextmanager
 def deployed(folder: Path) -> Iterator[Deployment]:
     """A cluster, and the version before."""
-    before = check_out(revision_before(), folder / "before")
+    revision = revision_before()
+    logging.getLogger(__name__).warning("upgrading from %s", revision)
+    before = check_out(revision, folder / "before")
     with ExitStack() as stack:
         cluster = stack.enter_context(LocalCluster(folder / "kafka"))
         deployment = Deployment(cluster.kafka, folder, before)
@@ -175,6 +190,53 @@ def campaign_ids(kafka: KafkaConfig) -> set[str]:
     return {one["campaign_id"] for record, one in remembered if record == "Campaign"}
 
 
+class Repository:
+    """A repository of a few commits, each of one file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self.git("init", "--quiet", "--initial-branch=main")
+
+    def git(self, *words: str) -> str:
+        identity = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
+        return _git(*identity, *words, root=self.folder).decode().strip()
+
+    def commit(self, path: str, text: str) -> str:
+        (self.folder / path).parent.mkdir(exist_ok=True)
+        (self.folder / path).write_text(text)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", text)
+        return self.git("rev-parse", "HEAD")
+
+
+def test_the_version_before_is_one_whose_services_or_schemas_were_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commits to anything else, and tags of the same services, are passed over; a shallow clone that has no such commit says so."""
+    monkeypatch.delenv("UPGRADE_FROM", raising=False)
+    repository = Repository(tmp_path / "all")
+    repository.commit("services/a", "one")
+    second = repository.commit("schemas/a", "two")
+    repository.commit("services/a", "three")
+    repository.commit("docs", "four")
+    repository.git("tag", "v1")
+    repository.commit("docs", "five")
+    assert revision_before(repository.folder) == second
+    repository.commit("schemas/a", "six")
+    assert revision_before(repository.folder) == "v1"
+    repository.commit("docs", "seven")
+    (tmp_path / "shallow").mkdir()
+    _git("clone", "--quiet", "--depth=1", "--no-tags", repository.folder.as_uri(), str(tmp_path / "shallow"))
+    with pytest.raises(pytest.skip.Exception, match="nothing was upgraded: a clone of few commits"):
+        revision_before(tmp_path / "shallow")
+    with pytest.raises(pytest.skip.Exception, match="no git repository"):
+        revision_before(tmp_path)
+    monkeypatch.setenv("UPGRADE_FROM", "v0")
+    assert revision_before(tmp_path) == "v0"
+
+
+@pytest.mark.kafka
 def test_a_rolling_restart_from_the_version_before_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """Events come all the while. What came out is counted from the topics, and compared with what was published."""
     if missing := missing_tools():

@@ -25,22 +25,27 @@ def main() -> int:
     given = parser.parse_args()
     scale = FULL if given.full else SHORT if given.short else FIFTH
     wanted = given.faults.split(",") if given.faults else faults.names()
+    if not given.faults:
+        (given.folder / "results.json").unlink(missing_ok=True)  # rows of another run are not this one's
+    begun = time.monotonic()
     with interruptible():  # a time limit's SIGTERM, too, stops brokers and services in order
         held = [run_one(name, given.folder, scale, keep=given.keep) for name in wanted]
+    print(f"{sum(held)} of {len(held)} faults held, in {(time.monotonic() - begun) / 60:.1f} minutes", flush=True)
     return 0 if all(held) else 1
 
 
 def run_one(name: str, folder: Path, scale: Scale, *, keep: bool = False) -> bool:
-    """Run a fault, print its line, put its row into results.json. Whether every bar was held."""
+    """Run a fault, print its line, put its row into results.json, also when it did not come to its end. Whether every bar was held."""
     own = (folder / name).resolve()
     shutil.rmtree(own, ignore_errors=True)
     own.mkdir(parents=True)
     begun = time.monotonic()
     try:
         row = faults.load(name)(own, scale)
-    except Exception:  # the next fault is still worth running
-        print(f"{name:14} FAILED after {time.monotonic() - begun:.0f} s\n{traceback.format_exc()}", flush=True)
-        return False
+    except Exception as error:  # the next fault is still worth running
+        traceback.print_exc()
+        row = Row(name, 0, 0, 0, 0, 0, 0.0, 0.0)
+        row.bar(False, f"it did not come to its end: {type(error).__name__}: {str(error).partition(chr(10))[0]}")
     row.extra |= {"scale": scale.name, "seconds": round(time.monotonic() - begun)}
     write_results(folder / "results.json", [row.to_json()], faults.ORDER)
     print(line(row), flush=True)

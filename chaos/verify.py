@@ -10,6 +10,7 @@ from typing import Any
 from kafka import KafkaConsumer
 
 from chaos.lab import Lab
+from chaos.rebuilding import compare_campaigns
 from chaos.row import Row
 from chaos.verifier.actions import Actions
 from chaos.verifier.columns import Columns
@@ -68,9 +69,12 @@ def verify(
     return found
 
 
-def verify_lab(lab: Lab, _traffic: object = None, **options: Any) -> Findings:
-    """The same for a laboratory, with the events that its publisher had acknowledged."""
-    return verify(lab.kafka, lab.ledger_url, published=lab.publisher.acknowledged, **options)
+def verify_lab(lab: Lab, **options: Any) -> Findings:
+    """The same for a laboratory whose services were stopped, with the events that its publisher had acknowledged, and with what campaigns held."""
+    found = verify(lab.kafka, lab.ledger_url, published=lab.publisher.acknowledged, **options)
+    if lab.of("campaigns"):
+        compare_campaigns(lab, found)
+    return found
 
 
 def row_of(fault: str, trials: int, lab: Lab, found: Findings) -> Row:

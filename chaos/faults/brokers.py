@@ -63,7 +63,7 @@ def torment(lab: Lab, scale: Scale) -> Row:
                 by_role.setdefault(role, []).append(max(seconds, lab.watch.stall_seconds_max))
         lab.settle()
     lab.finish()
-    row = row_of("brokers", sum(map(len, by_role.values())), lab, verify_lab(lab, traffic))
+    row = row_of("brokers", sum(map(len, by_role.values())), lab, verify_lab(lab))
     row.stall_seconds_max = max(seconds for measured in by_role.values() for seconds in measured)
     row.extra |= {"stalls_by_role": by_role, "receipts": parties.answered, "events_per_second": per_second}
     row.extra["restarted"] = {one.name: one.lives - 1 for one in lab.workers if one.lives > 1}

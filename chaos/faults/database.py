@@ -83,7 +83,7 @@ def torment(lab: Lab, proxy: CuttingProxy, scale: Scale) -> Row:
         lab.settle(("ingest", "enforce"))
     lab.finish(("ingest", "enforce"))
     trials = kills + freezes + cuts * (len(_EDGES) + 2)
-    row = row_of("database", trials, lab, verify_lab(lab, traffic, stages=("ingest", "enforce")))
+    row = row_of("database", trials, lab, verify_lab(lab, stages=("ingest", "enforce")))
     row.extra |= {
         "decisions": load.decided,
         "receipts": parties.answered,

@@ -93,7 +93,7 @@ def torment(lab: Lab, login: KafkaConfig, scale: Scale) -> Row:
             time.sleep(_settling_seconds(scale))
             during = [clock.seconds_to_action() for _ in range(rings)]
     lab.finish()
-    found = verify_lab(lab, traffic, refused=_not_its_records)
+    found = verify_lab(lab, refused=_not_its_records)
     report = reported[0]
     row = row_of("hostile", report.forbidden_attempts, lab, found)
     ratio = statistics.median(during) / statistics.median(before)

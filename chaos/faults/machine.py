@@ -78,13 +78,14 @@ def trouble(lab: Lab, disk: Disk | None, clock: Clock, scale: Scale) -> Row:
     go_on()
     stalls = lab.watch.stalls
     lab.finish()
-    row = row_of("machine", 3 - len(skipped), lab, verify_lab(lab, traffic, refused=too_far))
+    row = row_of("machine", 3 - len(skipped), lab, verify_lab(lab, refused=too_far))
     row.stall_seconds_max = max(stalls.values(), default=0.0)
     refused = sum(too_far(event.topic, event.record, event.values) for event in wrong)
     rejects, failed = row.extra["counted"]["rejects"], len(lab.logged("snapshot_failed"))
     row.bar(rejects == refused, f"{rejects} events were rejected, not the {refused} whose clocks are too wrong")
     row.bar(not disk or failed > 0, "no snapshot failed: the disk was not full")
     row.extra |= {"snapshots_failed": failed, "spills_failed": len(lab.logged("event_ids_not_spilled"))}
+    row.bar(scale.is_short or not skipped, f"not done: {', '.join(skipped)}")
     row.extra |= {"skipped": skipped, "stall_seconds": stalls}
     return row
 

@@ -92,7 +92,7 @@ def feed(lab: Lab, events: int, rounds: int, scale: Scale) -> Row:
         poisoned = _speed(lab, lambda begin=begin: _publish(lab, traffic, begin + events, events, bad))  # type: ignore[misc]
         speeds.append((clean, poisoned))
     lab.finish(["ingest"])
-    row = row_of("poison", rounds, lab, verify_lab(lab, traffic, refused=refused, stages=("ingest",)))
+    row = row_of("poison", rounds, lab, verify_lab(lab, refused=refused, stages=("ingest",)))
     row.bar(_reasons(lab) == bad, f"rejected as {dict(_reasons(lab))}, not as {dict(bad)}")
     _compare(row, speeds, measured=not scale.is_short)
     row.extra |= {"kinds": len(KINDS), "bad": sum(bad.values())}

@@ -1,12 +1,8 @@
 """State rebuilt from snapshots, from the log alone, from damaged snapshots, always over a log with aborted transactions: the same state every time."""
 
 import io
-import json
 import os
 import random
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +14,12 @@ from kafka import KafkaConsumer, TopicPartition
 from chaos.edges import AFTER_PRODUCE, program
 from chaos.lab import Lab
 from chaos.load import Load
+from chaos.rebuilding import differing, intact, none, rebuilt
 from chaos.row import Row
 from chaos.scale import Scale
 from chaos.traffic import Stream, Traffic
 from chaos.verifier.reading import read_topics
-from chaos.verify import row_of, verify_lab
+from chaos.verify import row_of, verify
 from weaklink import topology
 from weaklink.kafka_options import KafkaConfig
 
@@ -30,13 +27,8 @@ _EVENTS, _SHORT_EVENTS = 1_000_000, 8_000
 _ABORTS, _SHORT_ABORTS = 10, 1
 _STAGES: Final = ("ingest", "correlate", "campaigns")
 _EVENTS_PER_SECOND: Final = 300
-_PATIENCE_SECONDS: Final = 600
 _SHORT_WAYS: Final = ("intact", "damaged", "none")
 _ENVIRONMENT: Final = {"WEAKLINK_STREAM__SNAPSHOT_SECONDS": "2", "WEAKLINK_KAFKA__SESSION_TIMEOUT_MS": "6000"}
-
-
-def _intact(folder: Path) -> None:
-    """As the workers left them: the newest is of the end."""
 
 
 def _older(folder: Path) -> None:
@@ -59,18 +51,13 @@ def _all_damaged(folder: Path) -> None:
         os.truncate(newest, newest.stat().st_size // 2)
 
 
-def _none(folder: Path) -> None:
-    """The log alone."""
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 @dataclass(frozen=True, slots=True)
 class _Way:
     name: str
     prepare: Callable[[Path], None]
 
 
-_WAYS: Final = tuple(_Way(one.__name__.strip("_"), one) for one in (_intact, _older, _damaged, _all_damaged, _none))
+_WAYS: Final = tuple(_Way(one.__name__.strip("_"), one) for one in (intact, _older, _damaged, _all_damaged, none))
 
 
 def run(folder: Path, scale: Scale) -> Row:
@@ -99,9 +86,14 @@ def compare(lab: Lab, ways: tuple[str, ...] | None = None) -> Row:
     """Rebuild every stage's state in these ways (all) in a laboratory whose services were stopped, and compare."""
     chosen = [way for way in _WAYS if ways is None or way.name in ways]
     aborted = _aborted_offsets(lab.kafka)
-    row = row_of("rebuild", 0, lab, verify_lab(lab, stages=("ingest", "correlate")))
+    row = row_of(
+        "rebuild",
+        0,
+        lab,
+        verify(lab.kafka, lab.ledger_url, published=lab.publisher.acknowledged, stages=("ingest", "correlate")),
+    )
     for stage in _STAGES:
-        found = {way.name: _rebuilt(lab, stage, way) for way in chosen}
+        found = {way.name: rebuilt(lab, stage, way.name, way.prepare) for way in chosen}
         row.trials += len(found)
         _judge(row, stage, found)
     row.extra["rebuild_rows_per_second"] = _speeds(lab.kafka, row.extra["rebuilt"])
@@ -123,33 +115,14 @@ def _abort_each(lab: Lab, chance: random.Random) -> None:
     lab.await_ready()
 
 
-def _rebuilt(lab: Lab, stage: str, way: _Way) -> dict[str, Any]:
-    """What a worker of the stage rebuilds when it finds the snapshots so."""
-    snapshots = lab.folder / f"snapshots-{way.name}"
-    shutil.rmtree(snapshots, ignore_errors=True)
-    shutil.copytree(lab.folder / "data" / "snapshots", snapshots)
-    way.prepare(snapshots / stage)
-    environment = {**os.environ, **lab.service_environment(), "WEAKLINK_STREAM__SNAPSHOT_URL": str(snapshots)}
-    run = subprocess.run(
-        [sys.executable, "-m", "chaos.state_hash", stage], cwd=Path(__file__).parents[2], env=environment, capture_output=True,
-        text=True, check=False, timeout=_PATIENCE_SECONDS,
-    )  # fmt: skip
-    if run.returncode:
-        raise RuntimeError(f"{stage} could not be rebuilt ({way.name}): {run.stderr[-3000:]}")
-    answer: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
-    return answer
-
-
 def _judge(row: Row, stage: str, found: dict[str, dict[str, Any]]) -> None:
     """Every way gives the same hash of every unit; and each way was really taken."""
-    intact = found["intact"]
+    whole = found["intact"]
     for name, one in found.items():
-        differing = _differing(one["units"], intact["units"])
-        frames = {
-            frame for unit in differing for frame in _differing(one["frames"][unit], intact["frames"].get(unit, {}))
-        }
-        where = f"{', '.join(differing)} ({', '.join(sorted(frames))})"
-        row.bar(not differing, f"{stage} rebuilt {name}: another state in {where}")
+        units = differing(one["units"], whole["units"])
+        frames = {frame for unit in units for frame in differing(one["frames"][unit], whole["frames"].get(unit, {}))}
+        where = f"{', '.join(units)} ({', '.join(sorted(frames))})"
+        row.bar(not units, f"{stage} rebuilt {name}: another state in {where}")
         row.bar(bool(one["units"]) and sum(one["rows"].values()) > 0, f"{stage} rebuilt {name}: no state at all")
     if stage != "ingest":
         row.bar(found["intact"]["records"] < found["none"]["records"], f"{stage}: its snapshot was not used")
@@ -160,10 +133,6 @@ def _judge(row: Row, stage: str, found: dict[str, dict[str, Any]]) -> None:
         for name, one in found.items()
     }
     row.extra.setdefault("rebuilt", {})[stage] = summary
-
-
-def _differing(hashes: dict[str, str], others: dict[str, str]) -> list[str]:
-    return [name for name in sorted(hashes.keys() | others.keys()) if hashes.get(name) != others.get(name)]
 
 
 def _speeds(kafka: KafkaConfig, rebuilt: dict[str, dict[str, dict[str, Any]]]) -> dict[str, int]:

@@ -17,7 +17,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from chaos.lab import Lab
 from chaos.row import Row
 from chaos.scale import Scale
-from chaos.traffic import Decisions, Traffic
+from chaos.traffic import Decisions
 from chaos.verifier.avro import read
 from chaos.verify import row_of, verify_lab
 from weaklink.partner import PartnerConfig, WeaklinkClient
@@ -58,7 +58,7 @@ def torment(lab: Lab, scale: Scale) -> Row:
         latency["while they are read"] = other.latencies(samples)
         reader.join()
     lab.finish(("ingest", "enforce"))
-    row = row_of("slow_consumer", 1, lab, verify_lab(lab, Traffic(12), stages=("ingest", "enforce")))
+    row = row_of("slow_consumer", 1, lab, verify_lab(lab, stages=("ingest", "enforce")))
     medians = {when: round(statistics.median(seconds), 3) for when, seconds in latency.items()}
     kept_hours = retention_hours(lab)
     row.stall_seconds_max = max(lab.watch.stalls.get(one.stage, 0.0) for one in lab.workers)

@@ -56,8 +56,9 @@ class Actions:
 
     def _compare_decisions(self, ledger_url: str, found: Findings) -> None:
         handled = {row["decision_id"] for row in rows(ledger_url, "SELECT decision_id FROM decisions")}
-        dead = {hashlib.sha256(row["value"] or b"").hexdigest()[:32] for row in rows(ledger_url, "SELECT value FROM dead_letters")}  # fmt: skip
-        if missing := self.decisions.keys() - handled - dead:
+        if dead := rows(ledger_url, "SELECT error FROM dead_letters"):
+            found.loss(len(dead), f"messages that enforce set aside as dead letters, e.g. {dead[0]['error']}")
+        if missing := self.decisions.keys() - handled:
             found.loss(len(missing), f"decisions that the ledger does not have, e.g. {min(missing)}")
         if invented := handled - self.decisions.keys():
             found.duplicate(len(invented), f"decisions in the ledger that nobody committed, e.g. {min(invented)}")

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from chaos.__main__ import line
+import pytest
+from chaos.__main__ import line, run_one
 from chaos.row import Row, write_results
-from chaos.scale import FIFTH, FULL, SHORT
+from chaos.scale import FIFTH, FULL, SHORT, Scale
 
 from chaos import faults
 
@@ -43,6 +44,25 @@ def test_a_run_of_some_faults_replaces_only_their_rows(tmp_path: Path) -> None:
     assert [one["fault"] for one in found] == ["kill_services", "zombie", "members"]
     assert [one["lost"] for one in found] == [0, 0, 0]
     assert found[0]["stall_seconds_max"] == 1.3
+
+
+def test_a_fault_that_does_not_come_to_its_end_has_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the file would show only what held."""
+
+    def fails(_folder: Path, _scale: Scale) -> Row:
+        raise RuntimeError("no broker\nand more")
+
+    monkeypatch.setattr(faults, "load", lambda _name: fails)
+    assert not run_one("zombie", tmp_path, SHORT)
+    (found,) = json.loads((tmp_path / "results.json").read_text())
+    assert (found["fault"], found["scale"]) == ("zombie", "short")
+    assert found["missed"] == ["it did not come to its end: RuntimeError: no broker"]
+
+
+def test_the_document_tells_of_every_fault() -> None:
+    """What is not in docs/chaos.md nobody knows to run."""
+    document = (Path(faults.__file__).parents[2] / "docs" / "chaos.md").read_text(encoding="utf-8")
+    assert [name for name in faults.ORDER if f"| `{name}` |" not in document] == []
 
 
 def test_a_scale_gives_no_less_than_its_share() -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,7 @@ def ledger(tmp_path: Path) -> str:
     path = tmp_path / "ledger.sqlite3"
     connection = sqlite3.connect(path)
     connection.executescript(
-        """CREATE TABLE decisions (decision_id); CREATE TABLE dead_letters (value); CREATE TABLE receipts (party, event_id);
+        """CREATE TABLE decisions (decision_id); CREATE TABLE dead_letters (error); CREATE TABLE receipts (party, event_id);
         CREATE TABLE outbox (topic, key, value, closed_wall_us, error); CREATE TABLE action_history (action_id, revision, published);"""
     )
     connection.execute("INSERT INTO decisions VALUES (?)", (hashlib.sha256(b"decision").hexdigest()[:32],))
@@ -172,6 +173,13 @@ def test_a_ledger_and_topics_that_agree_are_clean(ledger: str) -> None:
 def test_decisions_and_receipts_count_once(ledger: str, wrong: dict[str, Any], expected: tuple[int, int]) -> None:
     """One that the ledger lacks is lost; one that comes twice is twice."""
     assert counts(judge_actions(ledger, published(action("a")), **wrong)) == (*expected, 0)
+
+
+def test_a_message_that_enforce_set_aside_is_lost(ledger: str) -> None:
+    """Nobody will ever handle it."""
+    with closing(sqlite3.connect(ledger.removeprefix("sqlite:///"))) as connection, connection:
+        connection.execute("INSERT INTO dead_letters VALUES ('ValueError')")
+    assert counts(judge_actions(ledger, published(action("a")))) == (1, 0, 0)
 
 
 def test_an_action_that_its_party_never_got_is_lost(ledger: str) -> None:

@@ -1,9 +1,12 @@
 """Nothing leaks: raw identifiers and secrets are planted, a whole pipeline runs on a cluster with SCRAM, and everything that it left is searched."""
 
+import asyncio
+import html
 import io
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import uuid
@@ -14,25 +17,34 @@ from pathlib import Path
 import polars as pl
 import psutil
 import pytest
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, TopicPartition
 from typer.testing import CliRunner
 
-from tests.enforce.samples import decision, proposal
+from tests import planted_ring
+from tests.console.conftest import PASSWORD, Ready, sign_in
 from tests.ops.scram import joined, login
 from tests.waiting import PATIENCE_SECONDS, wait_until
-from weaklink import topology
+from weaklink import frames, topology
 from weaklink.cli.main import app
+from weaklink.console.app import make_app
+from weaklink.console.config import ConsoleConfig
+from weaklink.console.users import Role, Users
+from weaklink.enforce.database import Database, ledger_url
 from weaklink.ops.broker import LocalCluster
 from weaklink.ops.kafka_jars import missing_tools
 from weaklink.ops.lag_probe import LagProbe
 from weaklink.ops.membership import issue_service_secret
+from weaklink.ops.ports import free_ports
 from weaklink.ops.provision import provision
-from weaklink.partner import AccountOpened, ApiUsage, LocalTokeniser, PartnerConfig, WeaklinkClient
+from weaklink.partner import AccountOpened, ApiUsage, PartnerConfig, WeaklinkClient
 from weaklink.partner.reading import read_actions, read_rejects
+from weaklink.partner.remote import RemoteTokeniser
+from weaklink.records.codec import decode
 from weaklink.records.identifiers import IdentifierKind as Kind
 from weaklink.reference.commands import commands
 from weaklink.settings import Settings
 from weaklink.sim.services import service_environment
+from weaklink.tokeniser.clients import grant
 
 ROOT = Path(__file__).parents[1]
 COMMAND = (sys.executable, "-c", "from weaklink.cli.main import main; main()")
@@ -51,7 +63,7 @@ PLANTED = {
     Kind.REFERRAL: "PLANTED-10",
 }
 NEEDLES = (
-    b"planted",
+    *planted_ring.NEEDLES,
     b"203.0.113",
     b"424242424242",
     b"4242 4242",
@@ -61,6 +73,7 @@ NEEDLES = (
     b"single deduction",
 )
 """What of the planted values would show, as they were given or normalised, in small letters."""
+_PAGES_MAX = 40
 VISIBLE = "account-to-be-found"
 """An account's name, which may travel: that it is found shows that the search finds."""
 FORGED = '{"event": "forged_by_a_party", "level": "error"}'
@@ -102,6 +115,14 @@ class Left:
         self.folder, self.secrets = folder, secrets
         self.contents = {**printed, **self._files(folder), **self._messages(settings)}
 
+    def messages(self, topic: str) -> list[bytes]:
+        """Values of a topic."""
+        return [
+            content
+            for place, content in self.contents.items()
+            if place.split(" ")[0] == topic and place.endswith(" 1") and content
+        ]
+
     @staticmethod
     def _files(folder: Path) -> dict[str, bytes]:
         return {
@@ -142,7 +163,8 @@ class Left:
 
 @pytest.fixture(scope="module")
 def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Left]:
-    """A run of all stages under their own logins: planted identifiers, hostile texts, rejects, an action with its receipts, and snapshots."""
+    """A run of all stages under their own logins, with tokeniser and console: planted identifiers, a ring that becomes a campaign, actions on it with
+    their receipts, hostile texts, rejects, and snapshots."""
     if missing := missing_tools():
         pytest.skip("; ".join(missing))
     data, elsewhere = tmp_path_factory.mktemp("left"), tmp_path_factory.mktemp("party")
@@ -163,19 +185,18 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Left]:
                 )  # fmt: skip
         try:
             printed = publish(party.id, kafka.environment(), elsewhere)
-            with WeaklinkClient(
-                party.id, kafka, PartnerConfig(state_folder=data / "partner"), tokeniser(elsewhere)
-            ) as client:
+            services["tokeniser"], remote, secrets["tokeniser"] = start_tokeniser(elsewhere, data, party.id)
+            with WeaklinkClient(party.id, kafka, PartnerConfig(state_folder=data / "partner"), remote) as client:
                 speak(client)
-                tell_to_suspend(settings, party.id)
+                planted_ring.tell(client, party.id, VISIBLE)
                 with client.actions(idle_seconds=1) as actions:
-                    wait_until(lambda: bool(list(read_actions(kafka, party.id))))
+                    wait_until(lambda: bool(list(read_actions(kafka, party.id))), lambda: ends_of_logs(data))
                     for received in actions:
                         received.refuse("customer", note="j" + FORGED)
                 wait_until(lambda: len(list(read_rejects(kafka, party.id))) >= len(HOSTILE))
-            wait_until(
-                lambda: caught_up(settings), lambda: "".join(path.read_text()[-1500:] for path in data.glob("*.log"))
-            )
+            wait_until(lambda: caught_up(settings), lambda: ends_of_logs(data))
+            printed |= console_pages(settings.model_copy(update={"data_folder": data}))
+            printed["log of the broker"] = (cluster.folder / "node-1" / "broker.log").read_bytes()
             for service in services.values():
                 words = " ".join(psutil.Process(service.pid).cmdline())
                 assert not [name for name, secret in secrets.items() if secret in words]
@@ -195,8 +216,56 @@ def caught_up(settings: Settings) -> bool:
     return all(row.committed is not None and row.records == 0 for lag in stages for row in lag.partitions if row.end)
 
 
-def tokeniser(folder: Path) -> LocalTokeniser:
-    return LocalTokeniser.load(folder / "keys.json")
+def ends_of_logs(folder: Path) -> str:
+    return "".join(path.read_text()[-1500:] for path in folder.glob("*.log"))
+
+
+def start_tokeniser(folder: Path, logs: Path, party: str) -> tuple[subprocess.Popen[bytes], RemoteTokeniser, str]:
+    """The service with the keys of `folder`, how the party asks it, and with what secret."""
+    (port,) = free_ports(1)
+    secret = grant(folder / "clients.json", party)
+    environment = {
+        "WEAKLINK_TOKENISER__KEY_FILE": str(folder / "keys.json"),
+        "WEAKLINK_TOKENISER__CLIENTS_FILE": str(folder / "clients.json"),
+        "WEAKLINK_TOKENISER__PORT": str(port),
+        "WEAKLINK_LOG_JSON": "true",
+    }
+    with (logs / "tokeniser.log").open("ab") as log:
+        process = subprocess.Popen([*COMMAND, "tokeniser", "serve"], env={**os.environ, **environment}, stdout=log, stderr=log)  # fmt: skip
+    wait_until(lambda: answers(port), lambda: ends_of_logs(logs))
+    return process, RemoteTokeniser(f"http://127.0.0.1:{port}", secret), secret
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def console_pages(settings: Settings) -> dict[str, bytes]:
+    """What an operator sees who follows every link of the console, up to a number of pages."""
+    settings = settings.model_copy(update={"console": ConsoleConfig(names=("testserver",))})
+
+    async def let_in() -> None:
+        database = Database(ledger_url(settings))
+        users = Users(database, settings.console)
+        await users.create_tables()
+        await users.add("olga", Role.OPERATOR, None, PASSWORD)
+        await database.close()
+
+    asyncio.run(let_in())
+    pages: dict[str, bytes] = {}
+    with Ready(make_app(settings), follow_redirects=False) as browser:
+        session, links = sign_in(browser, "olga"), ["/", "/actions", "/queue", "/parties", "/weak-links", "/lag.json"]
+        while links and len(pages) < _PAGES_MAX:
+            if (link := links.pop(0)) not in pages:
+                answer = browser.get(link, headers=session)
+                assert answer.status_code == 200, (link, answer.text)
+                pages[link] = answer.content
+                links += [html.unescape(one) for one in re.findall(r'href="(/(?:campaigns|accounts|actions)/[^"#]+)"', answer.text)]  # fmt: skip
+    return {f"console {link}": content for link, content in pages.items()}
 
 
 def publish(party: str, environment: dict[str, str], folder: Path) -> dict[str, bytes]:
@@ -245,13 +314,22 @@ def speak(client: WeaklinkClient) -> None:
     client.flush()
 
 
-def tell_to_suspend(settings: Settings, party: str) -> None:
-    """A decision, so that ledger and actions are not empty."""
-    producer = KafkaProducer(**settings.kafka.client_options())
-    at_us = int(datetime.now(UTC).timestamp() * 1e6)
-    message = decision(proposal(party=party, target_account=f"{VISIBLE}-1"), campaign_id="c-leak", at_us=at_us)
-    producer.send(topology.DECISIONS, key=b"c-leak", value=message).get(timeout=PATIENCE_SECONDS)
-    producer.close()
+@pytest.mark.kafka
+def test_a_ring_became_a_campaign_and_was_acted_on(left: Left) -> None:
+    """Else there would be little to search: decided by the stages themselves, and nothing that they publish is empty."""
+    remembered = [decode(one) for one in left.messages(topology.CAMPAIGNS)]
+    ring = f"{VISIBLE}-{planted_ring.RING}-"
+    caught = {one["account"] for record, one in remembered if record == "CampaignMember" and one["flagged"]}
+    assert len({one for one in caught if one.startswith(ring)}) > 10
+    campaigns = {one["campaign_id"] for record, one in remembered if record == "Campaign"}
+    decided = {decode(one)[1]["campaign_id"] for one in left.messages(topology.DECISIONS)}
+    assert decided
+    assert decided <= campaigns
+    actions = [decode(one)[1] for one in left.messages("party.leak-lab.actions")]
+    assert {one["campaign_id"] for one in actions} <= campaigns
+    assert [one for one in actions if (one["target_account"] or "").startswith(ring)]
+    assert sum(frames.from_chunk(one, frames.SHARED).height for one in left.messages(topology.SHARED)) > 10
+    assert len(left.messages(topology.RECEIPTS)) > len(HOSTILE)
 
 
 @pytest.mark.kafka
@@ -259,10 +337,18 @@ def test_no_raw_identifier_is_in_any_topic_log_ledger_snapshot_or_message(left: 
     """Neither as it was given nor normalised; what may travel is found in all of these places."""
     assert left.places_of(*NEEDLES) == {}
     places = " ".join(left.places_of(VISIBLE.encode()))
-    for expected in ("party.leak-lab.events", "party.leak-lab.actions", topology.ACTIVITY, "ledger", "snapshots"):
+    for expected in (
+        "party.leak-lab.events", "party.leak-lab.actions", topology.ACTIVITY, topology.CAMPAIGNS, topology.DECISIONS, "ledger", "snapshots",
+        "console /campaigns/", "console /accounts/", "console /actions",
+    ):  # fmt: skip
         assert expected in places, (expected, sorted(left.contents))
     searched = " ".join(left.contents)  # where neither may be: tokens and hashes of accounts
-    assert all(topic in searched for topic in (topology.LINKS, topology.RECEIPTS, "party.leak-lab.rejects"))
+    for expected in (
+        topology.LINKS, topology.SHARED, topology.RECEIPTS, topology.FEEDBACK, "party.leak-lab.rejects", "log of the broker", "tokeniser.log",
+    ):  # fmt: skip
+        assert expected in searched, expected
+    assert b"Kafka Server started" in left.contents["log of the broker"]
+    assert b"tokens_asked" in left.contents["tokeniser.log"]
 
 
 @pytest.mark.kafka
@@ -276,7 +362,7 @@ def test_no_secret_is_in_any_topic_log_ledger_or_snapshot(left: Left) -> None:
 def test_a_log_is_lines_of_json_whatever_parties_send(left: Left) -> None:
     """No line is forged, and no control character comes through."""
     logs = {place: content for place, content in left.contents.items() if place.endswith(".log")}
-    assert len(logs) == len(topology.STAGES)
+    assert set(logs) == {f"{stage.name}.log" for stage in topology.STAGES} | {"tokeniser.log"}
     for place, content in logs.items():
         assert not re.search(rb"[\x00-\x09\x0b-\x1f\x7f]", content), place
         lines = [json.loads(line) for line in content.decode("ascii").splitlines()]

@@ -30,12 +30,21 @@ def take(watch: Watch, seen: Any, now: float, **committed: int) -> None:
 def test_a_standstill_is_counted_until_the_partition_moves() -> None:
     """Per partition: that another one moves is no excuse. The longest one of a stage counts."""
     watch, seen = Watch(KafkaConfig(), []), Seen(TP, OTHER)
-    for now, at in ((0.0, 5), (1.0, 6), (2.0, 7), (9.0, 8)):
-        take(watch, seen, now, tp=5, other=at)
+    for second in range(10):
+        take(watch, seen, float(second), tp=5, other=5 + second // 3)
     assert watch.stalls == {"correlate": 9.0}
-    take(watch, seen, 12.0, tp=50, other=8)
-    take(watch, seen, 13.0, tp=50, other=8)
+    for second in range(10, 14):
+        take(watch, seen, float(second), tp=50, other=8)
     assert watch.stall_seconds_max == 9.0
+
+
+def test_what_moves_while_nobody_can_look_counts_as_having_stood() -> None:
+    """A broker that answers no question hides when a partition went on."""
+    watch, seen = Watch(KafkaConfig(), []), Seen(TP)
+    take(watch, seen, 0.0, tp=5)
+    take(watch, seen, 1.0, tp=6)
+    take(watch, seen, 8.0, tp=7)
+    assert watch.stall_seconds_max == 7.0
 
 
 def test_a_partition_that_is_read_to_its_end_does_not_stand_still() -> None:

@@ -2,6 +2,7 @@
 
 import secrets
 import socket
+import time
 import uuid
 from contextlib import closing
 from pathlib import Path
@@ -109,7 +110,11 @@ def test_offsets_can_be_read_after_the_death_of_the_groups_coordinator(tmp_path:
         with closing(KafkaAdminClient(**options)) as admin:
             assert committed_offsets(admin, ["watched"]) == {"watched": {tp: 1}}
             cluster.kill_node(coordinator(admin, "watched", CoordinatorType.GROUP))
-            assert committed_offsets(admin, ["watched"]) == {"watched": {tp: 1}}
+            # Until its followers have fetched, a new coordinator answers as of before the last commits.
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while committed_offsets(admin, ["watched"]) != {"watched": {tp: 1}}:
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
 
 
 def test_a_machine_without_java_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -62,7 +62,9 @@ def _lz4(data: memoryview, bytes_max: int) -> bytes:
     while not decompressor.eof and not decompressor.needs_input and size <= bytes_max:
         parts.append(decompressor.decompress(b"", max_length=min(_STEP_BYTES, bytes_max + 1 - size)))
         size += len(parts[-1])
-    if not decompressor.eof and size <= bytes_max:
+    if size > bytes_max:
+        raise BatchTooLarge  # not joined first: that would take as much again
+    if not decompressor.eof:
         raise BatchDamaged("the lz4 frame ends early")
     return b"".join(parts)
 

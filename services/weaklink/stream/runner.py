@@ -33,7 +33,8 @@ from weaklink.traces import span
 _IDLE_POLL_MS: Final = 100
 _BATCHES_IN_POLL: Final = 16
 _CHUNKS_IN_POLL: Final = 200
-_GATHERED_BYTES_MAX: Final = 32 << 20
+_GATHERED_BYTES_MAX: Final = 24 << 20
+"""So much is enough for a transaction. Less than the largest batch there may be (`stream.inflated_batch_bytes_max`): with one of those a second is not held."""
 _ROW_BYTES: Final = 160
 _BACKOFF_SECONDS: Final = 0.5
 _SETTLE_SECONDS: Final = 1.0

@@ -18,7 +18,7 @@ from weaklink.kafka_options import KafkaConfig
 from weaklink.settings import Settings
 from weaklink.stream.config import StreamConfig
 from weaklink.stream.runner import Runner
-from weaklink.stream.sink import TransactionalSink
+from weaklink.stream.sink import TransactionAborted, TransactionalSink
 from weaklink.stream.stage import Chunk, Message
 
 pytestmark = pytest.mark.kafka
@@ -125,6 +125,7 @@ def test_an_aborted_transaction_is_redone(
     """When every third commit fails after its messages were sent, the output is still exactly the sums."""
     source, output = topics
     calls = 0
+    aborted: list[int] = []
     original = TransactionalSink.commit
 
     def failing(self: TransactionalSink, messages: Sequence[Message], offsets: object, group: object) -> None:
@@ -132,9 +133,12 @@ def test_an_aborted_transaction_is_redone(
         calls += 1
         if calls % 3 != 0:
             return original(self, messages, offsets, group)  # type: ignore[arg-type]
-        producer = self._producer
-        monkeypatch.setattr(producer, "commit_transaction", _refuse)
-        return original(self, messages, offsets, group)  # type: ignore[arg-type]
+        monkeypatch.setattr(self._producer._transaction_manager, "begin_commit", _refuse)
+        try:
+            return original(self, messages, offsets, group)  # type: ignore[arg-type]
+        except TransactionAborted:
+            aborted.append(len(messages))
+            raise
 
     monkeypatch.setattr(TransactionalSink, "commit", failing)
     settings = settings_for(kafka, tmp_path)
@@ -145,6 +149,7 @@ def test_an_aborted_transaction_is_redone(
             expected = expected_values(range(part * 10 + 10))
             wait_until(lambda expected=expected: committed_values(kafka, output) == expected)  # type: ignore[misc]
     assert calls >= 5
+    assert any(aborted)
 
 
 def _refuse() -> None:
@@ -163,8 +168,11 @@ def test_what_was_folded_while_a_commit_failed_counts_once(
         if messages and not failed.is_set():
             under_way.set()
             assert folded_meanwhile.wait(PATIENCE_SECONDS)
-            monkeypatch.setattr(self._producer, "commit_transaction", _refuse)
+            monkeypatch.setattr(self._producer._transaction_manager, "begin_commit", _refuse)
             failed.set()
+            with pytest.raises(TransactionAborted) as refused:
+                original(self, messages, offsets, group)  # type: ignore[arg-type]
+            raise refused.value
         original(self, messages, offsets, group)  # type: ignore[arg-type]
 
     class Watching(Counting):

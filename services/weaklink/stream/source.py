@@ -153,7 +153,9 @@ class Source:
     def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """The group's committed offsets, or the beginning of the log where there is none or the log no longer reaches back so far.
 
-        Waits for a transaction that a killed worker left open, until it is aborted.
+        Waits for a transaction that a killed worker left open, until it is aborted. Never less than what was acknowledged as committed: a coordinator
+        that took over from a dead one a moment ago does not know yet how far its followers are, and answers others as of before the last
+        commits. Whoever reads as `read_committed` asks for *stable* offsets, and is answered as of the end of the coordinator's log.
         """
         partitions = list(partitions)
         if not partitions:

@@ -2,10 +2,12 @@
 
 import secrets
 import socket
+import subprocess
 import time
 import uuid
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -24,6 +26,10 @@ from weaklink.ops import broker, kafka_jars
 from weaklink.ops.broker import LocalCluster
 from weaklink.ops.group_offsets import committed_offsets
 from weaklink.ops.ports import free_ports
+from weaklink.settings import Settings
+from weaklink.stream.source import Source
+from weaklink.stream.stage import Traits
+from weaklink.topology import StageSpec
 
 
 def round_trip(kafka: KafkaConfig, topic: str) -> bytes:
@@ -47,14 +53,26 @@ def test_free_ports_are_all_different() -> None:
 
 
 @pytest.mark.kafka
-def test_scram_lets_the_administrator_in_and_nobody_else(tmp_path: Path) -> None:
-    """With SCRAM, the right password serves and no password does not; stop leaves no process behind."""
+def test_scram_lets_the_administrator_in_and_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With SCRAM, the right password serves and no password does not; the password is in no list of processes; stop leaves no process behind."""
+    started: list[str] = []
+    original = subprocess.Popen.__init__
+
+    def noting(self: Any, words: Any, *rest: Any, **named: Any) -> None:
+        started.extend(words)
+        original(self, words, *rest, **named)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", noting)
     with LocalCluster(tmp_path, scram=True) as cluster:
         pid = cluster.pid(1)
         assert round_trip(cluster.kafka, "scram") == b"hello"
         stranger = KafkaConfig(bootstrap_servers=cluster.bootstrap_servers, bootstrap_timeout_ms=3000)
         with pytest.raises(KafkaError):
             KafkaAdminClient(**stranger.client_options()).list_topics()
+        assert started.count("java") == 2  # to format, and to serve
+        assert not [word for word in started if cluster.admin_password in word]
+        holders = [path for path in tmp_path.rglob("*") if path.is_file() and cluster.admin_password.encode() in path.read_bytes()]  # fmt: skip
+        assert [path.name for path in holders if path.stat().st_mode & 0o077] == []
     assert not psutil.pid_exists(pid)
 
 
@@ -99,7 +117,7 @@ def test_three_nodes_hold_three_replicas(tmp_path: Path) -> None:
 
 @pytest.mark.kafka
 def test_offsets_can_be_read_after_the_death_of_the_groups_coordinator(tmp_path: Path) -> None:
-    """By the same connection, which knew the one that died."""
+    """By the same connections, which knew the one that died."""
     tp = TopicPartition("before", 0)
     with LocalCluster(tmp_path, nodes=3, heap_mib=256) as cluster:
         round_trip(cluster.kafka, tp.topic)
@@ -109,8 +127,12 @@ def test_offsets_can_be_read_after_the_death_of_the_groups_coordinator(tmp_path:
             consumer.commit({tp: OffsetAndMetadata(1, "", -1)})
         with closing(KafkaAdminClient(**options)) as admin:
             assert committed_offsets(admin, ["watched"]) == {"watched": {tp: 1}}
-            cluster.kill_node(coordinator(admin, "watched", CoordinatorType.GROUP))
-            # Until its followers have fetched, a new coordinator answers as of before the last commits.
+            spec = StageSpec("watched", "columnar", "watched", (tp.topic,), (), "")
+            with closing(Source(spec, Traits(), Settings(kafka=cluster.kafka))) as source:
+                assert source.committed([tp]) == {tp: 1}
+                cluster.kill_node(coordinator(admin, "watched", CoordinatorType.GROUP))
+                # Until its followers have fetched, a new coordinator may answer as of before the last commits; never to a stage, which would do them again.
+                assert source.committed([tp]) == {tp: 1}
             deadline = time.monotonic() + PATIENCE_SECONDS
             while committed_offsets(admin, ["watched"]) != {"watched": {tp: 1}}:
                 assert time.monotonic() < deadline

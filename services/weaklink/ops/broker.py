@@ -211,9 +211,8 @@ class LocalCluster:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         properties = folder / "server.properties"
-        properties.write_text(self._properties(node), encoding="utf-8")
-        command = [
-            "java",
+        _write_private(properties, self._properties(node))
+        words = [
             "-Xmx128m",
             "-cp",
             f"{jars}/*",
@@ -226,8 +225,16 @@ class LocalCluster:
             voters,
         ]
         if self.scram:
-            command += ["--add-scram", f"SCRAM-SHA-512=[name={ADMIN},password={self.admin_password}]"]
-        run = subprocess.run(command, capture_output=True, text=True, env=self._java_env(), check=False)
+            words += ["--add-scram", f"SCRAM-SHA-512=[name={ADMIN},password={self.admin_password}]"]
+        # In a file: the tool takes the password as an argument, and those are in the list of processes.
+        arguments = folder / "format.arguments"
+        _write_private(
+            arguments, "\n".join('"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"' for word in words)
+        )
+        run = subprocess.run(
+            ["java", f"@{arguments}"], capture_output=True, text=True, env=self._java_env(), check=False
+        )
+        arguments.unlink()
         if run.returncode != 0:
             raise BrokerError(f"Kafka could not format {folder}:\n{(run.stdout + run.stderr)[-2000:]}")
 
@@ -306,6 +313,12 @@ class LocalCluster:
         raise BrokerError(
             f"Kafka node {node} did not come up within {_START_TIMEOUT_SECONDS} s; the end of {log}:\n{log.read_text(errors='replace')[-3000:]}"
         )
+
+
+def _write_private(path: Path, text: str) -> None:
+    """A new file, for its owner's eyes only: it may hold the administrator's password."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 @contextlib.contextmanager

@@ -396,15 +396,24 @@ def test_a_rotated_secret_ends_old_sessions_when_the_broker_asks_again(settings:
     fresh.close()
 
 
-def test_removing_a_party_leaves_no_right_no_quota_and_no_secret(settings: Settings) -> None:
-    """And a live session can do nothing any more."""
-    party, kafka = joined(settings, "removed-lab")
+@pytest.mark.parametrize("delete_topics", [False, True])
+def test_removing_a_party_leaves_no_right_no_quota_and_no_secret(settings: Settings, delete_topics: bool) -> None:
+    """And a live session can neither read nor write any more, whether its topics stay or not."""
+    party, kafka = joined(settings, f"removed-lab-{delete_topics:d}")
     session = Requests(kafka)
+    producer = KafkaProducer(
+        **kafka.client_options(), max_block_ms=5_000, delivery_timeout_ms=5_000, request_timeout_ms=4_000
+    )
+    producer.send(party.events_topic, b"before").get(timeout=PATIENCE_SECONDS)
     assert error_codes(fetch(party.actions_topic)(session)) == {0}
-    remove_party(settings, party.id, delete_topics=True)
+    remove_party(settings, party.id, delete_topics=delete_topics)
     assert _TOPIC_REFUSED in error_codes(fetch(party.actions_topic)(session))
+    with pytest.raises(KafkaError):
+        producer.send(party.events_topic, b"after").get(timeout=PATIENCE_SECONDS)
     session.close()
-    assert not [one for one in plan_access(settings) if "removed-lab" in one.what]
+    producer.close(timeout=1)
+    provision(settings)  # the services' rights on topics that stay
+    assert not [one for one in plan_access(settings) if party.id in one.what]
     with pytest.raises(KafkaError):
         Requests(kafka.model_copy(update={"bootstrap_timeout_ms": 3_000}))
 

@@ -154,6 +154,10 @@ def forget(settings: Settings, party: Party, *, topics_too: bool) -> None:
     topics = {party.events_topic, party.actions_topic, party.rejects_topic} if topics_too else set()
     with open_admin(settings.kafka) as admin:
         found = read_grants(admin)
-        remove_grants(admin, [one for one in found if one.principal == party.principal or one.name in topics])
+        gone = [one for one in found if one.principal == party.principal or one.name in topics]
+        remove_grants(admin, [one for one in gone if not one.deny])
+        remove_grants(
+            admin, [one for one in gone if one.deny]
+        )  # last: else a session that lives on might be let in between
         if quotas := read_quotas(admin).get(party.principal):
             set_quotas(admin, party.principal, dict.fromkeys(quotas))

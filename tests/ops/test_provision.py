@@ -227,8 +227,15 @@ def test_the_commands_add_list_show_and_remove_a_party(settings: Settings, monke
     declined = run.invoke(app, ["party", "remove", party.id, "--delete-topics"], input="n\n")
     assert declined.exit_code == 1
     assert party.id in read_parties(settings.kafka)
-    assert run.invoke(app, ["party", "remove", party.id, "--delete-topics", "--yes"]).exit_code == 0
+    assert party.id not in run.invoke(app, ["provision", "--check", "--json"]).output.split("unknown", 1)[-1]
+    assert run.invoke(app, ["party", "remove", party.id]).exit_code == 0
     assert party.id not in read_parties(settings.kafka)
+    checked = run.invoke(app, ["provision", "--check"])
+    assert checked.exit_code == 0  # they may be kept, and are told
+    assert f"unknown: {party.rejects_topic} (" in checked.output
+    assert run.invoke(app, ["party", "add", party.id, "--kind", "router", "--partitions", "3"]).exit_code == 0
+    assert run.invoke(app, ["party", "remove", party.id, "--delete-topics", "--yes"]).exit_code == 0
+    assert party.id not in run.invoke(app, ["provision", "--check"]).output
 
 
 def test_a_bad_party_id_says_what_is_allowed() -> None:

@@ -27,7 +27,7 @@ def provision(
 ) -> None:
     """Create or mend Weaklink's topics and those of every registered party, with principals, ACLs and quotas; shows the plan first."""
     from weaklink.ops.membership import apply_access
-    from weaklink.ops.provision import Change, apply, plan, plan_access
+    from weaklink.ops.provision import Change, apply, plan, plan_access, unknown_topics
     from weaklink.settings import load_settings
 
     settings = load_settings()
@@ -35,6 +35,7 @@ def provision(
     show_plan(steps, as_json=as_json)
     access = plan_access(settings)
     show_access(access, as_json=as_json)
+    show_unknown(unknown_topics(settings), as_json=as_json)
     pending = [step for step in steps if step.change is not Change.FINE]
     if check:
         raise typer.Exit(1 if pending or access else 0)
@@ -58,6 +59,17 @@ def show_access(steps: "list[Difference]", *, as_json: bool) -> None:
             typer.echo(json.dumps({"change": step.change, "what": step.what, "advice": step.advice}))
         else:
             typer.echo(f"{step.change}: {step.what}{f' ({step.advice})' if step.advice else ''}")
+
+
+def show_unknown(topics: list[str], *, as_json: bool) -> None:
+    """One line per topic that nobody asked for. It is left as it is, and is no reason for a bad exit code: a removed party's topics may be kept."""
+    for topic in topics:
+        if as_json:
+            typer.echo(json.dumps({"change": "unknown", "topic": topic}))
+        else:
+            typer.echo(
+                f"unknown: {topic} (of no registered party and of no stage: keep it, or delete it with kafka-topics)"
+            )
 
 
 def show_plan(steps: "list[Step]", *, as_json: bool) -> None:

@@ -184,6 +184,18 @@ def plan(settings: Settings) -> list[Step]:
     return steps + (plan_topics(settings.kafka, targets) if targets else [])
 
 
+def unknown_topics(settings: Settings) -> list[str]:
+    """Topics with Weaklink's prefixes that are none of its own: of parties that were removed, of another version, or made by somebody."""
+    with open_admin(settings.kafka) as admin:
+        found = set(admin.list_topics())
+    known = {topic.name for topic in internal_topics(settings)}
+    if topology.PARTIES in found:
+        known |= {
+            topic.name for party in read_parties(settings.kafka).values() for topic in party_topics(settings, party)
+        }
+    return sorted(name for name in found - known if name.startswith(("weaklink.", "party.")))
+
+
 def apply(kafka: KafkaConfig, steps: Sequence[Step]) -> None:
     """Execute a plan; returns when every topic has its leaders. Raises BrokerError on a conflict (before any change) or a refusal."""
     conflicts = [step for step in steps if step.change is Change.CONFLICT]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 import structlog
@@ -87,6 +88,34 @@ def test_a_line_is_one_json_object_with_those_fields(capsys: pytest.CaptureFixtu
         structlog.contextvars.clear_contextvars()
     (line,) = capsys.readouterr().err.splitlines()
     assert set(json.loads(line)) == {"timestamp", "level", "event", "service", "topic", "meaning"} <= set(FIELDS)
+
+
+def test_a_line_for_a_terminal_is_one_line_without_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither a line break nor an escape sequence of what a party sent gets there."""
+    configure_logging("ingest", json=False)
+    try:
+        structlog.get_logger().warning("party_not_registered", topic="party.x\x1b[2Jforged\u202e", partitions="a\r\nb")
+    finally:
+        structlog.reset_defaults()
+        structlog.contextvars.clear_contextvars()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "forged" in line
+    assert not re.search("\x1b\\[2J|[\r\u202e]", line)
+
+
+def test_the_page_of_faults_names_what_there_is_to_search_for() -> None:
+    """Events of logs, metrics and settings of docs/operations.md are ones that the code has."""
+    text = (Path(__file__).parents[1] / "docs" / "operations.md").read_text(encoding="utf-8")
+    words = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)[`{]", text))
+    metrics = {name for one in LISTED for name in (one.name, f"{one.name}_total")}
+    known = (
+        {one.name for one in events()} | metrics | {"idle_in_transaction_session_timeout", "issued_at"}
+    )  # PostgreSQL's; an action's
+    assert len(words & {one.name for one in events()}) > 15
+    assert words - known == set()
+    named = {one.replace(".", "__").upper() for one in re.findall(r"`([a-z]+\.[a-z]+(?:_[a-z]+)+)`", text)}
+    assert len(named) > 5
+    assert named - {one.variable.removeprefix("WEAKLINK_") for one in settings()} == set()
 
 
 class _Example:

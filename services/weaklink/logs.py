@@ -78,11 +78,13 @@ FIELDS: Final = {
 def configure_logging(service: str, *, json: bool | None = None, level: str = "info") -> None:
     """Set structlog up for a process. `json=None` means JSON unless stderr is a terminal.
 
-    JSON escapes control characters, so that nothing a party sends can forge a line.
+    Either escapes control characters, so that nothing a party sends can forge a line, or write on a terminal what is not there.
     """
     as_json = not sys.stderr.isatty() if json is None else json
     renderer: structlog.types.Processor = (
-        structlog.processors.JSONRenderer(ensure_ascii=True) if as_json else structlog.dev.ConsoleRenderer()
+        structlog.processors.JSONRenderer(ensure_ascii=True)
+        if as_json
+        else structlog.dev.ConsoleRenderer(repr_native_str=True)
     )
     structlog.configure(
         processors=[

@@ -129,7 +129,8 @@ def _guard(stage: str, settings: "Settings") -> "Guard | None":
         return Guard(folder / "guard" / stage, verdicts, settings.stream.decode_seconds_max)
     except (OSError, CheckpointError) as error:
         meaning = "a batch that makes a decoder fail would not be found out"
-        structlog.get_logger().warning("decoding_unguarded", error=str(error), meaning=meaning)
+        log = structlog.get_logger()
+        log.warning("decoding_unguarded", error=str(error), meaning=meaning)
         return None
 
 

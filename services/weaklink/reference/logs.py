@@ -57,9 +57,12 @@ def page() -> str:
 def _events(path: Path, root: Path) -> Iterator[Event]:
     module = ".".join(path.relative_to(root).with_suffix("").parts)
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _LEVELS):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
             continue
-        owner = node.func.value
-        if isinstance(owner, ast.Name) and owner.id in ("log", "_log") and node.args:
-            name = node.args[0].value if isinstance(node.args[0], ast.Constant) else ast.unparse(node.args[0])
-            yield Event(str(name), node.func.attr, module, tuple(one.arg for one in node.keywords if one.arg))
+        owner, level, words = node.func.value, node.func.attr, node.args
+        if level == "log":  # at the level of what another library logs
+            level, words = "any", words[1:]
+        if isinstance(owner, ast.Name) and owner.id in ("log", "_log") and level in (*_LEVELS, "any") and words:
+            name = words[0].value if isinstance(words[0], ast.Constant) else ast.unparse(words[0])
+            fields = ("exception" if one.arg == "exc_info" else one.arg for one in node.keywords if one.arg)
+            yield Event(str(name), level, module, tuple(fields))

@@ -35,6 +35,24 @@ def test_a_row_fails_by_any_of_the_three_counts_and_by_bars_of_its_own() -> None
     assert "MISSED: too slow" in line(slow)
 
 
+def test_a_row_of_the_file_has_the_fields_that_its_readers_ask_for(tmp_path: Path) -> None:
+    """Numbers under these names, whatever else a fault adds; a list of such rows and nothing around it."""
+    path = tmp_path / "results.json"
+    write_results(path, [row("members").to_json()], faults.ORDER)
+    (found,) = json.loads(path.read_text())
+    names = (
+        "trials",
+        "events",
+        "lost",
+        "duplicate_effects",
+        "rejected_wrongly",
+        "stall_seconds_max",
+        "memory_growth_mib",
+    )
+    assert found["fault"] == "members"
+    assert [found[name] for name in names] == [2, 10, 0, 0, 0, 1.3, 3.0]
+
+
 def test_a_run_of_some_faults_replaces_only_their_rows(tmp_path: Path) -> None:
     """The file has every fault's newest row, in the faults' order."""
     path = tmp_path / "chaos" / "results.json"

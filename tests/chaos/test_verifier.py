@@ -2,6 +2,8 @@
 
 import hashlib
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from chaos.verifier.avro import Unreadable, read
 from chaos.verifier.events import Expected
 from chaos.verifier.findings import Findings
 
+from chaos import verifier
 from tests.chaos.planted import Message, Topics
 from weaklink.parties import MAY_PUBLISH
 from weaklink.records.codec import decode, encode
@@ -26,6 +29,18 @@ def topics() -> Topics:
     for event in made.traffic.ring(1)[:30]:
         made.publish(event)
     return made
+
+
+def test_it_shares_no_code_with_what_it_judges() -> None:
+    """Whatever it imports, and whatever that imports: of Weaklink, where the schema files lie and how to connect, and nothing else."""
+    modules = [f"chaos.verifier.{path.stem}" for path in Path(verifier.__file__).parent.glob("*.py")]
+    code = f"import sys, importlib\nfor one in {modules!r}: importlib.import_module(one)\nprint(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name for name in run.stdout.split() if name.startswith("weaklink.")}
+    assert "chaos.verifier.columns" in run.stdout
+    assert loaded == {
+        "weaklink.errors", "weaklink.kafka_options", "weaklink.records", "weaklink.records.schemas",
+    }  # fmt: skip
 
 
 def counts(found: Findings) -> tuple[int, int, int]:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from weaklink import topology
 from weaklink.cli.main import app
 from weaklink.kafka_options import KafkaConfig
-from weaklink.ops.access import OPERATOR
+from weaklink.ops.access import SERVICE_PRINCIPALS
 from weaklink.ops.kafka_jars import cache_folder
 from weaklink.ops.strimzi import ADMIN, resources
 from weaklink.parties import Party, PartyKind
@@ -119,7 +119,7 @@ def test_a_pod_starts_with_settings_that_exist(name: str, monkeypatch: pytest.Mo
     for variable, value in (config["data"] | own).items():
         monkeypatch.setenv(variable, value)
     settings = load_settings()
-    assert settings.kafka.username == (OPERATOR if name in OTHERS else f"weaklink.{name}")
+    assert settings.kafka.username == f"weaklink.{name}"
     secrets = {one["secret"]["secretName"] for one in pod["volumes"] if "secret" in one}
     assert secrets == {settings.kafka.username, "kafka-cluster-ca-cert"}
     assert settings.access.managed is False  # Strimzi's operators keep them
@@ -142,7 +142,7 @@ def test_topics_users_and_acls_are_those_of_the_code() -> None:
 def test_a_party_may_write_its_events_and_read_what_is_for_it_and_nothing_else() -> None:
     """And everyone logs in."""
     users = {one["metadata"]["name"]: one["spec"] for one in documents("kafka.yaml") if one["kind"] == "KafkaUser"}
-    assert set(users) == {*(stage.group for stage in topology.STAGES), OPERATOR, ADMIN, "party.my-lab"}
+    assert set(users) == {*SERVICE_PRINCIPALS, ADMIN, "party.my-lab"}
     assert all(user["authentication"] == {"type": "scram-sha-512"} for user in users.values())
     acls = users["party.my-lab"]["authorization"]["acls"]
     rights = {

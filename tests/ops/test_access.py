@@ -85,7 +85,13 @@ def test_a_service_reads_its_input_writes_its_output_and_no_more() -> None:
             topology.PARTIES,
         )
     }
-    assert may["READ", "party.lab.events"] == {"weaklink.ingest", "weaklink.operator"}
+    watchers = {"weaklink.exporter", "weaklink.console", "weaklink.operator"}
+    assert may["READ", "party.lab.events"] == {"weaklink.ingest"} | watchers
+    assert may["READ", "party.lab.rejects"] == {"weaklink.operator"}
+    assert {one.operation for one in grants if one.principal in watchers - {"weaklink.operator"}} == {
+        "READ",
+        "DESCRIBE",
+    }
     assert may["WRITE", "party.lab.events"] == set()
     assert may["WRITE", "party.lab.actions"] == {"weaklink.enforce"}
     assert may["WRITE", "party.lab.rejects"] == {"weaklink.ingest", "weaklink.enforce"}

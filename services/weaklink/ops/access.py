@@ -19,8 +19,11 @@ ADMINISTRATOR: Final = "weaklink.admin"
 """Whoever provisions, where that is no super user: made and kept by hand (or by Strimzi), never by Weaklink."""
 SERVICES: Final = tuple(stage.group for stage in topology.STAGES)
 """A service's principal has the name of its consumer group."""
-SERVICE_PRINCIPALS: Final = (*SERVICES, OPERATOR)
+EXPORTER, CONSOLE = (f"weaklink.{service.name}" for service in topology.SERVICES)
+"""What is seen on the network has no right to change anything."""
+SERVICE_PRINCIPALS: Final = (*SERVICES, EXPORTER, CONSOLE, OPERATOR)
 
+_PREFIXES: Final = ("weaklink.", "party.")
 _RECALLS: Final[dict[str, tuple[str, ...]]] = {
     "weaklink.ingest": (topology.PARTIES, topology.EPOCHS),
     "weaklink.correlate": (topology.EPOCHS,),
@@ -88,14 +91,24 @@ def service_grants(parties: Iterable[Party]) -> frozenset[Grant]:
         found.add(Grant(stage.group, "GROUP", stage.group, "READ"))
         if stage.runtime == "columnar":
             found.add(Grant(stage.group, "TRANSACTIONAL_ID", f"{stage.group}.", "WRITE", prefixed=True))
-    return frozenset(found | _operator_grants())
+    return frozenset(found | _watcher_grants(parties) | _operator_grants())
+
+
+def _watcher_grants(parties: Iterable[Party]) -> set[Grant]:
+    """Lag is how old the oldest record is that waits: of what stages read, and of parties' actions. The console shows campaigns beside it."""
+    parties = list(parties)
+    topics = {party.actions_topic for party in parties}.union(
+        *(_topics(stage.reads, parties) for stage in topology.STAGES)
+    )
+    found = {Grant(who, "TOPIC", topic, "READ") for who in (EXPORTER, CONSOLE) for topic in topics}
+    found |= {Grant(who, "GROUP", prefix, "DESCRIBE", prefixed=True) for who in (EXPORTER, CONSOLE) for prefix in _PREFIXES}  # fmt: skip
+    return found | {Grant(CONSOLE, "TOPIC", topology.CAMPAIGNS, "READ")}
 
 
 def _operator_grants() -> set[Grant]:
-    prefixes = ("weaklink.", "party.")
-    found = {Grant(OPERATOR, "TOPIC", prefix, "READ", prefixed=True) for prefix in prefixes}
-    found |= {Grant(OPERATOR, "TOPIC", prefix, "DESCRIBE_CONFIGS", prefixed=True) for prefix in prefixes}
-    found |= {Grant(OPERATOR, "GROUP", prefix, "DESCRIBE", prefixed=True) for prefix in prefixes}
+    found = {Grant(OPERATOR, "TOPIC", prefix, "READ", prefixed=True) for prefix in _PREFIXES}
+    found |= {Grant(OPERATOR, "TOPIC", prefix, "DESCRIBE_CONFIGS", prefixed=True) for prefix in _PREFIXES}
+    found |= {Grant(OPERATOR, "GROUP", prefix, "DESCRIBE", prefixed=True) for prefix in _PREFIXES}
     return found | {Grant(OPERATOR, "TOPIC", topic, "WRITE") for topic in (topology.BENIGN, topology.EPOCHS)}
 
 

@@ -12,7 +12,7 @@ from weaklink.ops.kafka_jars import missing_tools
 
 pytestmark = [
     pytest.mark.kafka,
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1500),
     pytest.mark.skipif(bool(missing_tools()), reason="; ".join(missing_tools())),
 ]
 

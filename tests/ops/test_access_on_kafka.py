@@ -46,11 +46,12 @@ from weaklink.cli.main import app
 from weaklink.errors import BrokerError, ConfigurationError
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops import membership
-from weaklink.ops.access import SERVICE_PRINCIPALS, Grant, party_quotas
+from weaklink.ops.access import CONSOLE, EXPORTER, SERVICE_PRINCIPALS, Grant, party_quotas
 from weaklink.ops.access_admin import add_grants, read_quotas, remove_grants, set_quotas
 from weaklink.ops.admin import open_admin
 from weaklink.ops.broker import LocalCluster
 from weaklink.ops.kafka_jars import missing_tools
+from weaklink.ops.lag_probe import LagProbe
 from weaklink.ops.provision import plan_access, provision, remove_party
 from weaklink.parties import Party
 from weaklink.partner import PartnerConfig, WeaklinkClient
@@ -416,6 +417,28 @@ def test_removing_a_party_leaves_no_right_no_quota_and_no_secret(settings: Setti
     assert not [one for one in plan_access(settings) if party.id in one.what]
     with pytest.raises(KafkaError):
         Requests(kafka.model_copy(update={"bootstrap_timeout_ms": 3_000}))
+
+
+@pytest.mark.parametrize("principal", [EXPORTER, CONSOLE])
+def test_what_is_seen_on_the_network_looks_and_changes_nothing(
+    settings: Settings, other: tuple[Party, KafkaConfig], principal: str
+) -> None:
+    """Exporter and console measure every reader's lag, and the console reads campaigns; neither writes anywhere, nor reads what came back to parties."""
+    kafka = login(settings.kafka, principal, membership.issue_service_secret(settings, principal) or "")
+    with LagProbe(kafka) as probe:
+        lags = {one.reader: one for one in probe.sample()}
+        probe.last_event_us()
+    assert {*(stage.name for stage in topology.STAGES), f"party {other[0].id}"} <= set(lags)
+    assert other[0].events_topic in {row.topic for row in lags["ingest"].partitions}
+    session = Requests(kafka)
+    assert error_codes(fetch(topology.CAMPAIGNS)(session)) == ({0} if principal == CONSOLE else {0, _TOPIC_REFUSED})
+    assert error_codes(fetch(other[0].rejects_topic)(session)) == {0, _TOPIC_REFUSED}
+    session.close()
+    for topic in (topology.BENIGN, topology.EPOCHS, topology.DECISIONS, other[0].actions_topic, other[0].events_topic):
+        producer = KafkaProducer(**kafka.client_options(), max_block_ms=5_000)
+        with pytest.raises(KafkaError, match=r"Authorization|authorized|Failed to update metadata"):
+            producer.send(topic, b"forged", partition=0).get(timeout=PATIENCE_SECONDS)
+        producer.close(timeout=5)
 
 
 def test_the_check_names_each_difference_and_provisioning_mends_what_it_can(

@@ -12,13 +12,15 @@ from weaklink.parties import EVENTS_TOPICS
 from weaklink.settings import Settings
 from weaklink.stream.assignor import SingleOwnerAssignor
 from weaklink.stream.guard import Guard
+from weaklink.stream.receive import receive_in_place
 from weaklink.stream.stage import Chunk, Gating, Message, Traits
 from weaklink.stream.whole_batches import Limits, RecordBatch, read_whole_batches, resume
 from weaklink.topology import StageSpec
 
 _POLL_BYTES: Final = 16 << 20
 """Of inflated batches that one poll holds, and one batch more."""
-_FETCH_BYTES: Final = 64 << 20
+_FETCH_BYTES: Final = 16 << 20
+"""So much, and no more than the rest of the memory that the C library keeps for its next: beyond 32 MiB every fetch got fresh pages."""
 _PARTITION_FETCH_BYTES: Final = 16 << 20
 _SOCKET_BYTES: Final = 4 << 20
 _RETRY_BACKOFF_MS: Final = 20
@@ -92,6 +94,7 @@ class Source:
             max_poll_interval_ms=stream.max_poll_interval_ms,
         )
         complete_joins(self.consumer)
+        receive_in_place(self.consumer)
         if traits.whole_batches:
             read_whole_batches(self.consumer, self._limits)
         self._listener = _Listener(before_revoked)

@@ -1,27 +1,25 @@
 """Loops that move links between runs. They know the key of a row only (see `packed.py`)."""
 
-from typing import Any, Final
+from typing import Final
 
-import numba
 import numpy as np
 
-from weaklink.compiled import INT, compiled
+from weaklink.compiled import INT, in_place, inner
 from weaklink.correlate.row_loops import ROWS, ROWS_OUT, U8S, U64S_OUT, WORDS, Array
 
 _PLACE_SHIFT: Final = np.uint64(32)
 _MARKS_SHIFT: Final = np.uint64(32)
 _MARK_BITS: Final = np.uint64(31)
 _ONE: Final = np.uint64(1)
-_inner: Final[Any] = numba.njit
 
 
-@_inner
+@inner
 def _copy(rows, at, other, other_at):  # type: ignore[no-untyped-def]
     for word in range(WORDS):
         rows[at, word] = other[other_at, word]
 
 
-@_inner
+@inner
 def _is_after(rows, at, other, other_at):  # type: ignore[no-untyped-def]
     if rows[at, 0] != other[other_at, 0]:
         return rows[at, 0] > other[other_at, 0]
@@ -31,7 +29,7 @@ def _is_after(rows, at, other, other_at):  # type: ignore[no-untyped-def]
     return rows[at, 1] > other[other_at, 1]
 
 
-@compiled(ROWS, INT, INT, U64S_OUT, INT, INT)
+@in_place(ROWS, INT, INT, U64S_OUT, INT, INT)
 def enter(rows: Array, begin: int, end: int, directory: Array, shift: int, entered: int) -> int:
     """Enter rows `begin` to `end` into a directory that knows `entered` buckets so far; returns how many it knows then.
 
@@ -48,7 +46,7 @@ def enter(rows: Array, begin: int, end: int, directory: Array, shift: int, enter
     return entered
 
 
-@compiled(ROWS, INT, INT, ROWS, INT, INT, ROWS_OUT, INT, INT)
+@in_place(ROWS, INT, INT, ROWS, INT, INT, ROWS_OUT, INT, INT)
 def merge_some(
     left: Array,
     at_left: int,
@@ -80,7 +78,7 @@ def merge_some(
     return at_left, at_right
 
 
-@compiled(ROWS_OUT, U8S)
+@in_place(ROWS_OUT, U8S)
 def keep_marked(rows: Array, kept: Array) -> int:
     """Move the marked rows to the front, in their order; returns how many there are."""
     to = 0
@@ -92,7 +90,7 @@ def keep_marked(rows: Array, kept: Array) -> int:
     return to
 
 
-@compiled(ROWS)
+@in_place(ROWS)
 def is_ordered(rows: Array) -> bool:
     """Whether rows ascend by (identifier, place, account); equal ones may follow each other: one account in two episodes."""
     for at in range(1, len(rows)):  # noqa: SIM110  # a loop is what is compiled

@@ -62,9 +62,9 @@ class Packed:
 def ordered(rows: Rows) -> Rows:
     """One row per (identifier, place, account), in that order: times and counts of equal ones are taken together."""
     count = len(rows)
-    order = np.empty(count, dtype=np.int64)
+    order, spare = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
     bits = max(1, (count // _BUCKET_ROWS).bit_length() - 1)
-    row_loops.order_rows(rows, order, np.zeros((1 << bits) + 1, dtype=np.int64), bits)
+    row_loops.order_rows(rows, order, spare, np.zeros((1 << bits) + 1, dtype=np.int64), bits)
     out = empty_rows(count)
     return out[: row_loops.fold_ordered(rows, order, out)]
 

@@ -6,12 +6,11 @@ Unsigned words meet unsigned constants only: numba makes a float of a sum of sig
 
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from weaklink.compiled import INT, INTS, INTS_OUT, compiled
+from weaklink.compiled import INT, INTS, INTS_OUT, in_place, inner
 
 Array = npt.NDArray[Any]
 
@@ -45,10 +44,8 @@ U32S_OUT: Final[Any] = types.Array(types.uint32, 1, "C")
 U16S_OUT: Final[Any] = types.Array(types.uint16, 1, "C")
 U8S_OUT: Final[Any] = types.Array(types.uint8, 1, "C")
 
-_inner: Final[Any] = numba.njit  # compiled into the loops that call it
 
-
-@_inner
+@inner
 def _write(rows, at, first, last, appended, mentions, requests, tail):  # type: ignore[no-untyped-def]
     """Everything but the key; what is too large for its bits has been cut before."""
     rows[at, 2] = (rows[at, 2] >> _PLACE_SHIFT) << _PLACE_SHIFT | mentions
@@ -58,13 +55,13 @@ def _write(rows, at, first, last, appended, mentions, requests, tail):  # type: 
     rows[at, 6] = (tail | _BYTE) ^ _BYTE | (requests >> _FOURTH)
 
 
-@_inner
+@inner
 def _requests_of(rows, at):  # type: ignore[no-untyped-def]
     low = (rows[at, 3] & _TIME_REST) | (rows[at, 4] & _TIME_REST) << _SECOND
     return low | (rows[at, 5] & _TIME_REST) << _THIRD | (rows[at, 6] & _BYTE) << _FOURTH
 
 
-@_inner
+@inner
 def _fold_into(rows, at, other, other_at):  # type: ignore[no-untyped-def]
     """Take another row of the same key into this one."""
     first = min(rows[at, 3] >> _TIME_SHIFT, other[other_at, 3] >> _TIME_SHIFT)
@@ -75,18 +72,18 @@ def _fold_into(rows, at, other, other_at):  # type: ignore[no-untyped-def]
     _write(rows, at, first, last, appended, mentions, requests, min(rows[at, 6] | _BYTE, other[other_at, 6] | _BYTE))
 
 
-@_inner
+@inner
 def _copy(rows, at, other, other_at):  # type: ignore[no-untyped-def]
     for word in range(WORDS):
         rows[at, word] = other[other_at, word]
 
 
-@_inner
+@inner
 def _time(value):  # type: ignore[no-untyped-def]
     return np.uint64(min(max(value, 0), TIME_US_MAX))
 
 
-@compiled(ROWS_OUT, INT, U64S, U64S, U8S, U8S, U16S, U64S, INTS, INTS, INTS, U32S, INTS, INTS, INTS_OUT, INTS_OUT)
+@in_place(ROWS_OUT, INT, U64S, U64S, U8S, U8S, U16S, U64S, INTS, INTS, INTS, U32S, INTS, INTS, INTS_OUT, INTS_OUT)
 def pack(  # one for each column
     rows: Array,
     at: int,
@@ -128,7 +125,7 @@ def pack(  # one for each column
     return at
 
 
-@compiled(
+@in_place(
     ROWS, U64S_OUT, U64S_OUT, U8S_OUT, U8S_OUT, U16S_OUT, U64S_OUT, INTS_OUT, INTS_OUT, INTS_OUT, U32S_OUT, INTS_OUT
 )
 def unpack(
@@ -161,7 +158,7 @@ def unpack(
         requests[row] = _requests_of(rows, row)
 
 
-@_inner
+@inner
 def _is_before(rows, one, other):  # type: ignore[no-untyped-def]
     if rows[one, 0] != rows[other, 0]:
         return rows[one, 0] < rows[other, 0]
@@ -171,7 +168,7 @@ def _is_before(rows, one, other):  # type: ignore[no-untyped-def]
     return rows[one, 1] < rows[other, 1]
 
 
-@_inner
+@inner
 def _insertion_sort(rows, order, begin, end):  # type: ignore[no-untyped-def]
     for at in range(begin + 1, end):
         row = order[at]
@@ -182,12 +179,11 @@ def _insertion_sort(rows, order, begin, end):  # type: ignore[no-untyped-def]
         order[to] = row
 
 
-@_inner
-def _merge_sort(rows, order, begin, end):  # type: ignore[no-untyped-def]
+@inner
+def _merge_sort(rows, order, begin, end, spare):  # type: ignore[no-untyped-def]
     """Bottom up: the cost is bounded whatever a party sends."""
     for at in range(begin, end, _SMALL):
         _insertion_sort(rows, order, at, min(at + _SMALL, end))
-    spare = np.empty(end - begin, dtype=np.int64)
     width = _SMALL
     while width < end - begin:
         for left in range(begin, end - width, 2 * width):
@@ -200,15 +196,16 @@ def _merge_sort(rows, order, begin, end):  # type: ignore[no-untyped-def]
                 else:
                     spare[to] = order[other]
                     other += 1
-            order[left:stop] = spare[: stop - left]
+            for to in range(stop - left):
+                order[left + to] = spare[to]
         width *= 2
 
 
-@compiled(ROWS, INTS_OUT, INTS_OUT, INT)
-def order_rows(rows: Array, order: Array, ends: Array, bits: int) -> None:
+@in_place(ROWS, INTS_OUT, INTS_OUT, INTS_OUT, INT)
+def order_rows(rows: Array, order: Array, spare: Array, ends: Array, bits: int) -> None:
     """The permutation that orders rows by key into `order`: distributed by the first `bits` of the identifier, then ordered within.
 
-    `ends`: 2 ** bits + 1 zeros, to work with.
+    To work with: `spare`, as long as `order`, and `ends`, 2 ** bits + 1 zeros.
     """
     count = len(rows)
     sorted_so_far = 1
@@ -231,19 +228,19 @@ def order_rows(rows: Array, order: Array, ends: Array, bits: int) -> None:
     for bucket in range(len(ends) - 1):
         end = ends[bucket]
         if end - begin > _SMALL:
-            _merge_sort(rows, order, begin, end)
+            _merge_sort(rows, order, begin, end, spare)
         elif end - begin > 1:
             _insertion_sort(rows, order, begin, end)
         begin = end
 
 
-@_inner
+@inner
 def _is_same(rows, at, other, other_at):  # type: ignore[no-untyped-def]
     same_place = rows[at, 2] >> _PLACE_SHIFT == other[other_at, 2] >> _PLACE_SHIFT
     return same_place and rows[at, 0] == other[other_at, 0] and rows[at, 1] == other[other_at, 1]
 
 
-@compiled(ROWS, INTS, ROWS_OUT)
+@in_place(ROWS, INTS, ROWS_OUT)
 def fold_ordered(rows: Array, order: Array, out: Array) -> int:
     """Write rows in this order, those of one key as one; returns how many there are."""
     last = -1
@@ -256,7 +253,7 @@ def fold_ordered(rows: Array, order: Array, out: Array) -> int:
     return last + 1
 
 
-@compiled(ROWS_OUT, ROWS_OUT, INTS, INTS, INT, INT, U8S_OUT)
+@in_place(ROWS_OUT, ROWS_OUT, INTS, INTS, INT, INT, U8S_OUT)
 def fold_known(
     rows: Array, query: Array, found: Array, position: Array, count: int, refresh_us: int, refreshed: Array
 ) -> None:
@@ -272,7 +269,7 @@ def fold_known(
             refreshed[row] = 1
 
 
-@compiled(ROWS, INTS, U8S_OUT)
+@in_place(ROWS, INTS, U8S_OUT)
 def mark_alive(rows: Array, oldest_us: Array, alive: Array) -> int:
     """Mark rows that were last used at `oldest_us` of their kind or later; returns how many."""
     count = 0

@@ -1,11 +1,10 @@
 """Loops that look up links of a chunk in a run, and decide which of them are said. They know the key of a row only (see `packed.py`)."""
 
-from typing import Any, Final
+from typing import Final
 
-import numba
 import numpy as np
 
-from weaklink.compiled import INT, INTS, INTS_OUT, compiled
+from weaklink.compiled import INT, INTS, INTS_OUT, in_place, inner
 from weaklink.correlate.row_loops import ROWS, ROWS_OUT, U8S, U8S_OUT, U64S, U64S_OUT, WORDS, Array
 
 _PLACE_SHIFT: Final = np.uint64(32)
@@ -17,21 +16,20 @@ _ZERO: Final = np.uint64(0)
 _WORD_BITS: Final = np.uint64(64)
 _BLOCK: Final = 64  # nodes whose rows are fetched at a time: they fit the fastest cache
 _LINEAR: Final = 8  # rows up to which one after the other beats halving
-_inner: Final[Any] = numba.njit
 
 
-@_inner
+@inner
 def _is_below(rows, at, identifier, place):  # type: ignore[no-untyped-def]
     own = rows[at, 0]
     return own < identifier or (own == identifier and rows[at, 2] >> _PLACE_SHIFT < place)
 
 
-@_inner
+@inner
 def _is_node(rows, at, identifier, place):  # type: ignore[no-untyped-def]
     return rows[at, 0] == identifier and rows[at, 2] >> _PLACE_SHIFT == place
 
 
-@_inner
+@inner
 def _node_begin(rows, low, high, identifier, place):  # type: ignore[no-untyped-def]
     while high - low > _LINEAR:
         middle = (low + high) >> 1
@@ -44,7 +42,7 @@ def _node_begin(rows, low, high, identifier, place):  # type: ignore[no-untyped-
     return low
 
 
-@_inner
+@inner
 def _node_end(rows, low, identifier, place):  # type: ignore[no-untyped-def]
     """The first row after those of a node that begins at `low`: in steps that double, then by halving."""
     count = len(rows)
@@ -61,12 +59,12 @@ def _node_end(rows, low, identifier, place):  # type: ignore[no-untyped-def]
     return high
 
 
-@_inner
+@inner
 def _first_row(directory, bucket, offset, count):  # type: ignore[no-untyped-def]
     return min(max(np.int64(directory[bucket] & _FIRST_ROW) - offset, 0), count)
 
 
-@compiled(ROWS, U64S, INT, INT, ROWS, INTS, INT, INT, INTS_OUT, INTS_OUT, INTS_OUT, U64S_OUT)
+@in_place(ROWS, U64S, INT, INT, ROWS, INTS, INT, INT, INTS_OUT, INTS_OUT, INTS_OUT, U64S_OUT)
 def bounds(
     rows: Array,
     directory: Array,
@@ -121,7 +119,7 @@ def bounds(
     return held
 
 
-@_inner
+@inner
 def _account_at(rows, low, high, account):  # type: ignore[no-untyped-def]
     """The first row from `low` on whose account is not below: in steps that double, then by halving."""
     step = 1
@@ -138,7 +136,7 @@ def _account_at(rows, low, high, account):  # type: ignore[no-untyped-def]
     return low
 
 
-@compiled(ROWS, ROWS, INTS, INTS, INTS, INTS, INTS_OUT, INTS_OUT, U8S_OUT, INTS_OUT, INTS_OUT)
+@in_place(ROWS, ROWS, INTS, INTS, INTS, INTS, INTS_OUT, INTS_OUT, U8S_OUT, INTS_OUT, INTS_OUT)
 def match(
     rows: Array,
     query: Array,
@@ -173,7 +171,7 @@ def match(
     return count
 
 
-@compiled(INTS, INTS, INTS, U8S, U8S, INT, INT, INTS_OUT, U8S_OUT, U8S_OUT)
+@in_place(INTS, INTS, INTS, U8S, U8S, INT, INT, INTS_OUT, U8S_OUT, U8S_OUT)
 def decide(
     begins: Array,
     held: Array,
@@ -211,7 +209,7 @@ def decide(
     return stored
 
 
-@compiled(ROWS, ROWS, INTS, INTS, INTS, INTS, U8S, ROWS_OUT, INTS_OUT, INT)
+@in_place(ROWS, ROWS, INTS, INTS, INTS, INTS, U8S, ROWS_OUT, INTS_OUT, INT)
 def take_others(
     rows: Array,
     query: Array,
@@ -242,7 +240,7 @@ def take_others(
     return count
 
 
-@compiled(ROWS, INTS_OUT)
+@in_place(ROWS, INTS_OUT)
 def node_begins(query: Array, begins: Array) -> int:
     """The first row of each node of ordered rows, and their end, into `begins`; returns how many nodes there are."""
     count = 0

@@ -29,14 +29,14 @@ class Numbered:
     def of(cls, events: Events, layout: Layout, name: str, rows: Rows) -> "Numbered":
         """Those of a field."""
         slot, room = layout.slot(name), 1 << len(rows).bit_length()
-        firsts, number = events.workspace.take(len(rows)), events.workspace.take(len(rows))
+        begins, sizes, number = (events.workspace.take(len(rows)) for _ in range(3))
         while True:
             slots = events.workspace.zeros(room)
             count = text_loops.number_texts(
-                events.data, rows, events.values, events.sizes, slot, _SECRET, slots, firsts, number
+                events.data, rows, events.values, events.sizes, slot, _SECRET, slots, begins, sizes, number
             )
             if count != text_loops.FULL:
-                return cls(number, *events.texts(layout, name, firsts[:count]), events)
+                return cls(number, begins[:count], sizes[:count], events)
             room *= 4
 
     def series(self, name: str, dtype: Any) -> pl.Series:

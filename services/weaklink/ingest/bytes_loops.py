@@ -8,7 +8,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from weaklink.compiled import BYTES, INT, WORD, Bytes, Number, compiled
+from weaklink.compiled import BYTES, INT, WORD, Bytes, Number, in_place
 
 BAD: Final = -1
 _WORD_BITS: Final = 64
@@ -55,7 +55,7 @@ byte_at: Final[Number] = _reader(8)
 """The byte at an index, which is not negative: without numba's look at whether it is, and counts from the end."""
 
 
-@compiled(BYTES, INT, INT, inline=True)
+@in_place(BYTES, INT, INT, inline=True)
 def varint(data: Bytes, position: int, end: int) -> tuple[Number, int]:
     """A zigzag varint, and the position after it; BAD for the position when it does not end before `end`, or has more than 64 bits."""
     if position >= end:
@@ -78,7 +78,7 @@ def varint(data: Bytes, position: int, end: int) -> tuple[Number, int]:
     return 0, BAD
 
 
-@compiled(BYTES, INT, INT)
+@in_place(BYTES, INT, INT)
 def _sequence(data: Bytes, position: int, end: int) -> int:
     """Bytes of the character that begins here with a byte above 0x7F, or BAD: by the table of well-formed sequences in RFC 3629, section 4."""
     lead = int(data[position])
@@ -95,7 +95,7 @@ def _sequence(data: Bytes, position: int, end: int) -> int:
     return size
 
 
-@compiled(BYTES, INT, INT, inline=True)
+@in_place(BYTES, INT, INT, inline=True)
 def text_length(data: Bytes, position: int, end: int) -> tuple[int, int]:
     """Characters of a UTF-8 text, and whether one is a control character (Unicode Cc); BAD characters when it is not UTF-8 (RFC 3629)."""
     characters = control = 0
@@ -124,7 +124,7 @@ def text_length(data: Bytes, position: int, end: int) -> tuple[int, int]:
     return characters, control
 
 
-@compiled(WORD, WORD, WORD, inline=True)
+@in_place(WORD, WORD, WORD, inline=True)
 def mix(high: Number, low: Number, secret: Number) -> Number:
     """Two words as one that looks random to who does not know the (odd) secret: multiply and fold, three times."""
     mixed = (high ^ (low << np.uint64(32) | low >> np.uint64(32))) * secret
@@ -133,7 +133,7 @@ def mix(high: Number, low: Number, secret: Number) -> Number:
     return mixed ^ mixed >> np.uint64(32)
 
 
-@compiled(BYTES, INT, INT, WORD, inline=True)
+@in_place(BYTES, INT, INT, WORD, inline=True)
 def hash_bytes(data: Bytes, position: int, end: int, secret: Number) -> Number:
     """Of these bytes and their number."""
     mixed = mix(np.uint64(end - position), secret, secret)
@@ -147,7 +147,7 @@ def hash_bytes(data: Bytes, position: int, end: int, secret: Number) -> Number:
     return mix(mixed, word, secret)
 
 
-@compiled(BYTES, INT, BYTES, INT, INT, inline=True)
+@in_place(BYTES, INT, BYTES, INT, INT, inline=True)
 def equal_bytes(one: Bytes, at: int, other: Bytes, other_at: int, size: int) -> bool:
     """Whether `size` bytes are the same at both places."""
     place = 0

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from weaklink.compiled import BYTES, INT, INTS, INTS_OUT, TABLE, TABLE_OUT, Bytes, Ints, Number, compiled
+from weaklink.compiled import BYTES, INT, INTS, INTS_OUT, TABLE, TABLE_OUT, Bytes, Ints, Number, in_place
 from weaklink.ingest.bytes_loops import BAD, load, text_length, varint
 
 Table = np.ndarray[tuple[int, int], np.dtype[np.int64]]
@@ -26,7 +26,7 @@ NULL: Final = -1
 _TOKEN_BYTES: Final = 17
 
 
-@compiled(BYTES, INT, INT, INT, INTS_OUT, INTS_OUT, INT, inline=True)
+@in_place(BYTES, INT, INT, INT, INTS_OUT, INTS_OUT, INT, inline=True)
 def _parse_array(
     data: Bytes, position: int, end: int, kept: int, item_begins: Ints, item_sizes: Ints, items: int
 ) -> tuple[int, int, int]:
@@ -57,7 +57,7 @@ def _parse_array(
             size += 1
 
 
-@compiled(BYTES, INT, INT, INT, TABLE, TABLE_OUT, TABLE_OUT, INTS_OUT, INTS_OUT, INT, inline=True)
+@in_place(BYTES, INT, INT, INT, TABLE, TABLE_OUT, TABLE_OUT, INTS_OUT, INTS_OUT, INT, inline=True)
 def _parse(
     data: Bytes, position: int, end: int, row: int, program: Table, values: Table, sizes: Table,
     item_begins: Ints, item_sizes: Ints, items: int,
@@ -107,7 +107,7 @@ def _parse(
     return position, items
 
 
-@compiled(BYTES, INT, TABLE, INTS, TABLE_OUT, TABLE_OUT, INTS, INTS, INT, inline=True)
+@in_place(BYTES, INT, TABLE, INTS, TABLE_OUT, TABLE_OUT, INTS, INTS, INT, inline=True)
 def _judge(
     data: Bytes, row: int, rules: Table, symbols: Ints, values: Table, sizes: Table,
     item_begins: Ints, item_sizes: Ints, now_us: int,
@@ -158,7 +158,7 @@ def _judge(
     return GOOD
 
 
-@compiled(
+@in_place(
     BYTES, INTS, INTS, INTS, INT, INT, INTS, TABLE, TABLE, INTS, TABLE_OUT, TABLE_OUT, INTS_OUT, INTS_OUT, INT, INTS_OUT
 )
 def decode(
@@ -182,7 +182,7 @@ def decode(
     return len(rows), items
 
 
-@compiled(BYTES, TABLE, INT, INTS, TABLE_OUT)
+@in_place(BYTES, TABLE, INT, INTS, TABLE_OUT)
 def words_of(data: Bytes, values: Table, slot: int, rows: Ints, out: Table) -> None:
     """The first words of 8 bytes, as many as `out` has columns, of a field's bytes, of which there must be as many at least."""
     for number in range(len(rows)):

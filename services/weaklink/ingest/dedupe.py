@@ -24,6 +24,7 @@ Offsets = npt.NDArray[np.int64]
 
 _ENTRIES_MIN: Final = 256
 _SLOTS_PER_ENTRY: Final = 2
+_GROWTH: Final = 4  # to put ids into larger tables again and again cost more than the first time
 _WORD_BYTES: Final = 8
 _log = structlog.get_logger()
 
@@ -89,9 +90,9 @@ class _Table:
         self.count = 0
         self.begin = 0
 
-    def grown(self, secret: np.uint64) -> "_Table":
-        """The same ids with twice the room."""
-        table = _Table(self._memory, 2 * len(self.entries))
+    def grown(self, entries_max: int, secret: np.uint64) -> "_Table":
+        """The same ids with four times the room, but not more than for this many."""
+        table = _Table(self._memory, min(_GROWTH * len(self.entries), entries_max))
         table.entries[: self.count] = self.entries[: self.count]
         table.count, table.begin = self.count, self.begin
         dedupe_loops.rebuild(table.entries, table.count, table.slots, secret)
@@ -152,5 +153,6 @@ class IdWindow:
             self._younger = spare.emptied() if spare else _Table(self._memory, _ENTRIES_MIN)
             self._younger.begin = offset
         if self._younger.count == len(self._younger.entries):
-            self._younger = self._younger.grown(self._secret)
+            # Within the window there are no more ids than offsets.
+            self._younger = self._younger.grown(max(1 << (self._window - 1).bit_length(), _ENTRIES_MIN), self._secret)
         return self._younger

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from weaklink.compiled import BYTES, INT, INTS, TABLE, TABLE_OUT, WORD, Bytes, Ints, Number, compiled
+from weaklink.compiled import BYTES, INT, INTS, TABLE, TABLE_OUT, WORD, Bytes, Ints, Number, in_place
 from weaklink.ingest.bytes_loops import load, mix
 from weaklink.ingest.decode_loops import ITEMS_KEPT, Table
 
@@ -15,7 +15,7 @@ PAIRS_MAX: Final = ITEMS_KEPT // 2
 SEEN_WORDS: Final = 3
 
 
-@compiled(BYTES, INTS, INT, INT, inline=True)
+@in_place(BYTES, INTS, INT, INT, inline=True)
 def _run_end(data: Bytes, item_begins: Ints, first: int, end: int) -> int:
     """Where the tokens of the kind at `first` end that follow one another."""
     kind = data[item_begins[first]]
@@ -25,7 +25,7 @@ def _run_end(data: Bytes, item_begins: Ints, first: int, end: int) -> int:
     return last
 
 
-@compiled(BYTES, INTS, INT, INT, inline=True)
+@in_place(BYTES, INTS, INT, INT, inline=True)
 def _alternates(data: Bytes, item_begins: Ints, first: int, end: int) -> bool:
     """Whether these tokens are older, newer, older, newer: of two epochs. First all of the one, then all of the other says nothing."""
     if (end - first) % 2:
@@ -39,7 +39,7 @@ def _alternates(data: Bytes, item_begins: Ints, first: int, end: int) -> bool:
     return True
 
 
-@compiled(BYTES, INTS, TABLE, TABLE, INT, INTS, INT, INT, WORD, TABLE_OUT, TABLE_OUT, INT)
+@in_place(BYTES, INTS, TABLE, TABLE, INT, INTS, INT, INT, WORD, TABLE_OUT, TABLE_OUT, INT)
 def find_pairs(
     data: Bytes, rows: Ints, values: Table, sizes: Table, slot: int, item_begins: Ints, first: int, party: int, secret: Number,
     seen: Table, pairs: Table, count: int,

@@ -21,7 +21,7 @@ from weaklink.compiled import (
     Ints,
     Number,
     Words,
-    compiled,
+    in_place,
 )
 from weaklink.ingest.bytes_loops import equal_bytes, load, mix, prefetch
 from weaklink.ingest.decode_loops import Table
@@ -40,12 +40,12 @@ _SLOT_MAX: Final = (1 << 16) - 1
 _KEY: Final = (1 << 32) - (1 << 16)  # of TRAITS: the slot, the part of a link's key that lies there
 
 
-@compiled(INT, INT, INT, WORD, inline=True)
+@in_place(INT, INT, INT, WORD, inline=True)
 def _link_hash(identifier: Number, account: int, key: int, secret: Number) -> Number:
     return mix(np.uint64(identifier) + np.uint64(key) * secret, np.uint64(account), secret)
 
 
-@compiled(WORDS_OUT, WORD, INT)
+@in_place(WORDS_OUT, WORD, INT)
 def _occupy(slots: Words, found: Number, number: int) -> None:
     mask = np.uint64(len(slots) - 1)
     slot = found & mask
@@ -54,7 +54,7 @@ def _occupy(slots: Words, found: Number, number: int) -> None:
     slots[slot] = (found & ~np.uint64(_LOW)) | np.uint64(number + 1)
 
 
-@compiled(TABLE, INT, WORDS_OUT, WORD)
+@in_place(TABLE, INT, WORDS_OUT, WORD)
 def rebuild_links(links: Table, count: int, slots: Words, secret: Number) -> None:
     """Put `count` rows into a new table."""
     for number in range(count):
@@ -62,7 +62,7 @@ def rebuild_links(links: Table, count: int, slots: Words, secret: Number) -> Non
         _occupy(slots, found, number)
 
 
-@compiled(INT, INT, INT, TABLE, WORDS_OUT, INT, WORD, inline=True)
+@in_place(INT, INT, INT, TABLE, WORDS_OUT, INT, WORD, inline=True)
 def _link(identifier: Number, account: int, key: int, links: Table, slots: Words, count: int, secret: Number) -> Number:
     """The number of the row of this link; `count`, at which a slot now points, when there is none."""
     found = _link_hash(identifier, account, key, secret)
@@ -85,7 +85,7 @@ def _link(identifier: Number, account: int, key: int, links: Table, slots: Words
         slot = slot + np.uint64(1) & mask
 
 
-@compiled(BYTES, INTS, INT, INT, inline=True)
+@in_place(BYTES, INTS, INT, INT, inline=True)
 def _is_named_before(data: Bytes, item_begins: Ints, first: int, item: int) -> bool:
     token = item_begins[item]
     for other in range(first, item):  # noqa: SIM110  # a loop is what is compiled
@@ -94,7 +94,7 @@ def _is_named_before(data: Bytes, item_begins: Ints, first: int, item: int) -> b
     return False
 
 
-@compiled(BYTES, INTS, TABLE, TABLE, INTS, INTS, INTS, INT, INT, WORDS_OUT, WORD, inline=True)
+@in_place(BYTES, INTS, TABLE, TABLE, INTS, INTS, INTS, INT, INT, WORDS_OUT, WORD, inline=True)
 def _fetch_links(
     data: Bytes, rows: Ints, values: Table, sizes: Table, item_begins: Ints, accounts: Ints, where: Ints, first: int, slot_us: int,
     slots: Words, secret: Number,
@@ -111,7 +111,7 @@ def _fetch_links(
             prefetch(slots, np.int64(found & mask))
 
 
-@compiled(
+@in_place(
     BYTES, INTS, TABLE, TABLE, INTS, INTS, INTS, INTS, INT, INT, INT, INT, TABLE_OUT, WORDS_OUT, INT, WORD, INTS_OUT
 )
 def add_links(
@@ -179,7 +179,7 @@ USAGE_WORDS: Final = 10
 _HOUR_US: Final = 3_600_000_000
 
 
-@compiled(INTS, TABLE, INTS, INTS, INTS, INTS, INTS, INT, TABLE_OUT, FLOAT_TABLE_OUT, WORDS_OUT, WORD)
+@in_place(INTS, TABLE, INTS, INTS, INTS, INTS, INTS, INT, TABLE_OUT, FLOAT_TABLE_OUT, WORDS_OUT, WORD)
 def add_usage(
     rows: Ints, values: Table, appended_us: Ints, accounts: Ints, models: Ints, end_users: Ints, where: Ints, tokens_max: int,
     usage: Table, logs: np.ndarray[tuple[int, int], np.dtype[np.float64]], slots: Words, secret: Number,

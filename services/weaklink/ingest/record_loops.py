@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from weaklink.compiled import BYTES, INT, INTS, INTS_OUT, WORD, WORDS_OUT, Bytes, Ints, Number, Words, compiled
+from weaklink.compiled import BYTES, INT, INTS, INTS_OUT, WORD, WORDS_OUT, Bytes, Ints, Number, Words, in_place
 from weaklink.ingest.bytes_loops import BAD, load, mix, varint
 
 TOO_LONG: Final = -1
@@ -16,7 +16,7 @@ _CONFLUENT_BYTES: Final = 5
 _NULL: Final = -1
 
 
-@compiled(BYTES, INT, INT, INT, INTS_OUT, INTS_OUT, INTS_OUT)
+@in_place(BYTES, INT, INT, INT, INTS_OUT, INTS_OUT, INTS_OUT)
 def walk(data: Bytes, position: int, end: int, count: int, begins: Ints, ends: Ints, offset_deltas: Ints) -> int:
     """Values of `count` records: where they begin and end (-1: null), and their offset deltas. Returns the position after them, TOO_LONG or ENDS_EARLY.
 
@@ -48,7 +48,7 @@ def walk(data: Bytes, position: int, end: int, count: int, begins: Ints, ends: I
     return position
 
 
-@compiled(BYTES, INTS, INTS, WORD, INTS_OUT, WORDS_OUT, INTS_OUT, INTS_OUT)
+@in_place(BYTES, INTS, INTS, WORD, INTS_OUT, WORDS_OUT, INTS_OUT, INTS_OUT)
 def group_frames(
     data: Bytes, begins: Ints, ends: Ints, secret: Number, slots: Ints, keys: Words, rows: Ints, groups: Ints
 ) -> int:

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from weaklink.compiled import BYTES, BYTES_OUT, INT, INTS, Bytes, Ints, Number, compiled
+from weaklink.compiled import BYTES, BYTES_OUT, INT, INTS, Bytes, Ints, Number, in_place
 
 
-@compiled(INT, inline=True)
+@in_place(INT, inline=True)
 def _varint_bytes(number: Number) -> Number:
     """Of a number that is not negative, as a zigzag varint."""
     size = 1
@@ -16,7 +16,7 @@ def _varint_bytes(number: Number) -> Number:
     return size
 
 
-@compiled(BYTES_OUT, INT, INT, inline=True)
+@in_place(BYTES_OUT, INT, INT, inline=True)
 def _put_varint(out: Bytes, position: Number, number: Number) -> Number:
     """Write it, and return the position after it."""
     number <<= 1
@@ -28,14 +28,14 @@ def _put_varint(out: Bytes, position: Number, number: Number) -> Number:
     return position + 1
 
 
-@compiled(BYTES_OUT, INT, BYTES, INT, INT, inline=True)
+@in_place(BYTES_OUT, INT, BYTES, INT, INT, inline=True)
 def _put_bytes(out: Bytes, position: Number, data: Bytes, begin: Number, size: Number) -> Number:
     for place in range(size):
         out[position + place] = data[begin + place]
     return position + size
 
 
-@compiled(BYTES_OUT, INT, INT, INT, inline=True)
+@in_place(BYTES_OUT, INT, INT, INT, inline=True)
 def _put_digits(out: Bytes, position: Number, number: Number, digits: Number) -> Number:
     for place in range(digits):
         out[position + digits - 1 - place] = 48 + number % 10
@@ -43,7 +43,7 @@ def _put_digits(out: Bytes, position: Number, number: Number, digits: Number) ->
     return position + digits
 
 
-@compiled(BYTES, INTS, INTS, INTS, INTS, INT, INT, BYTES, BYTES, INT, BYTES_OUT)
+@in_place(BYTES, INTS, INTS, INTS, INTS, INT, INT, BYTES, BYTES, INT, BYTES_OUT)
 def encode(
     data: Bytes, begins: Ints, ends: Ints, rows: Ints, offsets: Ints, first: Number, number: Number, key: Bytes, headers: Bytes,
     position: Number, out: Bytes,

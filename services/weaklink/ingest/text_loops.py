@@ -15,7 +15,7 @@ from weaklink.compiled import (
     Ints,
     Number,
     Words,
-    compiled,
+    in_place,
 )
 from weaklink.ingest.bytes_loops import equal_bytes, hash_bytes
 from weaklink.ingest.decode_loops import Table
@@ -23,13 +23,14 @@ from weaklink.ingest.decode_loops import Table
 FULL = -1
 
 
-@compiled(BYTES, INTS, TABLE, TABLE, INT, WORD, WORDS_OUT, INTS_OUT, INTS_OUT)
+@in_place(BYTES, INTS, TABLE, TABLE, INT, WORD, WORDS_OUT, INTS_OUT, INTS_OUT, INTS_OUT)
 def number_texts(
-    data: Bytes, rows: Ints, values: Table, sizes: Table, field: int, secret: Number, slots: Words, firsts: Ints, numbers: Ints
+    data: Bytes, rows: Ints, values: Table, sizes: Table, field: int, secret: Number, slots: Words, begins: Ints, lengths: Ints,
+    numbers: Ints,
 ) -> int:  # fmt: skip
     """Number the distinct strings of a field from 0 in the order in which they first come; null gets -1. Returns how many there are.
 
-    `slots`: a power of two, zeros; when it is half full, FULL is returned. `firsts`: the row in which each number first stood.
+    `slots`: a power of two, zeros; when it is half full, FULL is returned. `begins`, `lengths`: where each number first stood.
     """
     count = 0
     last_begin, last_size = 0, -1
@@ -37,8 +38,7 @@ def number_texts(
     mask = np.uint64(len(slots) - 1)
     low = np.uint64(0xFFFFFFFF)
     for place in range(len(rows)):
-        row = rows[place]
-        begin, size = values[row, field], sizes[row, field]
+        begin, size = values[rows[place], field], sizes[rows[place], field]
         if size < 0:
             numbers[place] = -1
             continue
@@ -53,15 +53,14 @@ def number_texts(
         while True:
             entry = slots[slot]
             if entry == np.uint64(0):
-                firsts[count] = row
+                begins[count], lengths[count] = begin, size
                 last = count
                 count += 1
                 slots[slot] = tag | np.uint64(count)
                 break
             if entry & ~low == tag:
                 number = np.int64(entry & low) - 1
-                first = firsts[number]
-                if sizes[first, field] == size and equal_bytes(data, begin, data, values[first, field], size):
+                if lengths[number] == size and equal_bytes(data, begin, data, begins[number], size):
                     last = number
                     break
             slot = slot + np.uint64(1) & mask
@@ -70,11 +69,11 @@ def number_texts(
     return count
 
 
-@compiled(BYTES, INTS, INTS, INTS, BYTES_OUT)
+@in_place(BYTES, INTS, INTS, INTS, BYTES_OUT)
 def copy_texts(data: Bytes, begins: Ints, sizes: Ints, ends: Ints, out: Bytes) -> None:
     """Every string to where it ends in `out`."""
     for place in range(len(begins)):
-        size = sizes[place]
-        if size > 0:
-            target = ends[place] - size
-            out[target : target + size] = data[begins[place] : begins[place] + size]
+        begin, size = begins[place], sizes[place]
+        target = ends[place] - size
+        for at in range(size):
+            out[target + at] = data[begin + at]

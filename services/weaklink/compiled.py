@@ -71,6 +71,9 @@ def copy_read_only_cache() -> None:
 copy_read_only_cache()
 
 
+_UNCOUNTED: Final[Any] = {"_nrt": False}
+
+
 def compiled(*signature: Any) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
     """A decorator that compiles a function for arguments of these types, contiguous arrays among them."""
     return _compiled(signature, {"nogil": True})
@@ -82,10 +85,10 @@ def in_place(*signature: Any, inline: bool = False) -> Callable[[Callable[_P, _R
     Its references to arrays are not counted, since whoever calls it holds them. Where functions are called for every byte, two locked additions
     for each array, at each call, took most of the time. `inline`: into functions that call it.
     """
-    return _compiled(signature, {"nogil": True, "forceinline": inline, "_nrt": False})
+    return _compiled(signature, {"nogil": True, "forceinline": inline, **_UNCOUNTED})
 
 
-inner: Final[Any] = numba.njit(_nrt=False)
+inner: Final[Any] = numba.njit(**_UNCOUNTED)
 """A decorator of what only functions of `in_place` call, for whatever arguments they give."""
 
 

@@ -60,7 +60,7 @@ class _Pieces:
 
 
 def _transport(of: type, sock: Any) -> Any:
-    transport = object.__new__(of)
+    transport: Any = object.__new__(of)
     transport._sock, transport._protocol = sock, _Connection()
     return transport
 
@@ -140,8 +140,13 @@ def test_the_library_has_what_is_relied_on(kafka: KafkaConfig) -> None:
         receive_in_place(consumer)
         filled: list[int] = []
         fill = receive._InPlace._fill
+
+        def noted(transport: receive._InPlace, parser: Any) -> None:
+            filled.append(len(parser._rbuffer))
+            fill(transport, parser)
+
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(receive._InPlace, "_fill", lambda self, parser: (filled.append(len(parser._rbuffer)), fill(self, parser))[1])  # fmt: skip
+            patched.setattr(receive._InPlace, "_fill", noted)
             consumer.assign([tp])
             consumer.seek_to_beginning(tp)
             received: list[bytes] = []

@@ -106,4 +106,5 @@ def receive_in_place(consumer: KafkaConsumer) -> None:
 
 def _left(frame: Any) -> int:
     """What is still to come of a frame, without its last byte."""
-    return len(frame) - frame.tell() - 1
+    left: int = len(frame) - frame.tell() - 1
+    return left

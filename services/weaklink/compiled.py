@@ -80,7 +80,7 @@ def compiled(*signature: Any) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
 
 
 def in_place(*signature: Any, inline: bool = False) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
-    """As `compiled`, of a function that makes no array, nor copies one part of an array to another: else numba refuses it.
+    """As `compiled`, of a function that makes no array, nor copies one part of an array to another (`np.empty` in it is refused).
 
     Its references to arrays are not counted, since whoever calls it holds them. Where functions are called for every byte, two locked additions
     for each array, at each call, took most of the time. `inline`: into functions that call it.

@@ -245,4 +245,5 @@ def _chunks(topic: str, rows: pl.DataFrame, partition: int) -> Iterator[Message]
 
 def make_stage(settings: Settings) -> IngestStage:
     """The stage as `weaklink run ingest` runs it. Raises BrokerError when the registry of parties cannot be read."""
+    frames.account_key("", "")  # loads the library behind it, 50 ms: now, not when the first events wait
     return IngestStage(settings, PartyRegistry(settings.kafka), EpochWatch(settings.kafka))

@@ -31,7 +31,7 @@ from weaklink.topology import StageSpec
 from weaklink.traces import span
 
 _IDLE_POLL_MS: Final = 100
-_BATCHES_IN_POLL: Final = 16
+_BATCHES_IN_POLL: Final = 64
 _CHUNKS_IN_POLL: Final = 200
 _GATHERED_BYTES_MAX: Final = 24 << 20
 """So much is enough for a transaction. Less than the largest batch there may be (`stream.inflated_batch_bytes_max`): with one of those a second is not held."""

@@ -20,7 +20,7 @@ from weaklink.topology import StageSpec
 _POLL_BYTES: Final = 16 << 20
 """Of inflated batches that one poll holds, and one batch more."""
 _FETCH_BYTES: Final = 16 << 20
-"""So much, and no more than the rest of the memory that the C library keeps for its next: beyond 32 MiB every fetch got fresh pages."""
+"""Of all partitions. The C library keeps up to 32 MiB that were given back for the next fetch; of more than that every fetch got fresh pages."""
 _PARTITION_FETCH_BYTES: Final = 16 << 20
 _SOCKET_BYTES: Final = 4 << 20
 _RETRY_BACKOFF_MS: Final = 20

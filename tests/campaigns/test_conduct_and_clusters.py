@@ -11,7 +11,7 @@ from tests.campaigns.worlds import World, benign_life, campaign
 from weaklink.campaigns import chains, evidence, verdict
 from weaklink.campaigns.cluster import merge_fragments, split_by_firm_ties
 from weaklink.campaigns.config import CampaignsConfig
-from weaklink.campaigns.graph import build_graph
+from weaklink.campaigns.graph import build_graph, paths
 from weaklink.campaigns.population import TypicalConduct
 from weaklink.campaigns.state import CampaignsState
 from weaklink.records.identifiers import IdentifierKind as Kind
@@ -269,3 +269,26 @@ def test_fragments_with_several_hard_identifiers_of_their_own_in_common_are_one(
     labels = np.select([groups == "left", groups == "right"], [0, 1], -1).astype(np.int64)
     merged = merge_fragments(graph, labels, np.ones(graph.n_accounts, bool), CONFIG.cluster)
     assert (len(set(merged[labels >= 0].tolist())) == 1) is one
+
+
+def test_all_accounts_are_told_the_same_whatever_blocks_they_are_gone_through_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Conduct and structure to the last bit."""
+    world = World()
+    benign_life(world, 120)
+    campaign(world, "x")
+    state = state_of(world)
+    accounts, links = state.accounts(NOW_US), state.links.rows()
+    graph = build_graph(accounts, links, 8)
+    degrees, typical = evidence.degrees(graph, paths(graph)), evidence.typical_conduct(accounts, CONFIG.conduct)
+    sharing, trusted = evidence.sharing(graph, degrees), np.linspace(0.5, 1, len(graph.parties))
+    found = []
+    for block in (7, graph.n_accounts, 1 << 16):
+        monkeypatch.setattr(evidence, "BLOCK_ACCOUNTS", block)
+        structure = evidence.structure(degrees, sharing, trusted, CONFIG.structure)
+        found.append((evidence.reckoned(accounts, typical, CONFIG.conduct).tobytes(), structure.tobytes()))
+        assert structure.any()
+    assert found[0] == found[1] == found[2]
+    whole = evidence.conduct(accounts, typical, CONFIG.conduct)["b"].to_numpy()
+    assert found[0][0] == whole.tobytes()

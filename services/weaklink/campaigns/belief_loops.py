@@ -42,18 +42,20 @@ def sharing(
     group_party: Ints,
     group_persons: Floats,
     parties: int,
-) -> tuple[Floats, Ints, Ints, Floats]:
-    """(own [account * kinds + kind]; then row by row, ascending: account * kinds + kind, foreign party, persons there)."""
+) -> tuple[Ints, Floats, Ints, Ints, Floats]:
+    """Rows, ascending: account * kinds + kind, others at its own party, where there are any; then account * kinds + kind, foreign party, persons there."""
     n, kinds = len(starts) - 1, len(is_hard)
-    own = np.zeros(n * kinds)
-    bound = 0
+    bound, hard = 0, 0
     for link in range(len(node)):
         if is_hard[kind[node[link]]]:
+            hard += 1
             bound += first[node[link] + 1] - first[node[link]] - 1
+    own_key, own = np.empty(hard, np.int64), np.empty(hard)
     key, party, persons = np.empty(bound, np.int64), np.empty(bound, np.int64), np.empty(bound)
     total, at = np.zeros(kinds * parties), np.empty(kinds * parties, np.int64)
     seen = np.zeros(kinds * parties, np.bool_)
-    rows = 0
+    mine = np.zeros(kinds)
+    own_rows, rows = 0, 0
     for account in range(n):
         many = 0
         for i in range(starts[account], starts[account + 1]):
@@ -62,7 +64,7 @@ def sharing(
             k = kind[v]
             if not is_hard[k]:
                 continue
-            own[account * kinds + k] += group_persons[group[link]] - 1
+            mine[k] += group_persons[group[link]] - 1
             for g in range(first[v], first[v + 1]):
                 if g != group[link]:
                     cell = k * parties + group_party[g]
@@ -71,6 +73,11 @@ def sharing(
                         at[many] = cell
                         many += 1
                     total[cell] += group_persons[g]
+        for k in range(kinds):
+            if mine[k] > 0:
+                own_key[own_rows], own[own_rows] = account * kinds + k, mine[k]
+                own_rows += 1
+                mine[k] = 0.0
         if many == 0:
             continue
         for cell in np.sort(at[:many]):
@@ -80,7 +87,7 @@ def sharing(
             rows += 1
             seen[cell] = False
             total[cell] = 0.0
-    return own, key[:rows], party[:rows], persons[:rows]
+    return own_key[:own_rows], own[:own_rows], key[:rows], party[:rows], persons[:rows]
 
 
 @compiled(FLOATS, INTS, INTS, INTS, FLOATS, FLOATS)

@@ -51,7 +51,7 @@ def evaluate(
     used, known = (accounts["windows"] > 0).to_numpy(), population.rings if population else None
     ring = rings.rings(graph, used, now_us, cluster=config.cluster, config=config.rings, known=known)
     typical = population.conduct if population else evidence.typical_conduct(accounts, config.conduct)
-    b = evidence.conduct(accounts, typical, config.conduct)["b"].to_numpy()
+    b = evidence.reckoned(accounts, typical, config.conduct)
     along = paths(graph)
     degrees = evidence.degrees(graph, along)
     people = chains.people(graph, config.structure.person_accounts_max)

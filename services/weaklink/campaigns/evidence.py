@@ -36,11 +36,13 @@ _OPENING: Final = {
     "mail": ("mail_class", frames.MAIL_CLASS),
 }
 _ROUNDED: Final = 9
+BLOCK_ACCOUNTS: Final = 1 << 16
+"""All accounts are gone through in blocks of so many, so that what is worked out on the way takes no memory to speak of."""
 
 
 def typical_conduct(accounts: pl.DataFrame, config: ConductConfig) -> TypicalConduct:
     """The population's task mix and output ratio. Every account counts alike, so that volume cannot bend them."""
-    used = accounts.filter(pl.col("windows") > 0)
+    used = accounts.select("windows", *TASK_COLUMNS, "input_tokens", "output_tokens").filter(pl.col("windows") > 0)
     shares = used.select((pl.col(name) / pl.col("windows")).sum() for name in TASK_COLUMNS).row(0)
     prior = config.population_prior_accounts
     weights = []
@@ -93,6 +95,13 @@ def conduct(accounts: pl.DataFrame, typical: TypicalConduct, config: ConductConf
     return pl.DataFrame({**{name: parts[name] for name in CONDUCT_PARTS}, "b": b})
 
 
+def reckoned(accounts: pl.DataFrame, typical: TypicalConduct, config: ConductConfig) -> Floats:
+    """`b` of `conduct` of any number of accounts."""
+    blocks = accounts.iter_slices(BLOCK_ACCOUNTS)
+    found: Floats = np.concatenate([np.zeros(0), *(conduct(block, typical, config)["b"].to_numpy() for block in blocks)])
+    return found
+
+
 def _looked_up(column: pl.Series, symbols: pl.Enum, weights: dict[str, float]) -> Floats:
     """Weight of each symbol; 0 of one without a weight, and of null."""
     by_place = np.array([*(weights.get(symbol, 0.0) for symbol in symbols.categories), 0.0])
@@ -125,12 +134,14 @@ def _task_mix(accounts: pl.DataFrame, typical: TypicalConduct, config: ConductCo
 
 @dataclass(frozen=True, slots=True)
 class Degrees:
-    """With how many persons each account shares identifiers, by kind; hard kinds only.
+    """With how many persons each account shares identifiers, by kind; hard kinds only. Rows, ascending; most accounts have none.
 
-    `own` [account * KINDS + kind]: at its own party. The others row by row, one for each account, kind and foreign party:
-    `foreign_key` (account * KINDS + kind), `foreign_party`, and `foreign`, the persons there.
+    At its own party: `own_key` (account * KINDS + kind), `own`, the persons. At others, one row for each account, kind and foreign party:
+    `foreign_key`, `foreign_party`, and `foreign`, the persons there.
     """
 
+    n_accounts: int
+    own_key: Ints
     own: Floats
     foreign_key: Ints
     foreign_party: Ints
@@ -140,6 +151,7 @@ class Degrees:
 def degrees(graph: Graph, along: Paths) -> Degrees:
     """Degrees of all accounts of the graph."""
     return Degrees(
+        graph.n_accounts,
         *belief_loops.sharing(
             along.starts,
             along.order,
@@ -151,15 +163,18 @@ def degrees(graph: Graph, along: Paths) -> Degrees:
             graph.group_party,
             graph.group_persons,
             len(graph.parties),
-        )
+        ),
     )
 
 
 def sharing(graph: Graph, degree: Degrees) -> Sharing:
     """How common sharing is, measured on the whole graph."""
-    everywhere = degree.own + sums(degree.foreign_key, degree.foreign, len(degree.own))
+    key, row = np.unique(np.concatenate((degree.own_key, degree.foreign_key)), return_inverse=True)
+    everywhere = sums(row.reshape(-1), np.concatenate((degree.own, degree.foreign)), len(key))
     accounts = _could_share(graph)
-    return Sharing(Tails.of(degree.own.reshape(-1, KINDS), accounts), Tails.of(everywhere.reshape(-1, KINDS), accounts))
+    return Sharing(
+        Tails.of(degree.own_key % KINDS, degree.own, accounts), Tails.of(key % KINDS, everywhere, accounts)
+    )
 
 
 def structure(degree: Degrees, typical: Sharing, trusted: Floats, config: StructureConfig) -> Floats:
@@ -169,12 +184,26 @@ def structure(degree: Degrees, typical: Sharing, trusted: Floats, config: Struct
     that share identifiers of the kind with at least d persons. What only foreign parties show counts at most 1 per foreign party,
     times what that party is `trusted` (0 to 1, by party of the graph).
     """
-    own = _rarity(np.arange(len(degree.own)) % KINDS, degree.own, typical.own, config)
-    kind = degree.foreign_key % KINDS
-    together = _rarity(kind, degree.own[degree.foreign_key] + degree.foreign, typical.everywhere, config)
-    more = np.clip(together - own[degree.foreign_key], 0, config.foreign_party_max) * trusted[degree.foreign_party]
-    total = own + sums(degree.foreign_key, more, len(own))
-    by_account: Floats = np.minimum(total, config.kind_max).reshape(-1, KINDS).sum(axis=1)
+    key, foreign_key = degree.own_key, degree.foreign_key
+    own = _rarity(key % KINDS, degree.own, typical.own, config)
+    at = np.searchsorted(key, foreign_key)
+    there = at < len(key)
+    there[there] = key[at[there]] == foreign_key[there]
+    beside, known = degree.foreign.copy(), np.zeros(len(foreign_key))
+    beside[there] += degree.own[at[there]]
+    known[there] = own[at[there]]
+    together = _rarity(foreign_key % KINDS, beside, typical.everywhere, config)
+    more = np.clip(together - known, 0, config.foreign_party_max) * trusted[degree.foreign_party]
+    by_account = np.empty(degree.n_accounts)
+    # Few accounts share anything of most kinds, and a number for each account and kind is more than all else that is known of it.
+    for first in range(0, degree.n_accounts, BLOCK_ACCOUNTS):
+        last = min(first + BLOCK_ACCOUNTS, degree.n_accounts)
+        low, high = first * KINDS, last * KINDS
+        rows, foreign = (slice(*np.searchsorted(keys, (low, high))) for keys in (key, foreign_key))
+        total = np.zeros(high - low)
+        total[key[rows] - low] = own[rows]
+        total += sums(foreign_key[foreign] - low, more[foreign], high - low)
+        by_account[first:last] = np.minimum(total, config.kind_max).reshape(-1, KINDS).sum(axis=1)
     return np.minimum(by_account, config.total_max)
 
 

@@ -38,13 +38,12 @@ class Tails:
         return result
 
     @staticmethod
-    def of(degrees_by_kind: Floats, accounts: Floats) -> "Tails":
-        """Measured on degrees [account, kind] (0: shares none), as shares of `accounts` by kind."""
+    def of(kind: Ints, degree: Floats, accounts: Floats) -> "Tails":
+        """Measured on the degrees of all who share any of a kind, a row for each, as shares of `accounts` by kind."""
         degrees, shares = [], []
-        for kind in range(KINDS):
-            column = degrees_by_kind[:, kind]
-            found, many = np.unique(column[column > 0], return_counts=True)
-            at_least = np.cumsum(many[::-1])[::-1] / max(float(accounts[kind]), 1.0)
+        for k in range(KINDS):
+            found, many = np.unique(degree[kind == k], return_counts=True)
+            at_least = np.cumsum(many[::-1])[::-1] / max(float(accounts[k]), 1.0)
             degrees.append(found)
             shares.append(np.append(at_least, 0.0))
         return Tails(tuple(degrees), tuple(shares))

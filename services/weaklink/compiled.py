@@ -22,6 +22,7 @@ import numpy.typing as npt
 from numba import types
 
 Ints = npt.NDArray[np.int64]
+Halves = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Words = npt.NDArray[np.uint64]
@@ -33,6 +34,7 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 # Read-only arrays match those that can be written to as well.
+HALVES: Final[Any] = types.Array(types.int32, 1, "C", readonly=True)
 INTS: Final[Any] = types.Array(types.int64, 1, "C", readonly=True)
 FLOATS: Final[Any] = types.Array(types.float64, 1, "C", readonly=True)
 BOOLS: Final[Any] = types.Array(types.boolean, 1, "C", readonly=True)

@@ -148,7 +148,7 @@ def observer(casebook: Casebook, engine: Engine) -> Callable[[Campaign, pl.DataF
 
 def _classes(engine: Engine) -> list[dict[str, Any]]:
     """Avro WeakClass rows over all accounts that are known, by what their openings said."""
-    accounts = engine.state.profiles.accounts.rows()
+    accounts = engine.state.profiles.accounts.rows(["account", "party", "requests", "opened_code"])
     inside = engine.tracker.members.filter("flagged")["account"]
     if accounts.is_empty() or inside.is_empty():
         return []

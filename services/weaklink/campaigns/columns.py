@@ -10,7 +10,8 @@ import polars as pl
 
 from weaklink.campaigns.folding import Fold, checked, unlike
 from weaklink.campaigns.graph import Bools, Ints, Keys
-from weaklink.campaigns.keys import Columns, KeyIndex, inserted
+from weaklink.campaigns.keys import Columns, KeyIndex
+from weaklink.campaigns.narrow import Narrow
 from weaklink.errors import WeaklinkError
 from weaklink.frames import NUMPY
 
@@ -35,8 +36,7 @@ class _Numbers(KeyIndex):
         new = np.unique(keys[~self.has(keys)])
         if len(new):
             at = np.searchsorted(self.keys, new)
-            self.numbers = inserted(self.numbers, at, np.arange(self.given, self.given + len(new)))
-            self.keys = inserted(self.keys, at, new)
+            self._number(at, new, self.given)
             self.given += len(new)
         return self.find(keys)
 
@@ -74,7 +74,7 @@ class _Keys:
         number = number[number >= 0]
         for level in self._levels:
             low = number << _LOW_BITS
-            number = level.numbers[level.between(low, low + (1 << _LOW_BITS))[0]]
+            number = level.numbers[level.between(low, low + (1 << _LOW_BITS))[0]].astype(np.int64)
         return number
 
 
@@ -95,6 +95,11 @@ class FoldedColumns:
         self._nullable: Final = {
             name: UNKNOWN[fold] for name, fold in self._folds.items() if fold != "sum" and self.schema[name] == pl.Int64
         }
+        self._narrow: Final = {
+            name: Narrow(dtype, fold, name in self._nullable)
+            for name, fold in self._folds.items()
+            if (dtype := np.dtype(NUMPY[self.schema[name]])).kind in "iu"
+        }
         self._known: Final = {
             name: pl.when(pl.col(name) != unknown).then(name) for name, unknown in self._nullable.items()
         }
@@ -109,11 +114,12 @@ class FoldedColumns:
     def _clear(self) -> None:
         dtypes = {name: NUMPY[dtype] for name, dtype in self.schema.items() if name not in self._names}
         self._index = _Keys([dtypes[name] for name in self._keys])
-        defaults = {name: dtype(self._nullable.get(name, 0)) for name, dtype in dtypes.items()}
+        defaults = {
+            name: self._narrow[name].nothing() if name in self._narrow else dtype(0) for name, dtype in dtypes.items()
+        }
         self._columns = Columns({_THERE: False} | defaults)
         self._texts = {name: pl.Series(name, [], pl.String) for name in self._names}
         self._height = 0
-        self._all: pl.DataFrame | None = None
         self._pending: list[tuple[Mapping[str, Keys], Mapping[str, pl.Series]]] = []
         self._pending_rows = 0
 
@@ -136,7 +142,6 @@ class FoldedColumns:
         """`add` of rows that are columns already: those of String in `names`, all others in `columns`, with `UNKNOWN` where null is meant."""
         many = len(columns[self._keys[0]])
         if many:
-            self._all = None
             self._pending.append((columns, names))
             self._pending_rows += many
             if self._pending_rows > _PENDING_ROWS_MAX:
@@ -147,11 +152,7 @@ class FoldedColumns:
         if not self._pending:
             return
         pending, self._pending, self._pending_rows = self._pending, [], 0
-        columns = {
-            name: np.concatenate([one[name] for one, _ in pending]).astype(self._columns[name].dtype, copy=False)
-            for name in (*self._keys, *self._folds)
-        }
-        keys = [columns[name] for name in self._keys]
+        keys = [_joined(pending, name, self._columns[name].dtype) for name in self._keys]
         before = self._index.rows.given
         at = self._index.add(keys)
         after = self._index.rows.given
@@ -160,11 +161,31 @@ class FoldedColumns:
         self._height += after - before
         for name, values in zip(self._keys, keys, strict=True):
             self._columns[name][at] = values
-        for name, fold in self._folds.items():
-            _FOLDS[fold].at(self._columns[name], at, columns[name])
+        rows = np.unique(at, return_inverse=True)
+        for name in self._folds:
+            self._fold(name, at, rows, _joined(pending, name, NUMPY[self.schema[name]]))
         for name in self._names:
             texts = pl.concat([some[name] for _, some in pending])
             self._texts[name] = _with_texts(self._texts[name], at, texts, before, after)
+
+    def _fold(self, name: str, at: Ints, rows: tuple[Ints, Ints], values: Keys) -> None:
+        """Fold values into a column at these rows. `rows`: the distinct ones, and the place of each among them."""
+        fold, column = _FOLDS[self._folds[name]], self._columns[name]
+        if column.dtype == values.dtype:
+            fold.at(column, at, values)
+            return
+        narrow, (distinct, place) = self._narrow[name], rows
+        found = narrow.cast(column[distinct], narrow.full)
+        fold.at(found, place, values)
+        dtype = narrow.type_for(found, column.dtype)
+        if dtype != column.dtype:
+            self._columns.convert(name, narrow.cast(column, dtype), narrow.nothing(dtype))
+        self._columns[name][distinct] = narrow.cast(found, dtype)
+
+    def _at(self, name: str, at: Keys) -> Keys:
+        """A column at these rows, in the type of the schema; UNKNOWN where it is null."""
+        found = self._columns[name][at]
+        return self._narrow[name].cast(found, self._narrow[name].full) if name in self._narrow else found
 
     def of(self, values: pl.Series, names: Sequence[str] | None = None) -> pl.DataFrame:
         """The rows whose first key is among `values`, sorted by key: all columns, or these."""
@@ -175,14 +196,12 @@ class FoldedColumns:
         """These columns of the rows whose first key is among `values` (distinct), in any order; numbers only, nulls as they are stored."""
         self._settle()
         at = self._index.of(values)
-        return [self._columns[name][at] for name in names]
+        return [self._at(name, at) for name in names]
 
-    def rows(self) -> pl.DataFrame:
-        """All rows, one per key, sorted by key."""
+    def rows(self, names: Sequence[str] | None = None) -> pl.DataFrame:
+        """All rows, one per key, sorted by key: all columns, or these. A copy, as large as the table."""
         self._settle()
-        if self._all is None:
-            self._all = self._frame(self._sorted(self._index.rows.numbers))
-        return self._all
+        return self._frame(self._sorted(self._index.rows.numbers), names)
 
     def replace(self, rows: pl.DataFrame) -> None:
         """Become exactly these rows. Raises WeaklinkError when their columns are others."""
@@ -201,7 +220,6 @@ class FoldedColumns:
         )
         if kept.all():
             return
-        self._all = None
         there = self._columns[_THERE]
         there[numbers[~kept]] = False
         self._index.rows.forget(~there)
@@ -209,22 +227,29 @@ class FoldedColumns:
         if len(there) > 2 * self._height + _GARBAGE_ROWS_MIN:
             self.replace(self.rows())
 
-    def _sorted(self, numbers: Ints) -> Ints:
+    def _sorted(self, numbers: Keys) -> Keys:
         if len(self._keys) == 1:
             return numbers  # the index is in order
         return numbers[np.lexsort([self._columns[name][numbers] for name in reversed(self._keys)])]
 
-    def _frame(self, at: Ints, names: Sequence[str] | None = None) -> pl.DataFrame:
+    def _frame(self, at: Keys, names: Sequence[str] | None = None) -> pl.DataFrame:
         """These rows, of these columns."""
         names = self.schema.names() if names is None else names
         frame = pl.DataFrame(
             [
-                self._texts[name].gather(at) if name in self._names else pl.Series(name, self._columns[name][at])
+                self._texts[name].gather(at) if name in self._names else pl.Series(name, self._at(name, at))
                 for name in names
             ]
         )
         unknown = [self._known[name] for name in names if name in self._known]
         return frame.with_columns(unknown) if unknown else frame
+
+
+def _joined(pending: Sequence[tuple[Mapping[str, Keys], object]], name: str, dtype: Any) -> Keys:
+    """A column of all rows that wait."""
+    parts = [columns[name] for columns, _ in pending]
+    found: Keys = (np.concatenate(parts) if len(parts) > 1 else parts[0]).astype(dtype, copy=False)
+    return found
 
 
 def _with_texts(texts: pl.Series, at: Ints, values: pl.Series, before: int, after: int) -> pl.Series:

@@ -120,7 +120,7 @@ class Evaluator:
         asked = live.with_mates(np.concatenate((near, members)))
         (kept,) = self.state.profiles.accounts.columns_of(np.sort(live.account["key"][asked]), "account")
         region = live.region(live.accounts.find(kept), nodes)
-        labels, candidates = columns["campaign"][region.accounts].copy(), np.isin(region.accounts, near)
+        labels, candidates = columns["campaign"][region.accounts].astype(np.int64), np.isin(region.accounts, near)
         evidenced = columns["evidenced"][region.accounts]
         who, joins = fast.newcomers(region.graph, labels, candidates, evidenced, self._config.fast)
         if len(who) == 0:

@@ -195,9 +195,8 @@ class Incremental:
         """The rings of the accounts of a region, as they were when everything was last evaluated."""
         assert self.population is not None
         columns, known = self.live.account, self.population.rings
-        return Rings(
-            columns["ring"][region.accounts], columns["ring_score"][region.accounts], judged(region.graph, known), known
-        )
+        ring = columns["ring"][region.accounts].astype(np.int64)
+        return Rings(ring, columns["ring_score"][region.accounts], judged(region.graph, known), known)
 
     def belief(self, region: Region) -> Belief:
         """What is believed of the accounts of a region."""

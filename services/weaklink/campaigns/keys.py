@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from weaklink.campaigns import live_loops
+from weaklink.campaigns.compiled import Halves
 from weaklink.campaigns.graph import Bools, Ints, Keys, ranges
 
 
@@ -41,15 +42,15 @@ class SortedKeys:
 
 
 class KeyIndex(SortedKeys):
-    """Sorted keys with a number each: 0, 1, ... in the order in which they came, ascending among those that came together."""
+    """Sorted keys with a number of 32 bits each: 0, 1, ... in the order in which they came, ascending among those that came together."""
 
     def __init__(self, dtype: npt.DTypeLike = np.int64) -> None:
         super().__init__(dtype)
-        self.numbers: Ints = np.zeros(0, np.int64)
+        self.numbers: Halves = np.zeros(0, np.int32)
 
     def fill(self, keys: Keys) -> None:
         """Become these keys, sorted and distinct, in their order."""
-        self.keys, self.numbers = keys, np.arange(len(keys), dtype=np.int64)
+        self.keys, self.numbers = keys, np.arange(len(keys), dtype=np.int32)
 
     def find(self, keys: Keys) -> Ints:
         """Number of each key; -1: not there."""
@@ -57,16 +58,21 @@ class KeyIndex(SortedKeys):
             return np.full(len(keys), -1, np.int64)
         at = np.searchsorted(self.keys, keys)
         at[at == len(self.keys)] = 0
-        return np.where(self.keys[at] == keys, self.numbers[at], -1)
+        return np.where(self.keys[at] == keys, self.numbers[at], -1).astype(np.int64)
 
     def add(self, keys: Keys) -> Ints:
         """Number of each key, after those that are not there have been added."""
         new = np.unique(keys[~self.has(keys)])
         if len(new):
             at = np.searchsorted(self.keys, new)
-            self.numbers = inserted(self.numbers, at, np.arange(len(self.keys), len(self.keys) + len(new)))
-            self.keys = inserted(self.keys, at, new)
+            self._number(at, new, len(self.keys))
         return self.find(keys)
+
+    def _number(self, at: Ints, new: Keys, first: int) -> None:
+        """Insert new keys, sorted, and number them from `first`."""
+        numbers = np.arange(first, first + len(new), dtype=np.int32)
+        self.numbers = live_loops.inserted_halves(self.numbers, at, numbers)
+        self.keys = inserted(self.keys, at, new)
 
 
 def inserted(keys: Keys, at: Ints, new: Keys) -> Keys:
@@ -97,6 +103,12 @@ class Columns:
                 larger[:before] = array[:before]
                 self._arrays[name] = larger
             self._arrays[name][before:length] = self._defaults[name]
+
+    def convert(self, name: str, column: Keys, default: Any) -> None:
+        """Hold these numbers in place of a column, which may be of another type, and this default from now on."""
+        self._arrays[name] = np.empty(len(self._arrays[name]), column.dtype)
+        self._arrays[name][: self._length] = column
+        self._defaults[name] = default
 
     def __getitem__(self, name: str) -> Keys:
         """A view of one column: writing to it writes to the column."""

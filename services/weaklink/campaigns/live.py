@@ -41,11 +41,11 @@ _GROWN: Final = 0.25
 """Growth of a group, as a logarithm, from which structure is looked at again: 2 to 3 persons, 4 to 6."""
 
 _ACCOUNT: Final = {
-    "key": np.uint64(0), "party": np.int64(0), "person": np.int64(0), "mates": False,  # mates: its person has other accounts
+    "key": np.uint64(0), "party": np.int16(0), "person": np.int32(0), "mates": False,  # mates: its person has other accounts
     "counted": False,  # whether the sums of its groups and nodes hold it
     "b": 0.0, "b_reckoned": 0.0,  # conduct, as it is and as it was when the account was last evaluated
     "structure": 0.0, "chain": 0.0, "logit_q": 0.0, "p": 0.0, "disputed": False, "evidenced": False,
-    "reseller": False, "ring": np.int64(-1), "ring_score": 0.0, "first_seen_us": np.int64(0), "campaign": np.int64(-1),
+    "reseller": False, "ring": np.int32(-1), "ring_score": 0.0, "first_seen_us": np.int64(0), "campaign": np.int32(-1),
 }  # fmt: skip
 _NODE: Final = {
     "identifier": np.uint64(0), "slot": np.int64(0), "kind": np.int64(0), "known": np.int64(0), "holders": np.int64(0),
@@ -279,7 +279,7 @@ class LiveGraph:
         groups, group_node, group_party = live_loops.groups_of(
             self._groups.keys, self._groups.numbers, numbers, _PARTY_BITS
         )
-        party = self.account["party"][accounts]
+        party = self.account["party"][accounts].astype(np.int64)
         persons, person = np.unique(self.account["person"][accounts], return_inverse=True)
         person = person.reshape(-1)
         group, seat, seat_group, seat_accounts = live_loops.seats(

@@ -9,7 +9,20 @@ from typing import Final
 import numpy as np
 
 from weaklink.campaigns.belief_loops import grouped
-from weaklink.campaigns.compiled import BOOLS, FLOAT, FLOATS, INT, INTS, INTS_OUT, Bools, Floats, Ints, compiled
+from weaklink.campaigns.compiled import (
+    BOOLS,
+    FLOAT,
+    FLOATS,
+    HALVES,
+    INT,
+    INTS,
+    INTS_OUT,
+    Bools,
+    Floats,
+    Halves,
+    Ints,
+    compiled,
+)
 
 ENDS_BITS: Final = 32
 _MASK: Final = (1 << ENDS_BITS) - 1
@@ -40,6 +53,18 @@ def unique(values: Ints, size: int) -> Ints:
 def inserted(values: Ints, at: Ints, new: Ints) -> Ints:
     """`values` with new[i] before values[at[i]]; `at` ascends."""
     result, begin = np.empty(len(values) + len(new), np.int64), 0
+    for i in range(len(new)):
+        result[begin + i : at[i] + i] = values[begin : at[i]]
+        result[at[i] + i] = new[i]
+        begin = at[i]
+    result[begin + len(new) :] = values[begin:]
+    return result
+
+
+@compiled(HALVES, INTS, HALVES)
+def inserted_halves(values: Halves, at: Ints, new: Halves) -> Halves:
+    """`inserted` of 32-bit numbers."""
+    result, begin = np.empty(len(values) + len(new), np.int32), 0
     for i in range(len(new)):
         result[begin + i : at[i] + i] = values[begin : at[i]]
         result[at[i] + i] = new[i]
@@ -93,8 +118,8 @@ def by_node(held: Ints, owner: Ints, nodes: int) -> tuple[Ints, Ints, Ints]:
     return numbers, node[order], owner[order]
 
 
-@compiled(INTS, INTS, INTS, INT)
-def groups_of(keys: Ints, group: Ints, numbers: Ints, party_bits: int) -> tuple[Ints, Ints, Ints]:
+@compiled(INTS, HALVES, INTS, INT)
+def groups_of(keys: Ints, group: Halves, numbers: Ints, party_bits: int) -> tuple[Ints, Ints, Ints]:
     """The groups of these nodes (ascending): number of each group, place of its node in `numbers`, party. `keys`: node and party, sorted."""
     found, node = np.empty(0, np.int64), np.empty(0, np.int64)
     many, first, at = 0, np.empty(len(numbers), np.int64), 0

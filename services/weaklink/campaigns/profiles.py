@@ -49,6 +49,8 @@ JUDGED: Final = (
     "last_usage_us", "windows", "input_tokens", "output_tokens", "end_user_windows", *TASK_COLUMNS, *_ACCOUNT_FLOAT_SUMS,
 )  # fmt: skip
 """Columns of ACCOUNTS that say what to believe of an account."""
+EVALUATED: Final = (*JUDGED, "account_name", "requests", "appended_at_us")
+"""Columns of ACCOUNTS that an evaluation of everything is made from, and tells."""
 
 DAILY: Final = pl.Schema({"account": pl.UInt64, "day": pl.Int32, "requests": pl.Int64, "output_tokens": pl.Int64})
 MODELS: Final = pl.Schema(

@@ -19,7 +19,7 @@ from weaklink.campaigns.folding import Fold, FoldedTable
 from weaklink.campaigns.graph import Floats
 from weaklink.campaigns.outcome import Case, Evaluation
 from weaklink.campaigns.population import Population
-from weaklink.campaigns.profiles import JUDGED, US_PER_DAY, Profiles, opened_attributes
+from weaklink.campaigns.profiles import EVALUATED, JUDGED, US_PER_DAY, Profiles, opened_attributes
 from weaklink.campaigns.spoken import FEEDBACK, LIVE_VOLUME, SAID, UNSAID
 from weaklink.epochs import FIRST
 from weaklink.errors import CheckpointError
@@ -165,12 +165,12 @@ class CampaignsState:
         return pl.concat([pl.DataFrame({"account": account, "appended_at_us": at_us}), links])
 
     def accounts(self, now_us: int, keys: pl.Series | None = None, *, volume: bool = True) -> pl.DataFrame:
-        """Profiles as `evaluate` takes them, sorted by account: all, or those of `keys` that there are.
+        """Profiles as `evaluate` takes them, sorted by account: all, with their columns of profiles.EVALUATED, or those of `keys` that there are.
 
         Without `volume`, which belief has no need of, of the profiles' columns only `profiles.JUDGED`, and no `requests_per_day`.
         """
         table, names = self.profiles.accounts, None if volume else JUDGED
-        profiles = table.rows() if keys is None else table.of(keys, names)
+        profiles = table.rows(EVALUATED) if keys is None else table.of(keys, names)
         more = [self._end_users(profiles["account"], keys)]
         if volume:
             more.append(pl.Series("requests_per_day", self._requests_per_day(now_us, profiles)))
@@ -236,7 +236,7 @@ class CampaignsState:
         disputed = tokens.select(
             "party", pl.col("target").bin.slice(2, 8).bin.reinterpret(dtype=pl.UInt64).alias("identifier")
         )
-        owners = self.profiles.accounts.rows().select("account", "party")
+        owners = self._owners(links["account"])
         return (
             links.join(owners, on="account", how="left", maintain_order="left")
             .join(disputed, on=["identifier", "party"], how="anti", maintain_order="left")
@@ -349,4 +349,4 @@ class CampaignsState:
                 table.replace(frames_by_name[name])
         self._news = News.none()
         self._news.all = True
-        self.newest_us = int(self.profiles.accounts.rows()["appended_at_us"].max() or 0)  # type: ignore[arg-type]
+        self.newest_us = int(self.profiles.accounts.rows(["appended_at_us"])["appended_at_us"].max() or 0)  # type: ignore[arg-type]

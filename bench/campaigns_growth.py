@@ -1,7 +1,8 @@
 """`python -m bench.campaigns_growth`: what a tick of campaigns costs, and what it holds in memory, as accounts grow.
 
 The stage's engine without Kafka. Households share devices, cards, addresses and templates, and so do operators, who have three accounts
-in a thousand. After everything was evaluated once, ticks of a second bring usage of 20,000 accounts and 300 new ones.
+in a thousand. After everything was evaluated once, ticks of a second bring usage of 20,000 accounts and 300 new ones; the last comes after an hour, and forgets
+what is too old.
 """
 
 import argparse
@@ -25,13 +26,17 @@ _FOLDER: Final = Path("build/bench")
 _ACCOUNTS: Final = (1_000_000,)
 _LINKS: Final = 5_000_000
 _TICKS: Final = 60
-_CHUNK: Final = 200_000
+_CHUNK: Final = 50_000
 _SECOND_US: Final = 1_000_000
+_HOUR_US: Final = 3600 * _SECOND_US
 
 
 @dataclass
 class Ticks:
-    """Of one size. Seconds are processor seconds of the process; `tick_seconds` beside those that looked for communities."""
+    """Of one size. Seconds are processor seconds of the process; `tick_seconds` beside those that looked for communities.
+
+    Peaks are of resident memory: of all, and of the ticks of a second alone.
+    """
 
     accounts: int
     links: int
@@ -39,10 +44,13 @@ class Ticks:
     whole_seconds: float = 0.0
     snapshot_seconds: float = 0.0
     after_snapshot_seconds: float = 0.0
+    hour_seconds: float = 0.0
     tick_seconds: list[float] = field(default_factory=list)
     communities_seconds: list[float] = field(default_factory=list)
+    folded_bytes_per_account: float = 0.0
     resident_bytes_per_account: float = 0.0
     peak_mib: float = 0.0
+    ticks_peak_mib: float = 0.0
     members: int = 0
 
     def to_json(self) -> dict[str, Any]:
@@ -55,13 +63,18 @@ class Ticks:
             "whole_cpu_seconds": round(self.whole_seconds, 2),
             "snapshot_cpu_seconds": round(self.snapshot_seconds, 2),
             "after_snapshot_cpu_seconds": round(self.after_snapshot_seconds, 2),
+            "after_an_hour_cpu_seconds": round(self.hour_seconds, 2),
             "ticks": len(every),
             "tick_cpu_seconds_p50": round(float(np.quantile(every, 0.5)), 3),
             "tick_cpu_seconds_p99": round(float(np.quantile(every, 0.99)), 3),
             "tick_cpu_seconds_max": round(max(every), 3),
             "communities": len(self.communities_seconds),
+            "communities_cpu_seconds_p50": round(float(np.median(self.communities_seconds or [0.0])), 3),
+            "communities_cpu_seconds_max": round(max(self.communities_seconds, default=0.0), 3),
+            "folded_bytes_per_account": round(self.folded_bytes_per_account),
             "resident_bytes_per_account": round(self.resident_bytes_per_account),
             "peak_mib": round(self.peak_mib),
+            "ticks_peak_mib": round(self.ticks_peak_mib),
             "members": self.members,
         }
 
@@ -78,43 +91,75 @@ class _Clock:
         return passed
 
 
+class _Filled:
+    """An engine that was given so many accounts, and is given seconds and ticks."""
+
+    def __init__(self, accounts: int, links: int) -> None:
+        settings = Settings()
+        self._load = Load(accounts, links)
+        self._parties = {name: PartyKind(kind) for name, kind in PARTIES.items()}
+        self.engine = Engine(settings.campaigns, settings.weaklinks)
+        self._now_us = self._load.end_us
+
+    def fold(self) -> float:
+        """Fold all there is; returns how long that took."""
+        seconds = 0.0
+        for activity, shared in self._load.history(_CHUNK):
+            clock = _Clock()
+            self.engine.state.fold_activity(activity)
+            self.engine.state.fold_shared(shared)
+            seconds += clock.lap()
+        return seconds
+
+    def first(self) -> float:
+        """The first tick, which evaluates everything."""
+        clock = _Clock()
+        self.engine.tick(self._now_us, self._parties)
+        return clock.lap()
+
+    def tick(self, after_us: int = _SECOND_US) -> float:
+        """What comes in a second, and a tick; how long both took."""
+        self._now_us += after_us
+        activity, shared = self._load.second(self._now_us)
+        clock = _Clock()
+        self.engine.state.fold_activity(activity)
+        self.engine.state.fold_shared(shared)
+        self.engine.tick(self._now_us, self._parties)
+        return clock.lap()
+
+
 def measure(accounts: int, links: int, ticks: int) -> Ticks:
     """Fill an engine with so many accounts and links, evaluate them, then tick."""
-    settings, load, found = Settings(), Load(accounts, links), Ticks(accounts, links)
-    process = psutil.Process()
-    resident = process.memory_info().rss
-    engine = Engine(settings.campaigns, settings.weaklinks)
-    parties = {name: PartyKind(kind) for name, kind in PARTIES.items()}
-    for activity, shared in load.history(_CHUNK):
-        clock = _Clock()
-        engine.state.fold_activity(activity)
-        engine.state.fold_shared(shared)
-        found.fold_seconds += clock.lap()
-    now_us, clock = load.end_us, _Clock()
-    engine.tick(now_us, parties)
-    found.whole_seconds = clock.lap()
-    found.resident_bytes_per_account = (process.memory_info().rss - resident) / accounts
-    for _ in range(ticks):
-        now_us += _SECOND_US
-        activity, shared = load.second(now_us)
-        before, clock = engine.tracker.members, _Clock()
-        engine.state.fold_activity(activity)
-        engine.state.fold_shared(shared)
-        updates = engine.tick(now_us, parties)
-        looked = engine.tracker.members is not before and bool(updates)
-        (found.communities_seconds if looked else found.tick_seconds).append(clock.lap())
-    clock = _Clock()
-    engine.state.to_frames()
-    found.snapshot_seconds = clock.lap()
-    activity, shared = load.second(now_us + _SECOND_US)
-    clock = _Clock()
-    engine.state.fold_activity(activity)
-    engine.state.fold_shared(shared)
-    engine.tick(now_us + _SECOND_US, parties)
-    found.after_snapshot_seconds = clock.lap()
-    found.members = engine.tracker.members.filter(pl.col("flagged")).height
+    found, filled = Ticks(accounts, links), _Filled(accounts, links)
+    before = _resident()
+    found.fold_seconds = filled.fold()
+    found.folded_bytes_per_account = (_resident() - before) / accounts
+    found.whole_seconds = filled.first()
     found.peak_mib = _peak_mib()
+    _forget_peak()
+    for _ in range(ticks):
+        seconds = filled.tick()
+        (found.communities_seconds if filled.engine.searched else found.tick_seconds).append(seconds)
+    found.resident_bytes_per_account = (_resident() - before) / accounts
+    found.ticks_peak_mib = _peak_mib()
+    clock = _Clock()
+    filled.engine.state.to_frames()
+    found.snapshot_seconds = clock.lap()
+    found.after_snapshot_seconds = filled.tick()
+    found.hour_seconds = filled.tick(_HOUR_US)
+    found.members = filled.engine.tracker.members.filter(pl.col("flagged")).height
+    found.peak_mib = max(found.peak_mib, _peak_mib())
     return found
+
+
+def _resident() -> int:
+    resident: int = psutil.Process().memory_info().rss
+    return resident
+
+
+def _forget_peak() -> None:
+    """Have the kernel begin anew with the largest resident memory (proc(5), clear_refs)."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def _peak_mib() -> float:
@@ -125,7 +170,7 @@ def _peak_mib() -> float:
 
 
 def main() -> int:
-    """Writes campaigns-growth.json; sizes in ascending order, since the peak of memory is the process's."""
+    """Writes campaigns-growth.json, sizes in ascending order."""
     parser = argparse.ArgumentParser(prog="python -m bench.campaigns_growth", description=__doc__)
     parser.add_argument("--accounts", type=int, nargs="+", default=_ACCOUNTS, help="accounts, ascending")
     parser.add_argument("--links", type=int, default=_LINKS, help="links of shared identifiers")
@@ -134,6 +179,7 @@ def main() -> int:
     given = parser.parse_args()
     sizes = []
     for accounts in sorted(given.accounts):
+        _forget_peak()
         sizes.append(measure(accounts, given.links, given.ticks).to_json())
         print(json.dumps(sizes[-1]), flush=True)
     given.folder.mkdir(parents=True, exist_ok=True)

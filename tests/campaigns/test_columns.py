@@ -14,13 +14,15 @@ from weaklink.campaigns.folding import Fold, FoldedTable
 from weaklink.errors import WeaklinkError
 
 SCHEMA: dict[str, Any] = {
-    "account": pl.UInt64, "day": pl.Int32, "other": pl.UInt64, "name": pl.String, "first": pl.Int64, "last": pl.Int64,
+    "account": pl.UInt64, "day": pl.Int32, "model": pl.String, "other": pl.UInt64, "name": pl.String, "first": pl.Int64, "last": pl.Int64,
     "requests": pl.Int64, "holders": pl.UInt32, "logs": pl.Float64,
 }  # fmt: skip
 FOLDS: dict[str, Fold] = {
     "name": "max", "first": "min", "last": "max", "requests": "sum", "holders": "max", "logs": "sum",
 }  # fmt: skip
-KEYS = ["account", "day", "other"]
+KEYS = ["account", "day", "model", "other"]
+LARGE = [0, 1, 7, 127, 128, 255, 256, 2**15 - 1, 2**15, 2**16, 2**31 - 1, 2**31, 2**32 - 1]
+"""Beside the limits of narrower types."""
 ACCOUNTS = (0, 1, 2**63, 2**64 - 1)
 
 
@@ -28,16 +30,17 @@ ACCOUNTS = (0, 1, 2**63, 2**64 - 1)
 def rows(draw: st.DrawFn) -> pl.DataFrame:
     def one() -> dict[str, Any]:
         account = draw(st.sampled_from(ACCOUNTS))
-        time = st.one_of(st.none(), st.integers(-5, 5))
+        time = st.one_of(st.none(), st.integers(-5, 5), st.sampled_from([sign * n for n in LARGE for sign in (-1, 1)]))
         return {
             "account": account,
             "day": draw(st.sampled_from([-1, 0, 3])),
+            "model": draw(st.sampled_from(["small", "large", "medium"])),
             "other": draw(st.sampled_from([5, 2**64 - 2])),
             "name": draw(st.sampled_from([None, f"account {account}"])),
             "first": draw(time),
             "last": draw(time),
-            "requests": draw(st.integers(0, 9)),
-            "holders": draw(st.integers(0, 9)),
+            "requests": draw(st.sampled_from(LARGE)),
+            "holders": draw(st.sampled_from(LARGE)),
             "logs": float(draw(st.integers(0, 9))),  # whole, so that sums do not depend on the order
         }
 
@@ -55,12 +58,13 @@ STEPS = st.lists(
 )
 
 
-@pytest.mark.parametrize("keys", [KEYS[:1], KEYS[:2], KEYS])
+@pytest.mark.parametrize("keys", [KEYS[:1], KEYS[:2], KEYS[:3], KEYS])
 @settings(max_examples=25, deadline=None)
 @given(steps=STEPS)
 def test_rows_are_those_of_a_table_that_is_folded_with_queries(keys: list[str], steps: list[tuple[str, Any]]) -> None:
     folds = FOLDS | dict.fromkeys(KEYS[len(keys) :], "max")
-    folds = {name: fold for name, fold in folds.items() if name != "day"}  # a 32-bit maximum knows no null here
+    # A 32-bit maximum knows no null here, and a name that is no key goes with the key.
+    folds = {name: fold for name, fold in folds.items() if name not in ("day", "model")}
     schema = {name: dtype for name, dtype in SCHEMA.items() if name in keys or name in folds}
     arrays, table = FoldedColumns(schema, keys, folds), FoldedTable(schema, keys, folds)
     for name, value in steps:

@@ -12,6 +12,7 @@ from weaklink.campaigns.folding import Fold, checked, unlike
 from weaklink.campaigns.graph import Bools, Ints, Keys
 from weaklink.campaigns.keys import Columns, KeyIndex
 from weaklink.campaigns.narrow import Narrow
+from weaklink.campaigns.words import Words
 from weaklink.errors import WeaklinkError
 from weaklink.frames import NUMPY
 
@@ -79,10 +80,10 @@ class _Keys:
 
 
 class FoldedColumns:
-    """See the module. Rows unique by `keys` (the first one UInt64, others unsigned or Int32), sorted by them when they are given.
+    """See the module. Rows unique by `keys` (the first one UInt64, others unsigned, Int32 or String), sorted by them when they are given.
 
     `schema`: keys first. `folds`: how each other column combines. Int64 may be null as a minimum or maximum: nothing known. A sum takes
-    null for 0. A String column (fold max) is a name that the key determines, or null.
+    null for 0. A String column (fold max) is a name that the key determines, or null; a String key is never null, and one of few words.
     """
 
     def __init__(
@@ -112,7 +113,9 @@ class FoldedColumns:
         self._clear()
 
     def _clear(self) -> None:
-        dtypes = {name: NUMPY[dtype] for name, dtype in self.schema.items() if name not in self._names}
+        self._words = {name: Words() for name in self._keys if self.schema[name] == pl.String}
+        numbers = self.schema | dict.fromkeys(self._words, pl.UInt32)
+        dtypes = {name: NUMPY[dtype] for name, dtype in numbers.items() if name not in self._names}
         self._index = _Keys([dtypes[name] for name in self._keys])
         defaults = {
             name: self._narrow[name].nothing() if name in self._narrow else dtype(0) for name, dtype in dtypes.items()
@@ -134,7 +137,11 @@ class FoldedColumns:
                 expression.cast(self.schema[name]) for name, expression in zip(self.schema, self._taken, strict=True)
             )
             self.add_columns(
-                {name: rows[name].to_numpy() for name in self.schema if name not in self._names},
+                {
+                    name: self._words[name].add(rows[name]) if name in self._words else rows[name].to_numpy()
+                    for name in self.schema
+                    if name not in self._names
+                },
                 {name: rows[name] for name in self._names},
             )
 
@@ -173,6 +180,8 @@ class FoldedColumns:
         fold, column = _FOLDS[self._folds[name]], self._columns[name]
         if column.dtype == values.dtype:
             fold.at(column, at, values)
+            return
+        if self._folds[name] == "sum" and not values.any():
             return
         narrow, (distinct, place) = self._narrow[name], rows
         found = narrow.cast(column[distinct], narrow.full)
@@ -230,19 +239,22 @@ class FoldedColumns:
     def _sorted(self, numbers: Keys) -> Keys:
         if len(self._keys) == 1:
             return numbers  # the index is in order
-        return numbers[np.lexsort([self._columns[name][numbers] for name in reversed(self._keys)])]
+        keys = {name: self._columns[name][numbers] for name in reversed(self._keys)}
+        keys |= {name: words.places(keys[name]) for name, words in self._words.items()}
+        return numbers[np.lexsort(list(keys.values()))]
 
     def _frame(self, at: Keys, names: Sequence[str] | None = None) -> pl.DataFrame:
         """These rows, of these columns."""
         names = self.schema.names() if names is None else names
-        frame = pl.DataFrame(
-            [
-                self._texts[name].gather(at) if name in self._names else pl.Series(name, self._at(name, at))
-                for name in names
-            ]
-        )
+        frame = pl.DataFrame([self._series(name, at) for name in names])
         unknown = [self._known[name] for name in names if name in self._known]
         return frame.with_columns(unknown) if unknown else frame
+
+    def _series(self, name: str, at: Keys) -> pl.Series:
+        if name in self._names:
+            return self._texts[name].gather(at)
+        values = self._at(name, at)
+        return self._words[name].of(values).alias(name) if name in self._words else pl.Series(name, values)
 
 
 def _joined(pending: Sequence[tuple[Mapping[str, Keys], object]], name: str, dtype: Any) -> Keys:

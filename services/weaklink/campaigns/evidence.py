@@ -98,7 +98,9 @@ def conduct(accounts: pl.DataFrame, typical: TypicalConduct, config: ConductConf
 def reckoned(accounts: pl.DataFrame, typical: TypicalConduct, config: ConductConfig) -> Floats:
     """`b` of `conduct` of any number of accounts."""
     blocks = accounts.iter_slices(BLOCK_ACCOUNTS)
-    found: Floats = np.concatenate([np.zeros(0), *(conduct(block, typical, config)["b"].to_numpy() for block in blocks)])
+    found: Floats = np.concatenate(
+        [np.zeros(0), *(conduct(block, typical, config)["b"].to_numpy() for block in blocks)]
+    )
     return found
 
 
@@ -172,9 +174,7 @@ def sharing(graph: Graph, degree: Degrees) -> Sharing:
     key, row = np.unique(np.concatenate((degree.own_key, degree.foreign_key)), return_inverse=True)
     everywhere = sums(row.reshape(-1), np.concatenate((degree.own, degree.foreign)), len(key))
     accounts = _could_share(graph)
-    return Sharing(
-        Tails.of(degree.own_key % KINDS, degree.own, accounts), Tails.of(key % KINDS, everywhere, accounts)
-    )
+    return Sharing(Tails.of(degree.own_key % KINDS, degree.own, accounts), Tails.of(key % KINDS, everywhere, accounts))
 
 
 def structure(degree: Degrees, typical: Sharing, trusted: Floats, config: StructureConfig) -> Floats:

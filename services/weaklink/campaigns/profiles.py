@@ -176,7 +176,7 @@ class Profiles:
         folds.update(dict.fromkeys((*_ACCOUNT_SUMS, *_ACCOUNT_FLOAT_SUMS), "sum"))
         self.accounts: Final = FoldedColumns(ACCOUNTS, ["account"], folds)
         self.daily: Final = FoldedColumns(DAILY, ["account", "day"], {"requests": "sum", "output_tokens": "sum"})
-        self.models: Final = FoldedTable(
+        self.models: Final = FoldedColumns(
             MODELS, ["account", "model"], {"first_seen_us": "min", "last_seen_us": "max", "requests": "sum"}
         )
         of_end_users: dict[str, Fold] = {"last_seen_us": "max"}

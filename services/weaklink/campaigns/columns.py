@@ -33,13 +33,12 @@ class _Numbers(KeyIndex):
         super().__init__(dtype)
         self.given = 0
 
-    def add(self, keys: Keys) -> Ints:
-        new = np.unique(keys[~self.has(keys)])
-        if len(new):
-            at = np.searchsorted(self.keys, new)
-            self._number(at, new, self.given)
-            self.given += len(new)
-        return self.find(keys)
+    def _next(self) -> int:
+        return self.given
+
+    def _number(self, at: Ints, new: Keys, first: int) -> None:
+        super()._number(at, new, first)
+        self.given = first + len(new)
 
     def forget(self, gone: Bools) -> None:
         kept = ~gone[self.numbers]

@@ -10,6 +10,9 @@ from weaklink.campaigns import live_loops
 from weaklink.campaigns.compiled import Halves
 from weaklink.campaigns.graph import Bools, Ints, Keys, ranges
 
+_FEW_KEYS: Final = 1 << 18
+"""Fewer lie in the processor's cache. Among more, keys are looked for in ascending order: each is near the last one in memory."""
+
 
 class SortedKeys:
     """A sorted set of integer keys. New ones are inserted in one pass over memory: 100 MB/ms, so tens of millions are no matter."""
@@ -54,19 +57,34 @@ class KeyIndex(SortedKeys):
 
     def find(self, keys: Keys) -> Ints:
         """Number of each key; -1: not there."""
-        if len(self.keys) == 0:
-            return np.full(len(keys), -1, np.int64)
-        at = np.searchsorted(self.keys, keys)
-        at[at == len(self.keys)] = 0
-        return np.where(self.keys[at] == keys, self.numbers[at], -1).astype(np.int64)
+        if len(self.keys) < _FEW_KEYS:
+            return self._found(keys)[0]
+        distinct, row = np.unique(keys, return_inverse=True)
+        return self._found(distinct)[0][row.reshape(-1)]
 
     def add(self, keys: Keys) -> Ints:
         """Number of each key, after those that are not there have been added."""
-        new = np.unique(keys[~self.has(keys)])
+        distinct, row = np.unique(keys, return_inverse=True)
+        number, at = self._found(distinct)
+        new = np.flatnonzero(number < 0)
         if len(new):
-            at = np.searchsorted(self.keys, new)
-            self._number(at, new, len(self.keys))
-        return self.find(keys)
+            first = self._next()
+            self._number(at[new], distinct[new], first)
+            number[new] = np.arange(first, first + len(new))
+        return number[row.reshape(-1)]
+
+    def _found(self, keys: Keys) -> tuple[Ints, Ints]:
+        """(number of each key, -1: not there; where it is or belongs)."""
+        at = np.searchsorted(self.keys, keys)
+        number = np.full(len(keys), -1, np.int64)
+        there = np.flatnonzero(at < len(self.keys))
+        there = there[self.keys[at[there]] == keys[there]]
+        number[there] = self.numbers[at[there]]
+        return number, at
+
+    def _next(self) -> int:
+        """The next number to be given."""
+        return len(self.keys)
 
     def _number(self, at: Ints, new: Keys, first: int) -> None:
         """Insert new keys, sorted, and number them from `first`."""

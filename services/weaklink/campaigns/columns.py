@@ -9,14 +9,13 @@ import numpy as np
 import polars as pl
 
 from weaklink.campaigns.folding import Fold, checked, unlike
-from weaklink.campaigns.graph import Bools, Ints, Keys
-from weaklink.campaigns.keys import Columns, KeyIndex
+from weaklink.campaigns.graph import Ints, Keys
+from weaklink.campaigns.keys import Columns, CompositeKeys
 from weaklink.campaigns.narrow import Narrow
 from weaklink.campaigns.words import Words
 from weaklink.errors import WeaklinkError
 from weaklink.frames import NUMPY
 
-_LOW_BITS: Final = 32
 UNKNOWN: Final[dict[Fold, int]] = {"min": np.iinfo(np.int64).max, "max": np.iinfo(np.int64).min}
 """What stands for null in an Int64 column: whatever is folded in wins against it."""
 _FOLDS: Final[dict[Fold, np.ufunc]] = {"sum": np.add, "min": np.minimum, "max": np.maximum}
@@ -24,58 +23,6 @@ _THERE: Final = ""  # the column that says whether a row is still there
 _CHUNKS_MAX: Final = 32
 _PENDING_ROWS_MAX: Final = 20_000
 _GARBAGE_ROWS_MIN: Final = 4096
-
-
-class _Numbers(KeyIndex):
-    """A KeyIndex from which keys may go; their numbers are not given again."""
-
-    def __init__(self, dtype: Any = np.int64) -> None:
-        super().__init__(dtype)
-        self.given = 0
-
-    def _next(self) -> int:
-        return self.given
-
-    def _number(self, at: Ints, new: Keys, first: int) -> None:
-        super()._number(at, new, first)
-        self.given = first + len(new)
-
-    def forget(self, gone: Bools) -> None:
-        kept = ~gone[self.numbers]
-        self.keys, self.numbers = self.keys[kept], self.numbers[kept]
-
-
-class _Keys:
-    """Numbers for keys of several integer columns. Each prefix of a key has a number too, by which all rows of a first key are found."""
-
-    def __init__(self, dtypes: Sequence[Any]) -> None:
-        self._wide: Final = [_Numbers(dtype) if np.dtype(dtype).itemsize > 4 else None for dtype in dtypes]
-        self._levels: Final = [_Numbers() for _ in dtypes[1:]]
-        last = self._levels[-1] if self._levels else self._wide[0]
-        assert last is not None
-        self.rows: Final = last
-
-    def add(self, keys: Sequence[Keys]) -> Ints:
-        """Number of each key, after those that are not there have been added."""
-        number = self._code(0, keys[0])
-        for place, level in enumerate(self._levels, 1):
-            number = level.add(number << _LOW_BITS | self._code(place, keys[place]))
-        return number
-
-    def _code(self, place: int, keys: Keys) -> Ints:
-        index = self._wide[place]
-        return keys.astype(np.int64) & (1 << _LOW_BITS) - 1 if index is None else index.add(keys)
-
-    def of(self, first: Keys) -> Ints:
-        """Numbers of all keys that begin with one of these, which are distinct."""
-        index = self._wide[0]
-        assert index is not None
-        number = index.find(first)
-        number = number[number >= 0]
-        for level in self._levels:
-            low = number << _LOW_BITS
-            number = level.numbers[level.between(low, low + (1 << _LOW_BITS))[0]].astype(np.int64)
-        return number
 
 
 class FoldedColumns:
@@ -115,7 +62,7 @@ class FoldedColumns:
         self._words = {name: Words() for name in self._keys if self.schema[name] == pl.String}
         numbers = self.schema | dict.fromkeys(self._words, pl.UInt32)
         dtypes = {name: NUMPY[dtype] for name, dtype in numbers.items() if name not in self._names}
-        self._index = _Keys([dtypes[name] for name in self._keys])
+        self._index = CompositeKeys([dtypes[name] for name in self._keys])
         defaults = {
             name: self._narrow[name].nothing() if name in self._narrow else dtype(0) for name, dtype in dtypes.items()
         }

@@ -1,6 +1,6 @@
 """Sorted keys and growing columns: how state that is evaluated in parts finds its rows, without a Python object per row."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -10,6 +10,7 @@ from weaklink.campaigns import live_loops
 from weaklink.campaigns.compiled import Halves
 from weaklink.campaigns.graph import Bools, Ints, Keys, ranges
 
+_LOW_BITS: Final = 32
 _FEW_KEYS: Final = 1 << 18
 """Fewer lie in the processor's cache. Among more, keys are looked for in ascending order: each is near the last one in memory."""
 
@@ -91,6 +92,59 @@ class KeyIndex(SortedKeys):
         numbers = np.arange(first, first + len(new), dtype=np.int32)
         self.numbers = live_loops.inserted_halves(self.numbers, at, numbers)
         self.keys = inserted(self.keys, at, new)
+
+
+class LastingIndex(KeyIndex):
+    """A KeyIndex from which keys may go; their numbers are not given again."""
+
+    def __init__(self, dtype: Any = np.int64) -> None:
+        super().__init__(dtype)
+        self.given = 0
+
+    def _next(self) -> int:
+        return self.given
+
+    def _number(self, at: Ints, new: Keys, first: int) -> None:
+        super()._number(at, new, first)
+        self.given = first + len(new)
+
+    def forget(self, gone: Bools) -> None:
+        """Let the keys go whose numbers are marked."""
+        kept = ~gone[self.numbers]
+        self.keys, self.numbers = self.keys[kept], self.numbers[kept]
+
+
+class CompositeKeys:
+    """Numbers for keys of several integer columns. Each prefix of a key has a number too, by which all rows of a first key are found."""
+
+    def __init__(self, dtypes: Sequence[Any]) -> None:
+        self._wide: Final = [LastingIndex(dtype) if np.dtype(dtype).itemsize > 4 else None for dtype in dtypes]
+        self._levels: Final = [LastingIndex() for _ in dtypes[1:]]
+        last = self._levels[-1] if self._levels else self._wide[0]
+        assert last is not None
+        self.rows: Final = last
+
+    def add(self, keys: Sequence[Keys]) -> Ints:
+        """Number of each key, after those that are not there have been added."""
+        number = self._code(0, keys[0])
+        for place, level in enumerate(self._levels, 1):
+            number = level.add(number << _LOW_BITS | self._code(place, keys[place]))
+        return number
+
+    def _code(self, place: int, keys: Keys) -> Ints:
+        index = self._wide[place]
+        return keys.astype(np.int64) & (1 << _LOW_BITS) - 1 if index is None else index.add(keys)
+
+    def of(self, first: Keys) -> Ints:
+        """Numbers of all keys that begin with one of these, which are distinct."""
+        index = self._wide[0]
+        assert index is not None
+        number = index.find(first)
+        number = number[number >= 0]
+        for level in self._levels:
+            low = number << _LOW_BITS
+            number = level.numbers[level.between(low, low + (1 << _LOW_BITS))[0]].astype(np.int64)
+        return number
 
 
 def inserted(keys: Keys, at: Ints, new: Keys) -> Keys:

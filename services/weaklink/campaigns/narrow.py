@@ -11,7 +11,7 @@ import numpy as np
 from weaklink.campaigns.folding import Fold
 from weaklink.campaigns.graph import Keys
 
-_TYPES: Final = {
+_TYPES: Final[dict[str, list[np.dtype[Any]]]] = {
     "i": [np.dtype(one) for one in (np.int8, np.int16, np.int32, np.int64)],
     "u": [np.dtype(one) for one in (np.uint8, np.uint16, np.uint32, np.uint64)],
 }

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer
@@ -13,6 +14,7 @@ from weaklink import topology
 from weaklink.cli.main import app
 from weaklink.errors import BrokerError, PartyError
 from weaklink.kafka_options import KafkaConfig
+from weaklink.ops import provision as provisioning
 from weaklink.ops.provision import (
     Change,
     Topic,
@@ -148,6 +150,29 @@ def test_a_setting_that_the_broker_refuses_is_an_error_not_silence(settings: Set
     bad = Topic(target.name, target.partitions, target.replication_factor, {"retention.ms": "not-a-number"})
     with pytest.raises(BrokerError, match=r"refused topic settings: weaklink\.receipts"):
         apply(settings.kafka, plan_topics(settings.kafka, [bad]))
+
+
+@pytest.mark.kafka
+def test_more_topics_than_kafka_takes_in_one_request_are_created_and_changed_in_several(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hundreds of parties at once: the controller refuses a request that makes too many records."""
+    targets = [topic for _ in range(4) for topic in party_topics(settings, unique_party())]
+    monkeypatch.setattr(
+        provisioning, "_RECORDS_IN_REQUEST_MAX", max(1 + t.partitions + len(t.configs) for t in targets)
+    )
+    requests: list[int] = []
+    for name in ("_create", "_configure"):
+        original = getattr(provisioning, name)
+        monkeypatch.setattr(provisioning, name, lambda admin, some, of=original: (requests.append(len(some)), of(admin, some)))  # fmt: skip
+    apply(settings.kafka, plan_topics(settings.kafka, targets))
+    assert len(requests) > 4
+    assert sum(requests) == len(targets)
+    requests.clear()
+    changed = [replace(topic, configs={**topic.configs, "retention.ms": "60000"}) for topic in targets]
+    apply(settings.kafka, plan_topics(settings.kafka, changed))
+    assert sum(requests) == len(targets)
+    assert {step.change for step in plan_topics(settings.kafka, changed)} == {Change.FINE}
 
 
 @pytest.mark.kafka

@@ -4,10 +4,10 @@ The pure part (`internal_topics`, `party_topics`, `compare`) knows no broker; th
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
@@ -30,7 +30,10 @@ _REJECTS_RETENTION_DAYS: Final = 14
 _ACTIONS_RETENTION_DAYS: Final = 30
 _ACTIONS_MESSAGE_BYTES_MAX: Final = 1 << 20
 _DELETED_SECONDS: Final = 30
+_RECORDS_IN_REQUEST_MAX: Final = 2_000
+"""Kafka's controller refuses a request that would make more than 10,000 records ("excessively large batch operation")."""
 _PAUSE_SECONDS: Final = 0.1
+_Item = TypeVar("_Item")
 
 
 class Change(StrEnum):
@@ -206,18 +209,36 @@ def apply(kafka: KafkaConfig, steps: Sequence[Step]) -> None:
     if not created and not configured:
         return
     with open_admin(kafka) as admin:
-        if created:
-            _create(admin, created)
-        if configured:
-            resources = [
-                ConfigResource(ConfigResourceType.TOPIC, name, configs=dict(configs or {}))
-                for name, configs in configured.items()
-            ]
-            # Refusals come back as text, they are not raised.
-            results = admin.alter_configs(resources).get("topic", {})
-            refused = [f"{name}: {results.get(name)}" for name in configured if results.get(name) != "OK"]
-            if refused:
-                raise BrokerError(f"Kafka refused topic settings: {'; '.join(refused)}")
+        for topics in _requests(created, lambda topic: 1 + topic.partitions + len(topic.configs)):
+            _create(admin, topics)
+        for changes in _requests(list(configured.items()), lambda change: len(change[1] or {})):
+            _configure(admin, dict(changes))
+
+
+def _requests(items: Sequence[_Item], records: Callable[[_Item], int]) -> Iterator[list[_Item]]:
+    """In order, as many at a time as Kafka's controller takes in one request: a topic, a partition, a setting is a record each."""
+    gathered: list[_Item] = []
+    count = 0
+    for item in items:
+        if gathered and count + records(item) > _RECORDS_IN_REQUEST_MAX:
+            yield gathered
+            gathered, count = [], 0
+        gathered.append(item)
+        count += records(item)
+    if gathered:
+        yield gathered
+
+
+def _configure(admin: KafkaAdminClient, configured: Mapping[str, Mapping[str, str] | None]) -> None:
+    resources = [
+        ConfigResource(ConfigResourceType.TOPIC, name, configs=dict(configs or {}))
+        for name, configs in configured.items()
+    ]
+    # Refusals come back as text, they are not raised.
+    results = admin.alter_configs(resources).get("topic", {})
+    refused = [f"{name}: {results.get(name)}" for name in configured if results.get(name) != "OK"]
+    if refused:
+        raise BrokerError(f"Kafka refused topic settings: {'; '.join(refused)}")
 
 
 def _create(admin: KafkaAdminClient, topics: Sequence[Topic]) -> None:

@@ -1,6 +1,7 @@
 """Pieces of chains are confirmed by their number and sharing; households, a few odd pieces and what two parties invent are not."""
 
 import numpy as np
+import polars as pl
 import pytest
 
 from tests.campaigns.worlds import World
@@ -41,6 +42,21 @@ def chain(world: World, n: int, parties: list[str], other: Kind = Kind.CARD) -> 
     world.link(row, other, np.where(place % 3 == 1, -1, cards[piece * (SIZE // 3) + ((place + 1) % SIZE) // 3]))
 
 
+def trios(world: World, n: int, *, holders: int = 2) -> pl.DataFrame:
+    """n pieces of SIZE accounts, three by three on a device and two of these on a card; rings of addresses of so many holders join the threes."""
+    row = world.add("trio", [PARTIES[i % 9] for i in range(n * SIZE)], n * SIZE)
+    at = np.arange(n * SIZE)
+    piece, place, trio = at // SIZE, at % SIZE, at // 3
+    devices, cards, addresses = (world.values(len(at) // 3) for _ in range(3))
+    world.link(row, Kind.DEVICE, devices[trio])
+    world.link(row, Kind.CARD, np.where(place % 3 == 1, -1, cards[trio]))
+    world.link(row, Kind.IP, np.where(place % 3 == 1, -1, addresses[piece * (SIZE // 3) + ((place + 1) % SIZE) // 3]))
+    if holders > 2:
+        strangers = world.add("stranger", [PARTIES[i % 9] for i in range(len(addresses))], len(addresses))
+        world.link(strangers, Kind.IP, addresses)
+    return row
+
+
 def found_in(
     world: World, *, taken: Bools | None = None, labels: Ints | None = None
 ) -> tuple[np.ndarray, Ints, Scores]:
@@ -58,6 +74,7 @@ def found_in(
         before,
         scores,
         everybody if taken is None else taken,
+        nobody,
         honest=honest_pieces(graph, everybody, np.arange(n), CONFIG.pieces),
         standing=standing,
         cluster=CONFIG.cluster,
@@ -76,6 +93,55 @@ def test_many_pieces_are_confirmed_whatever_their_conduct(n: int) -> None:
     assert np.array_equal(labels != NONE, groups == "chain")
     assert np.array_equal(np.bincount(labels[labels != NONE]), np.full(n, SIZE))
     assert np.array_equal(scores.persons, np.full(n, SIZE))
+
+
+def test_addresses_of_two_join_what_hard_identifiers_leave_apart() -> None:
+    """Threes are no pieces by themselves."""
+    world = World()
+    life(world)
+    trios(world, 10)
+    groups, labels, _ = found_in(world)
+    assert np.array_equal(labels != NONE, groups == "trio")
+    assert np.array_equal(np.bincount(labels[labels != NONE]), np.full(10, SIZE))
+
+
+def test_addresses_of_more_join_nobody() -> None:
+    """Behind an address of three there may be an office."""
+    world = World()
+    life(world)
+    trios(world, 10, holders=3)
+    assert (found_in(world)[1] == NONE).all()
+
+
+@pytest.mark.parametrize("addresses", [1, 2])
+def test_a_household_on_one_address_of_a_piece_is_none_of_it(addresses: int) -> None:
+    """A proxy may run there without its knowledge; whoever has a second address in common with a piece belongs to it."""
+    world = World()
+    life(world)
+    row = trios(world, 10)
+    home = world.add("home", ["a", "b"], 2)
+    world.link(home, Kind.CARD, np.repeat(world.values(1), 2))
+    for i in range(addresses):
+        value = world.values(1)[0]
+        world.link(home[:1], Kind.IP, [value])
+        world.link(row[SIZE * i + 1 : SIZE * i + 2], Kind.IP, [value])
+    groups, labels, _ = found_in(world)
+    assert np.array_equal(labels != NONE, (groups == "trio") | ((groups == "home") & (addresses > 1)))
+
+
+def test_where_addresses_join_honest_people_pieces_are_found_without_them() -> None:
+    """More components of five persons than of four once addresses count: they say nothing, and hard identifiers say what they ever did."""
+    world = World()
+    life(world)
+    chain(world, 10, PARTIES)
+    trios(world, 10)
+    family = world.accounts[0]
+    guests = world.add("guest", [PARTIES[i % 9] for i in range(family.height // 4)], family.height // 4)
+    values = world.values(guests.height)
+    world.link(guests, Kind.IP, values)
+    world.link(family, Kind.IP, np.where(np.arange(family.height) % 4 == 0, np.repeat(values, 4), -1))
+    groups, labels, _ = found_in(world)
+    assert np.array_equal(labels != NONE, groups == "chain")
 
 
 def test_a_few_pieces_are_an_oddity() -> None:

@@ -162,6 +162,7 @@ def judge(case: Case, ring: rings.Rings, config: CampaignsConfig) -> Evaluation:
         labels,
         scores,
         free,
+        hot,
         honest=case.population.honest_pieces,
         standing=standing,
         cluster=config.cluster,

@@ -119,10 +119,15 @@ class PiecesConfig(Section):
 
     holders_max: int = 3
     """Holders of a hard identifier up to which it counts: with more, offices and agencies whose holders are only partly seen look alike."""
+    address_holders_max: int = 2
+    """Accounts that have an address at a time, up to which it counts too, where addresses are looked at: with three, honest components grow
+    to twenty people and more."""
     family_persons: int = 4
     """How the number of components falls is measured from so many persons to one more."""
     persons_min: int = 8
     """Persons from which a component is a piece."""
+    address_persons_min: int = 12
+    """And where addresses count too: as many as a campaign has at least."""
     sharing_kind_max: float = 1.0
     """Bits of sharing that one kind of identifier can bring."""
     sharing_min: float = 1.5

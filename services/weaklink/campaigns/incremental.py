@@ -205,7 +205,10 @@ class Incremental:
         return Belief(*(columns[name][region.accounts] for name in names))
 
     def suspects(self) -> Ints:
-        """Accounts among which communities are looked for: hot ones, members, rings, resellers, chains, and who shares with them what few others hold."""
+        """Accounts among which communities are looked for: hot ones, members, rings, resellers, chains, and who shares with them what few others hold.
+
+        An address that one of them has with one other account brings that one in: such addresses join pieces of chains, and who rents them is behind them.
+        """
         live = self.live
         columns, fast = live.account, self._config.fast
         hot = columns["p"] > self._config.cluster.hot
@@ -219,14 +222,8 @@ class Incremental:
         hard = IS_HARD[live.node["kind"][node]]
         mostly = held >= fast.flagged_share_min * (largest - 1)
         near = node[(held < largest) & ((mostly & (hard | (held > 1))) | (hard & (held > 1)))]
-        rented = node[(held == 1) & (held < largest) & mostly & (live.node["kind"][node] == IdentifierKind.IP)]
-        return live.with_mates(np.concatenate((core, live.holders(near)[0], self._silent(live.holders(rented)[0]))))
-
-    def _silent(self, accounts: Ints) -> Ints:
-        """Those of the accounts that are at parties without usage: they may rent addresses for others."""
-        assert self.population is not None
-        silent = np.array([name in self.population.silent for name in self.live.parties], bool)
-        return accounts[silent[self.live.account["party"][accounts]]] if silent.any() else accounts[:0]
+        paired = node[(held == 1) & (held < largest) & mostly & (live.node["kind"][node] == IdentifierKind.IP)]
+        return live.with_mates(np.concatenate((core, live.holders(near)[0], live.holders(paired)[0])))
 
     def tied(self, accounts: Ints) -> Ints:
         """Nodes of these accounts that members hold so much of that a newcomer may be taken in by them (see `fast.ties`)."""

@@ -3,6 +3,10 @@
 Honest people share with the same few others whatever they share: their components over such identifiers end after a few persons, and the
 number of components falls by the same factor with each further person. Pieces of a chain share a card with some and a device with others.
 One piece proves little; far more of them than honest life has by that factor are evidence together, and so is each of them.
+
+They are looked for twice, over hard identifiers alone and over addresses that two accounts have at a time as well (`Ties`): addresses join most of
+what events leave apart of a chain, but may join honest people too, where carriers or offices are seen at few of their accounts. Each
+look is held against what honest life has by the same ties, so that one of them may find nothing while the other does.
 """
 
 from dataclasses import dataclass, replace
@@ -16,14 +20,31 @@ from weaklink.campaigns.component_loops import components
 from weaklink.campaigns.evidence_config import PiecesConfig
 from weaklink.campaigns.graph import IS_HARD, Bools, Floats, Graph, Ints, counts, distinct
 from weaklink.campaigns.verdict import Scores, Standing, cluster_scores
+from weaklink.records.identifiers import IdentifierKind
 
 _TIED_MIN: Final = 3
 """Accounts that still hang together when the rows of two parties are taken away: a couple shares without any operator."""
 
 
 @dataclass(frozen=True, slots=True)
+class Ties:
+    """What joins accounts to pieces: identifiers of few holders, by kind (0: none joins), and the people from which a component is a piece."""
+
+    holders_max: Ints
+    persons_min: int
+
+
+def ties(config: PiecesConfig) -> tuple[Ties, ...]:
+    """The looks that are taken, the one that sees most first."""
+    hard = np.where(IS_HARD, config.holders_max, 0)
+    both = hard.copy()
+    both[IdentifierKind.IP] = config.address_holders_max
+    return Ties(both, config.address_persons_min), Ties(hard, config.persons_min)
+
+
+@dataclass(frozen=True, slots=True)
 class _Rare:
-    """Links to hard identifiers of few holders (`account`, `node`), and the component of each account (NONE: it shares none)."""
+    """Links to identifiers of few holders (`account`, `node`), and the component of each account (NONE: it shares none)."""
 
     account: Ints
     node: Ints
@@ -31,11 +52,15 @@ class _Rare:
     persons: Ints
 
 
-def _rare(graph: Graph, taken: Bools, people: Ints, holders_max: int) -> _Rare:
-    holders = graph.known + graph.unseen
-    rows = np.flatnonzero(IS_HARD[graph.link_kind] & (holders <= holders_max)[graph.node] & taken[graph.account])
-    rows = rows[(counts(graph.node[rows], len(graph.kind)) > 1)[graph.node[rows]]]
-    account, node = graph.account[rows], graph.node[rows]
+def _links(graph: Graph, taken: Bools, by: Ties) -> Ints:
+    """The links of these accounts that join any two of them."""
+    few = graph.known + graph.unseen <= by.holders_max[graph.kind]
+    rows = np.flatnonzero(few[graph.node] & taken[graph.account])
+    return rows[(counts(graph.node[rows], len(graph.kind)) > 1)[graph.node[rows]]]
+
+
+def _joined(graph: Graph, links: Ints, people: Ints) -> _Rare:
+    account, node = graph.account[links], graph.node[links]
     joined = components(graph.n_accounts + len(graph.kind), account, graph.n_accounts + node)
     some = np.flatnonzero(counts(account, graph.n_accounts))
     sharing = np.zeros(len(joined), bool)
@@ -46,16 +71,44 @@ def _rare(graph: Graph, taken: Bools, people: Ints, holders_max: int) -> _Rare:
     return _Rare(account, node, label, counts(of, int(label.max(initial=NONE)) + 1))
 
 
-def honest_pieces(graph: Graph, taken: Bools, people: Ints, config: PiecesConfig) -> float:
-    """How many components of `persons_min` persons or more honest life has, by how their number falls beyond a household's size.
+def _without_neighbours(graph: Graph, links: Ints, people: Ints, believed: Bools, persons_max: int) -> Ints:
+    """These links without the address by which alone a household hangs on others: a few persons, joined by hard identifiers if they are
+    several, none of whom is believed to be of a campaign.
+
+    In whose home an operator's proxy runs has that address in common with it, and no second one.
+    """
+    account, node, size = graph.account[links], graph.node[links], graph.n_accounts + len(graph.kind)
+    hard = IS_HARD[graph.link_kind[links]]
+    if hard.all():
+        return links
+    household = components(size, account[hard], graph.n_accounts + node[hard])[: graph.n_accounts]
+    soft = np.flatnonzero(~hard)
+    _, met, _ = distinct(node[soft], household[account[soft]])
+    soft = soft[(counts(met, len(graph.kind)) > 1)[node[soft]]]
+    # A lease is a node in each of its slots, and one address.
+    address = np.unique(graph.identifier[node[soft]], return_inverse=True)[1].reshape(-1)
+    _, of, _ = distinct(household[account[soft]], address)
+    _, of_person, _ = distinct(household, people)
+    hangs = (counts(of, size) == 1) & (counts(of_person, size) <= persons_max)
+    hangs[household[believed]] = False
+    return links[hard | ~hangs[household[account]]]
+
+
+def honest_pieces(graph: Graph, taken: Bools, people: Ints, config: PiecesConfig) -> tuple[float, ...]:
+    """For each of the `ties`: how many components of `persons_min` persons or more honest life has, by how their number falls beyond a household's size.
 
     Measured on a whole graph. Operators' pieces of these sizes only raise it. Infinity where the number does not fall.
     """
-    many = counts(_rare(graph, taken, people, config.holders_max).persons, config.family_persons + 2)
+    looks = ((_joined(graph, _links(graph, taken, by), people), by) for by in ties(config))
+    return tuple(_expected(found.persons, by.persons_min, config.family_persons) for found, by in looks)
+
+
+def _expected(persons: Ints, persons_min: int, family_persons: int) -> float:
+    many = counts(persons, family_persons + 2)
     # One more of each: where there are next to none, nothing is known.
-    largest, beyond = many[config.family_persons] + 1, many[config.family_persons + 1] + 1
+    largest, beyond = many[family_persons] + 1, many[family_persons + 1] + 1
     falls = float(beyond) / float(largest)
-    steps = config.persons_min - config.family_persons - 1
+    steps = persons_min - family_persons - 1
     return float(beyond) * falls**steps / (1 - falls) if falls < 1 else np.inf
 
 
@@ -64,33 +117,45 @@ def with_pieces(
     labels: Ints,
     scores: Scores,
     taken: Bools,
+    believed: Bools,
     *,
-    honest: float,
+    honest: tuple[float, ...],
     standing: Standing,
     cluster: ClusterConfig,
     config: PiecesConfig,
 ) -> tuple[Ints, Scores]:
     """`labels` and `scores` with the accounts of such pieces: in the community that most of a piece's members are in, or in one of its own.
 
-    `taken`: accounts that may belong to one. `honest`: as `honest_pieces` found on the whole graph. A piece counts with `persons_min` people,
-    sharing E of `sharing_min` (each kind up to `sharing_kind_max`) and a score of `score_min`, and when `tied_share` of its accounts hang
-    together by threes whichever two parties' accounts are left out: two that collude can tie others' customers to each other only by
-    their own accounts.
+    `taken`: accounts that may belong to one; `believed`: those of whom it is believed anyway. `honest`: as `honest_pieces` found on the whole
+    graph. A piece counts with enough people (`Ties`), sharing E of `sharing_min` (each kind up to `sharing_kind_max`) and a score of
+    `score_min`, and when `tied_share` of its accounts hang together by threes whichever two parties' accounts are left out: two that
+    collude can tie others' customers to each other only by their own accounts.
     """
-    found = _rare(graph, taken & standing.credible[graph.party], standing.people, config.holders_max)
-    large = found.persons >= config.persons_min
-    if not large.any():
-        return labels, scores
-    piece = _kept(found.label, large)
+    people = standing.people
+    for by, expected in zip(ties(config), honest, strict=True):
+        links = _links(graph, taken & standing.credible[graph.party], by)
+        links = _without_neighbours(graph, links, people, believed | (labels != NONE), config.family_persons)
+        found = _joined(graph, links, people)
+        if (found.persons >= by.persons_min).any():
+            piece, own, passed = _passing(graph, found, by, standing=standing, cluster=cluster, config=config)
+            many = np.count_nonzero(passed)
+            if many >= config.pieces_min and expected <= config.false_share_max * many:
+                passed &= counts(piece[(piece != NONE) & (labels == NONE)], len(passed)) > 0  # what is known already
+                labels, scores = _added(labels, scores, _kept(piece, passed), own, passed)
+    return labels, scores
+
+
+def _passing(
+    graph: Graph, found: _Rare, by: Ties, *, standing: Standing, cluster: ClusterConfig, config: PiecesConfig
+) -> tuple[Ints, Scores, Bools]:
+    """(piece of each account, their scores, which of them pass the tests that each must pass by itself)."""
+    piece = _kept(found.label, found.persons >= by.persons_min)
     own = cluster_scores(graph, piece, piece, size=int(piece.max()) + 1, standing=standing, config=cluster)
     mixed = np.round(np.minimum(own.by_kind, config.sharing_kind_max).sum(axis=1), 9)
     passed = (mixed >= config.sharing_min) & (own.score >= config.score_min)
     candidates = np.where(piece == NONE, False, passed[piece])
     passed &= _tied(graph, found, np.where(candidates, piece, NONE), len(passed)) >= config.tied_share
-    many = np.count_nonzero(passed)
-    if many < config.pieces_min or honest > config.false_share_max * many:
-        return labels, scores
-    return _added(labels, scores, _kept(piece, passed), own, passed)
+    return piece, own, passed
 
 
 def _kept(labels: Ints, kept: Bools) -> Ints:

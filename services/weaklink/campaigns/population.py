@@ -94,7 +94,7 @@ class Population:
     conduct: TypicalConduct
     sharing: Sharing
     chains: SizeTail
-    honest_pieces: float
+    honest_pieces: tuple[float, ...]
     """Large components over identifiers of very few holders that honest life is expected to have (`pieces.honest_pieces`)."""
     silent: frozenset[str]
     """Parties that report no usage at all: payment processors and clouds."""

@@ -107,6 +107,28 @@ def test_communities_of_the_suspects_are_those_of_everybody(seed: int) -> None:
     assert pairs.height == flagged[0]["community"].n_unique()
 
 
+@pytest.mark.parametrize(("holders", "asked"), [(2, True), (3, False)])
+def test_who_has_an_address_with_one_suspect_alone_is_looked_at(holders: int, asked: bool) -> None:
+    """Such addresses join pieces of chains; where two others are, nobody is of interest for it."""
+    world = World(1)
+    benign_life(world, 900)
+    campaign(world, "c", 60)
+    member = next(one for one in world.accounts if one["group"][0] == "c")[:1]
+    beside = world.add("beside", "lab-a", holders - 1)
+    address = world.values(1)[0]
+    world.link(beside, Kind.IP, np.full(beside.height, address))
+    world.link(member, Kind.IP, [address])
+    state, incremental = CampaignsState(NEVER), Incremental(NEVER)
+    state.fold_activity(world.activity())
+    state.fold_shared(world.shared())
+    evaluation, case = state.evaluate_all(NOW_US)
+    assert evaluation.ring is not None
+    incremental.adopt(case, evaluation.ring)
+    known = world.truth().filter(pl.col("group") == "beside")["account"].to_numpy()
+    suspects = incremental.live.account["key"][incremental.suspects()]
+    assert np.isin(known, suspects).tolist() == [asked] * len(known)
+
+
 def test_newcomers_on_known_infrastructure_come_in_without_a_search_for_communities() -> None:
     """Accounts on a member's cards and devices are seen at the next evaluation, which looks at nobody else."""
     world = World(4)

@@ -113,9 +113,9 @@ def test_addresses_of_more_join_nobody() -> None:
     assert (found_in(world)[1] == NONE).all()
 
 
-@pytest.mark.parametrize("addresses", [1, 2])
-def test_a_household_on_one_address_of_a_piece_is_none_of_it(addresses: int) -> None:
-    """A proxy may run there without its knowledge; whoever has a second address in common with a piece belongs to it."""
+@pytest.mark.parametrize(("addresses", "neighbour"), [(1, False), (1, True), (2, False)])
+def test_a_household_on_one_address_of_a_piece_is_none_of_it(addresses: int, neighbour: bool) -> None:
+    """A proxy may run there without its knowledge, and another home have had its address; with a second one of the piece's it belongs to it."""
     world = World()
     life(world)
     row = trios(world, 10)
@@ -125,6 +125,10 @@ def test_a_household_on_one_address_of_a_piece_is_none_of_it(addresses: int) -> 
         value = world.values(1)[0]
         world.link(home[:1], Kind.IP, [value])
         world.link(row[SIZE * i + 1 : SIZE * i + 2], Kind.IP, [value])
+    if neighbour:
+        value = world.values(1)[0]
+        world.link(home[1:], Kind.IP, [value])
+        world.link(world.add("neighbour", ["c"], 1), Kind.IP, [value])
     groups, labels, _ = found_in(world)
     assert np.array_equal(labels != NONE, (groups == "trio") | ((groups == "home") & (addresses > 1)))
 

@@ -75,23 +75,26 @@ def _without_neighbours(graph: Graph, links: Ints, people: Ints, believed: Bools
     """These links without the address by which alone a household hangs on others: a few persons, joined by hard identifiers if they are
     several, none of whom is believed to be of a campaign.
 
-    In whose home an operator's proxy runs has that address in common with it, and no second one.
+    In whose home an operator's proxy runs has that address in common with it, and no second one, unless it leads to another such home.
     """
     account, node, size = graph.account[links], graph.node[links], graph.n_accounts + len(graph.kind)
     hard = IS_HARD[graph.link_kind[links]]
     if hard.all():
         return links
     household = components(size, account[hard], graph.n_accounts + node[hard])[: graph.n_accounts]
+    small = counts(distinct(household, people)[1], size) <= persons_max
+    small[household[believed]] = False
     soft = np.flatnonzero(~hard)
-    _, met, _ = distinct(node[soft], household[account[soft]])
-    soft = soft[(counts(met, len(graph.kind)) > 1)[node[soft]]]
-    # A lease is a node in each of its slots, and one address.
-    address = np.unique(graph.identifier[node[soft]], return_inverse=True)[1].reshape(-1)
-    _, of, _ = distinct(household[account[soft]], address)
-    _, of_person, _ = distinct(household, people)
-    hangs = (counts(of, size) == 1) & (counts(of_person, size) <= persons_max)
-    hangs[household[believed]] = False
-    return links[hard | ~hangs[household[account]]]
+    while True:
+        met = distinct(node[soft], household[account[soft]])[1]
+        soft = soft[(counts(met, len(graph.kind)) > 1)[node[soft]]]
+        # A lease is a node in each of its slots, and one address.
+        address = np.unique(graph.identifier[node[soft]], return_inverse=True)[1].reshape(-1)
+        addresses = counts(distinct(household[account[soft]], address)[1], size)
+        hangs = (small & (addresses == 1))[household[account[soft]]]
+        if not hangs.any():
+            return links[np.sort(np.concatenate((np.flatnonzero(hard), soft)))]
+        soft = soft[~hangs]
 
 
 def honest_pieces(graph: Graph, taken: Bools, people: Ints, config: PiecesConfig) -> tuple[float, ...]:

@@ -129,8 +129,9 @@ def test_who_has_an_address_with_one_suspect_alone_is_looked_at(holders: int, as
     assert np.isin(known, suspects).tolist() == [asked] * len(known)
 
 
-def test_newcomers_on_known_infrastructure_come_in_without_a_search_for_communities() -> None:
-    """Accounts on a member's cards and devices are seen at the next evaluation, which looks at nobody else."""
+@pytest.mark.parametrize("young_days", [10.0, 0.0])
+def test_newcomers_on_known_infrastructure_come_in_without_a_search_for_communities(young_days: float) -> None:
+    """Accounts on a member's cards and devices join at the next evaluation, which looks at nobody else: the young, and at any age the hot."""
     world = World(4)
     benign_life(world, 900)
     campaign(world, "c", 60)
@@ -141,7 +142,8 @@ def test_newcomers_on_known_infrastructure_come_in_without_a_search_for_communit
             update={
                 "incremental": NEVER.incremental.model_copy(
                     update={"communities_change_share": 1e9, "communities_hours": 1e9}
-                )
+                ),
+                "fast": NEVER.fast.model_copy(update={"new_account_days": young_days}),
             }
         )
     )
@@ -159,8 +161,12 @@ def test_newcomers_on_known_infrastructure_come_in_without_a_search_for_communit
     second = evaluator.evaluate(NOW_US, whole=False)
     assert second is not None
     assert second.ring is None
-    assert second.accounts.height < first.accounts.height / 3
-    assert len(set(late.to_list()) & set(second.accounts["account"].to_list())) >= 3
+    assert second.accounts["flagged"].all()
+    assert second.accounts.height >= 3
+    assert set(second.accounts["account"].to_list()) <= set(late.to_list())
+    assert {second.campaigns[i] for i in second.accounts["community"].to_list()} <= {
+        str(i) for i in first.accounts["community"].drop_nulls().unique().to_list()
+    }
 
 
 def test_a_small_campaign_beside_large_ones_is_looked_for_at_once_when_the_stage_has_the_time() -> None:

@@ -275,6 +275,12 @@ def test_what_two_parties_join_is_bounded_by_what_is_left_without_them(seed: int
     assert np.array_equal(result, expected)
 
 
+def in_layers(rng: np.random.Generator, keys: Ints) -> tuple[Ints, Ints]:
+    """Sorted keys, each in one of two layers."""
+    recent = rng.random(len(keys)) < 0.3
+    return keys[~recent], keys[recent]
+
+
 @OFTEN
 @given(SEEDS, st.integers(1, 300), st.integers(0, 60))
 def test_distinct_values_and_the_ends_of_links_are_those_of_numpy(seed: int, size: int, many: int) -> None:
@@ -286,10 +292,11 @@ def test_distinct_values_and_the_ends_of_links_are_those_of_numpy(seed: int, siz
     other = rng.integers(0, 50, many)
     keys = np.unique(values << live_loops.ENDS_BITS | other)
     asked = rng.integers(0, size, 10)
-    found, each = live_loops.ends(keys, asked)
+    found, each = live_loops.ends(*in_layers(rng, keys), asked)
     expected = [np.unique(other[values == number]) for number in asked]
-    assert np.array_equal(found, np.concatenate(expected))
     assert each.tolist() == [len(some) for some in expected]
+    for some, these in zip(expected, np.split(found, np.cumsum(each)[:-1]), strict=True):
+        assert np.array_equal(np.sort(these), some)
 
 
 @OFTEN
@@ -300,9 +307,10 @@ def test_reach_follows_links_for_so_many_rounds(seed: int) -> None:
     bits, start = live_loops.ENDS_BITS, np.unique(rng.integers(0, 30, 3))
     joins, rounds = IS_HARD.copy(), int(rng.integers(1, 4))
     holders = graph.known + graph.unseen.astype(np.int64)
-    by_account = np.sort(graph.account << bits | graph.node)
+    by_account = in_layers(rng, np.sort(graph.account << bits | graph.node))
+    by_node = in_layers(rng, graph.node << bits | graph.account)
     found, followed, one, other = live_loops.reach(
-        start, by_account, graph.node << bits | graph.account, graph.kind, holders, graph.known, joins, 6, rounds, 30
+        start, *by_account, *by_node, graph.kind, holders, graph.known, joins, 6, rounds, 30
     )
     usable = [(a, v) for a, v, kind in links_of(graph) if joins[kind] and holders[v] <= 6]
     known, front, links = set(start.tolist()), set(start.tolist()), set()
@@ -332,23 +340,44 @@ def test_a_group_is_news_when_its_word_to_one_of_its_holders_moved(seed: int) ->
     def word(others: float, holders: float) -> float:
         return float(np.clip(log((max(others, 0) + 0.02) / holders / 0.02), -0.3, 2.5))
 
-    expected = []
+    expected, amounts = [], []
     for g in range(groups):
         size, before = max(now[g], 1), max(told_persons[g], 1)
-        moved = [
-            abs(word(q[g] / unit - less, size) - word(told_q[g] / unit - less, before)) > 0.05 for less in (0.0, 1.0)
-        ]
+        moved = [abs(word(q[g] / unit - less, size) - word(told_q[g] / unit - less, before)) for less in (0.0, 1.0)]
         grown = IS_HARD[kind[node[g]]] and abs(log(size / before)) > 0.25
-        if known[node[g]] > 1 and (any(moved) or grown):
+        most = max(*moved, 1.0 if grown else 0.0)
+        if known[node[g]] > 1 and most > 0.05 and (now[g] != told_persons[g] or q[g] != told_q[g]):
             expected.append(g)
+            amounts.append(most)
     asked = np.arange(groups)
     told = (told_persons.copy(), told_q.copy())
-    found = live_loops.news(asked, node, now, q, *told, known, kind, IS_HARD, pi, 0.05, 0.25, -0.3, 2.5, unit)
+    found, by = live_loops.news(asked, node, now, q, *told, known, kind, IS_HARD, pi, 0.05, 0.25, -0.3, 2.5, unit)
     assert found.tolist() == expected
+    assert np.allclose(by, amounts)
     assert np.array_equal(told[0][found], now[found])
     assert np.array_equal(told[1][found], q[found])
-    again = live_loops.news(asked, node, now, q, *told, known, kind, IS_HARD, pi, 0.05, 0.25, -0.3, 2.5, unit)
+    again, _ = live_loops.news(asked, node, now, q, *told, known, kind, IS_HARD, pi, 0.05, 0.25, -0.3, 2.5, unit)
     assert not len(again)
+
+
+@OFTEN
+@given(SEEDS)
+def test_what_an_account_hears_adds_up_until_it_can_move_its_p(seed: int) -> None:
+    """Certain accounts, cold or hot, hear more before they reckon anew; those that are settled hear nothing."""
+    graph, rng = graph_of(seed, links=40), np.random.default_rng(seed)
+    n, nodes = graph.n_accounts, rng.permutation(len(graph.kind))[:6].astype(np.int64)
+    p, settled, moved = rng.choice([0.001, 0.3, 0.97], n), rng.random(n) < 0.2, rng.choice([0.06, 1.0], len(nodes))
+    keys, unheard = graph.node << live_loops.ENDS_BITS | graph.account, rng.choice([0.0, 0.05], n)
+    before = unheard.copy()
+    found = live_loops.hear(nodes, moved, *in_layers(rng, keys), p, settled, unheard, 0.02)
+    heard = np.zeros(n)
+    for node, amount in zip(nodes, moved, strict=True):
+        heard[graph.account[graph.node == node]] += amount
+    enough = ~settled & (heard > 0) & ((before + heard) * p * (1 - p) >= 0.02)
+    assert found.tolist() == np.flatnonzero(enough).tolist()
+    rest = ~enough & ~settled
+    assert np.allclose(unheard[rest], (before + heard)[rest])
+    assert np.array_equal(unheard[settled], before[settled])
 
 
 @OFTEN

@@ -268,6 +268,28 @@ def test_a_measure_that_stands_is_issued_again_before_its_action_expires() -> No
     assert changes_of(later, [measure("x")], members=both, now_us=199) == []
 
 
+def test_measures_are_issued_again_when_nothing_else_happens() -> None:
+    """Everything that stands comes once more after the time set, without a search for communities, and then there is silence."""
+    often = CampaignsConfig(track=TrackConfig(reissue_hours=30.0))
+    engine = Engine(often, WeakLinksConfig())
+    fold(engine, world_with("c"))
+    (first,) = engine.tick(NOW_US, PARTIES)
+    assert engine.tick(NOW_US + 29 * US_PER_HOUR, PARTIES) == []
+    (again,) = engine.tick(NOW_US + 30 * US_PER_HOUR, PARTIES)
+    assert not engine.searched
+    assert [one["op"] for one in again.changes] == ["ISSUE"] * len(first.campaign.measures)
+    assert engine.tick(NOW_US + 31 * US_PER_HOUR, PARTIES) == []
+
+
+def test_what_is_due_is_issued_again_though_nothing_is_decided() -> None:
+    """The measures that stand are the same ones, and the others keep the time at which they were issued."""
+    stand = [measure("x"), measure("y", issued_at_us=50)]
+    renewed, issued = standing.renewed(stand, 120, 100)
+    assert [one["issued_at_us"] for one in renewed] == [120, 50]
+    assert [(one["op"], one["target_account"], one["issued_at_us"]) for one in issued] == [("ISSUE", "x", 120)]
+    assert standing.renewed(renewed, 149, 100) == (renewed, [])
+
+
 def test_standing_measures_are_issued_again_often_enough_for_every_lifetime() -> None:
     """enforce renews an action when less than a share of its lifetime is left: a proposal must come within that part."""
     enforce = EnforceConfig()

@@ -1,8 +1,9 @@
 """Provisioning: a plan that is shown before it is executed, and that finds nothing to do the second time."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer
@@ -162,9 +163,16 @@ def test_more_topics_than_kafka_takes_in_one_request_are_created_and_changed_in_
         provisioning, "_RECORDS_IN_REQUEST_MAX", max(1 + t.partitions + len(t.configs) for t in targets)
     )
     requests: list[int] = []
+
+    def counted(original: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+        def request(admin: Any, some: Any) -> None:
+            requests.append(len(some))
+            original(admin, some)
+
+        return request
+
     for name in ("_create", "_configure"):
-        original = getattr(provisioning, name)
-        monkeypatch.setattr(provisioning, name, lambda admin, some, of=original: (requests.append(len(some)), of(admin, some)))  # fmt: skip
+        monkeypatch.setattr(provisioning, name, counted(getattr(provisioning, name)))
     apply(settings.kafka, plan_topics(settings.kafka, targets))
     assert len(requests) > 4
     assert sum(requests) == len(targets)

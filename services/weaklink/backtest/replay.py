@@ -81,8 +81,8 @@ class Replay:
         members = self._engine.tracker.members
         if members is not self._members:
             self._members = members
-            for account in members.filter("flagged")["account"].to_list():
-                self._flagged.setdefault(account, self._now_us)
+            flagged = members.filter("flagged")["account"].to_list()
+            self._flagged |= {account: self._now_us for account in flagged if account not in self._flagged}
 
     def finish(self) -> None:
         """Plan what still waits for its turn, as of the last tick."""

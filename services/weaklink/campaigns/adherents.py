@@ -44,34 +44,47 @@ def adherents(
     One hard identifier of so many holders that it ties no members alone is no tie, except for those who are silent.
     """
     labels = labels.copy()
-    wide = _wide_only(graph, cluster)
     for _ in range(config.rounds):
-        found = fast.ties(
-            graph,
-            labels,
-            candidates.free,
-            candidates.evidenced,
-            share_min=tie_config.flagged_share_min,
-            config=tie_config,
-            hard_holders_min=1,
-        )
-        at = found.account
-        only = members_only(graph, labels)[at]
-        tied = (found.weight >= tie_config.weight_min) | (only >= config.only_members_min)
-        elsewhere = (found.parties >= config.parties_min) | (found.hard_kinds >= config.hard_kinds_min)
-        vouched = found.own_party | (elsewhere & (candidates.b[at] >= config.conduct_min))
-        believed = candidates.hot[at] & (found.weight >= config.believed_weight_min)
-        lone = (found.identifiers == 1) & wide[at]
-        lone &= candidates.b[at] < cluster.member_hard_conduct
-        joined = found.strong & ((tied & vouched) | believed) & ~lone
+        at, joins = hanging(graph, labels, candidates, config=config, tie_config=tie_config, cluster=cluster)
         by_template, community = hangers_on(graph, labels, candidates.hot & candidates.free, cluster.templates)
         who, served = serving(graph, labels, candidates.silent & candidates.free, config)
-        if not joined.any() and not len(by_template) and not len(who):
+        if not len(at) and not len(by_template) and not len(who):
             break
         labels[who] = served
         labels[by_template] = community
-        labels[at[joined]] = found.label[joined]
+        labels[at] = joins
     return labels
+
+
+def hanging(
+    graph: Graph,
+    labels: Ints,
+    candidates: Candidates,
+    *,
+    config: AdherentsConfig,
+    tie_config: FastConfig,
+    cluster: ClusterConfig,
+) -> tuple[Ints, Ints]:
+    """(free accounts that `labels` take in by identifiers in common, the label of each): one round, without templates and those that serve."""
+    found = fast.ties(
+        graph,
+        labels,
+        candidates.free,
+        candidates.evidenced,
+        share_min=tie_config.flagged_share_min,
+        config=tie_config,
+        hard_holders_min=1,
+    )
+    at = found.account
+    only = members_only(graph, labels)[at]
+    tied = (found.weight >= tie_config.weight_min) | (only >= config.only_members_min)
+    elsewhere = (found.parties >= config.parties_min) | (found.hard_kinds >= config.hard_kinds_min)
+    vouched = found.own_party | (elsewhere & (candidates.b[at] >= config.conduct_min))
+    believed = candidates.hot[at] & (found.weight >= config.believed_weight_min)
+    lone = (found.identifiers == 1) & _wide_only(graph, cluster)[at]
+    lone &= candidates.b[at] < cluster.member_hard_conduct
+    joined = found.strong & ((tied & vouched) | believed) & ~lone
+    return at[joined], found.label[joined]
 
 
 def _wide_only(graph: Graph, config: ClusterConfig) -> Bools:

@@ -156,7 +156,7 @@ class FoldedColumns:
     def rows(self, names: Sequence[str] | None = None) -> pl.DataFrame:
         """All rows, one per key, sorted by key: all columns, or these. A copy, as large as the table."""
         self._settle()
-        return self._frame(self._sorted(self._index.rows.numbers), names)
+        return self._frame(self._sorted(self._index.rows.in_order()), names)
 
     def replace(self, rows: pl.DataFrame) -> None:
         """Become exactly these rows. Raises WeaklinkError when their columns are others."""
@@ -168,7 +168,7 @@ class FoldedColumns:
     def keep(self, predicate: pl.Expr) -> None:
         """Drop the rows for which the predicate is not true."""
         self._settle()
-        numbers = self._index.rows.numbers
+        numbers = self._index.rows.in_order()
         asked = self._frame(numbers, [name for name in self.schema if name in predicate.meta.root_names()])
         kept = (
             asked.select(predicate.fill_null(value=False)).to_series().to_numpy() if asked.width else np.zeros(0, bool)
@@ -178,7 +178,7 @@ class FoldedColumns:
         there = self._columns[_THERE]
         there[numbers[~kept]] = False
         self._index.rows.forget(~there)
-        self._height = len(self._index.rows.numbers)
+        self._height = len(self._index.rows)
         if len(there) > 2 * self._height + _GARBAGE_ROWS_MIN:
             self.replace(self.rows())
 

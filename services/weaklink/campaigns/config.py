@@ -60,7 +60,9 @@ class IncrementalConfig(Section):
     """How much is evaluated again, and when (see `incremental` and `evaluator`)."""
 
     news_min: float = Field(default=0.05, gt=0)
-    """Nats: by so much must an identifier's word to its holders move for them to be evaluated again."""
+    """Nats: by so much must an identifier's word to its holders move for them to hear of it."""
+    p_moved: float = Field(default=0.005, gt=0)
+    """By so much must what an account hears, or its own conduct, be able to move its p for it to be evaluated again: certain ones need not be."""
     warm: float = 0.05
     """p from which whatever touches an account leads to its evaluation."""
     conduct_moved: float = 0.3
@@ -80,8 +82,9 @@ class IncrementalConfig(Section):
     communities_change_share: float = 0.05
     """Communities are looked for when so many accounts, as a share of all hot ones, have become hot or cooled down, or are hot, in no
     campaign, and have new links."""
-    communities_hours: float = 6.0
-    """And after so long, if there is one. Between two searches newcomers on known infrastructure come in by the fast path."""
+    communities_hours: float = 12.0
+    """And after so long, if there is one. Between two searches newcomers on known infrastructure come in by the fast path, and hot accounts that
+    hang on a campaign (`adherents`)."""
 
 
 class CampaignsConfig(Section):

@@ -1,6 +1,6 @@
 """The whole of campaigns without Kafka: fold, evaluate, track, plan, and say what changed. The stage and the backtest run this."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import polars as pl
@@ -38,15 +38,17 @@ class Engine:
         if self._known is not self.tracker.members:
             self._known = self.tracker.members
             self._evaluator.know(self.tracker.known())
-        evaluation = self._evaluator.evaluate(now_us, whole=self._planner.restless(now_us), eager=eager)
+        evaluation = self._evaluator.evaluate(now_us, whole=bool(self._planner.waiting), eager=eager)
         self.searched = evaluation is not None and evaluation.ring is not None
         self.clocks.ticked_us = now_us
         if evaluation is None:
-            return []
+            return self._planner.renew(now_us)
         before = self.tracker.members
-        changed = self.tracker.update(evaluation) if evaluation.ring is not None else self.tracker.join(evaluation)
-        decide = self._planner.decide if evaluation.ring is not None else self._planner.admit
-        return decide(changed, self._evidence_at(before), evaluation, parties)
+        if evaluation.ring is None:
+            joined = self.tracker.join(evaluation)
+            return self._planner.admit(joined, self._evidence_at(before, joined), evaluation, parties)
+        changed = self.tracker.update(evaluation)
+        return self._planner.decide(changed, self._evidence_at(before), evaluation, parties)
 
     def replan(self) -> None:
         """Plan every campaign anew, as soon as it is its turn: what its last plan names may be no more."""
@@ -62,12 +64,14 @@ class Engine:
         """Whether campaigns wait for their plan."""
         return bool(self._planner.waiting)
 
-    def _evidence_at(self, before: pl.DataFrame) -> dict[str, int]:
-        """By campaign, the append time of the evidence that tipped it: of what came since the last evaluation, the oldest.
+    def _evidence_at(self, before: pl.DataFrame, campaigns: Collection[str] | None = None) -> dict[str, int]:
+        """By campaign, all or these, the append time of the evidence that tipped it: of what came since the last evaluation, the oldest.
 
         Looked for at the accounts that are new to the campaign, else at all its members; where nothing new came, their newest evidence.
         """
         members = self.tracker.members.select("account", "campaign_id")
+        if campaigns is not None:
+            members = members.filter(pl.col("campaign_id").is_in(sorted(campaigns)))
         new = members.join(before.select("account", "campaign_id"), on=["account", "campaign_id"], how="anti")
         members = pl.concat([new, members.join(new, on="campaign_id", how="anti")])
         times = members.join(self.state.appended(members["account"]), on="account")

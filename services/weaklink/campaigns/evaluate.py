@@ -148,7 +148,7 @@ def judge(case: Case, ring: rings.Rings, config: CampaignsConfig) -> Evaluation:
     graph, accounts, belief = case.graph, case.accounts, case.belief
     used = (accounts["windows"] > 0).to_numpy()
     disputed = accounts["disputed"].to_numpy()
-    reseller = resellers(graph, accounts, belief.p, config) & ~ring.judged
+    reseller = resellers(graph, named_resellers(accounts, config), belief.p, config) & ~ring.judged
     credible = reporters.credible(graph, case.population.trust, config.reporters)
     standing = verdict.Standing(belief.b, used, organisations(accounts), belief.evidenced, credible, case.people)
     free = ~disputed & ~reseller & ~ring.judged
@@ -185,12 +185,21 @@ def judge(case: Case, ring: rings.Rings, config: CampaignsConfig) -> Evaluation:
     return Evaluation(case.now_us, frame, communities, graph, belief.evidenced, case.population, ring)
 
 
-def glance(case: Case, labels: Ints, config: CampaignsConfig) -> Evaluation:
-    """Accounts beside the campaigns that they are tied to (`labels`), without looking for communities: none is flagged by it."""
-    reseller = resellers(case.graph, case.accounts, case.belief.p, config)
-    frame = account_rows(case, labels, reseller, config)
+def glance(
+    case: Case, labels: Ints, joined: Ints, *, closed: Bools, campaigns: tuple[str, ...], config: CampaignsConfig
+) -> Evaluation:
+    """The accounts of a graph that join `campaigns` (numbered by `labels`), without looking for communities.
+
+    The case has rows of those alone (`joined`, ascending). `closed`: accounts of the graph that their own party closed as DISTILLATION.
+    """
+    reseller = np.zeros(len(labels), bool)
+    frame = account_rows(case, labels, reseller, config, at=joined, closed=closed).with_columns(
+        pl.lit(value=True).alias("flagged"), pl.Series("community", labels[joined])
+    )
     none = pl.DataFrame(schema=COMMUNITIES)
-    return Evaluation(case.now_us, frame, none, case.graph, case.belief.evidenced, case.population, ring=None)
+    return Evaluation(
+        case.now_us, frame, none, case.graph, case.belief.evidenced, case.population, ring=None, campaigns=campaigns
+    )
 
 
 def named_resellers(accounts: pl.DataFrame, config: CampaignsConfig) -> Bools:
@@ -201,8 +210,8 @@ def named_resellers(accounts: pl.DataFrame, config: CampaignsConfig) -> Bools:
     return named.to_numpy()
 
 
-def resellers(graph: Graph, accounts: pl.DataFrame, p: Floats, config: CampaignsConfig) -> Bools:
-    """Accounts that serve other people: by the END_USER tokens that they name, or many benign holders of their hard identifiers."""
+def resellers(graph: Graph, named: Bools, p: Floats, config: CampaignsConfig) -> Bools:
+    """Accounts that serve other people: by the END_USER tokens that they name (`named_resellers`), or many benign holders of their hard identifiers."""
     hard = np.flatnonzero(IS_HARD[graph.link_kind])
     benign = (p <= config.cluster.hot).astype(np.float64)
     group = graph.group[hard]
@@ -210,7 +219,7 @@ def resellers(graph: Graph, accounts: pl.DataFrame, p: Floats, config: Campaigns
     most = np.zeros(graph.n_accounts)
     crowd = np.where(benign_holders >= 0.5 * graph.group_persons, benign_holders, 0.0)
     np.maximum.at(most, graph.account[hard], crowd[group])
-    return named_resellers(accounts, config) | (most >= config.reseller_benign_holders_min)
+    return named | (most >= config.reseller_benign_holders_min)
 
 
 def _with_rings(labels: Ints, p: Floats, found: Ints, sure: Floats) -> tuple[Ints, Floats, int]:

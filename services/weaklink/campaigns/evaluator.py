@@ -5,15 +5,17 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from weaklink.campaigns import chains, fast
+from weaklink.campaigns import chains, fast, reporters
+from weaklink.campaigns.adherents import Candidates, hanging
+from weaklink.campaigns.cluster import NONE
 from weaklink.campaigns.config import CampaignsConfig
-from weaklink.campaigns.evaluate import glance, judge
-from weaklink.campaigns.graph import Ints
+from weaklink.campaigns.evaluate import glance, judge, resellers
+from weaklink.campaigns.graph import Bools, Ints
 from weaklink.campaigns.incremental import Incremental
 from weaklink.campaigns.live import Region
-from weaklink.campaigns.outcome import Case, Evaluation, organisations
+from weaklink.campaigns.outcome import Belief, Case, Evaluation, organisations
 from weaklink.campaigns.planning import HOLDER
-from weaklink.campaigns.profiles import US_PER_DAY, US_PER_HOUR
+from weaklink.campaigns.profiles import JUDGED, TOLD, US_PER_DAY, US_PER_HOUR
 from weaklink.campaigns.state import CampaignsState
 from weaklink.weaklinks.holdings import FEEDING_KINDS
 
@@ -29,6 +31,7 @@ class Evaluator:
         self._full_accounts = 0
         self._communities_us = 0
         self._members = pl.DataFrame(schema={"account": pl.UInt64, "campaign_id": pl.String})
+        self._campaigns: tuple[str, ...] = ()
 
     def evaluate(self, now_us: int, *, whole: bool, eager: bool = False) -> Evaluation | None:
         """As of now. None: nobody can have joined a campaign. `whole`: look for communities in any case; `eager`: when anything has moved that
@@ -36,7 +39,7 @@ class Evaluator:
         news, incremental = self.state.news(), self._incremental
         if news.all or self._outgrown(now_us):
             return self._evaluate_all(now_us)
-        touched = self.state.accounts(now_us, pl.concat(news.accounts), volume=False)
+        touched = self.state.accounts(now_us, pl.concat(news.accounts), JUDGED)
         evaluated = incremental.update(touched, self.state.usable(pl.concat(news.links), now_us))
         if whole or news.refused or self._communities_due(now_us, eager=eager):
             self._communities_us = now_us
@@ -50,6 +53,7 @@ class Evaluator:
         self._members = members
         ids = members["campaign_id"].unique().sort()
         number = members["campaign_id"].replace_strict(ids, range(len(ids)), return_dtype=pl.Int64) if len(ids) else ids
+        self._campaigns = tuple(ids)
         self._incremental.know(members["account"].to_numpy(), number.cast(pl.Int64).to_numpy())
 
     def surroundings(self, members: pl.Series, evaluation: Evaluation) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -71,7 +75,7 @@ class Evaluator:
 
     def _holders(self, accounts: Ints, evaluation: Evaluation) -> pl.DataFrame:
         live = self._incremental.live
-        known = self.state.accounts(evaluation.now_us, pl.Series(live.account["key"][accounts]))
+        known = self.state.accounts(evaluation.now_us, pl.Series(live.account["key"][accounts]), TOLD)
         p = live.account["p"][live.accounts.find(known["account"].to_numpy())]
         told = evaluation.accounts.select("account", pl.col("score").alias("told"))
         return (
@@ -106,34 +110,63 @@ class Evaluator:
         return moved > 0 and (eager or long or moved >= config.communities_change_share * int(np.count_nonzero(hot)))
 
     def _newcomers(self, now_us: int, evaluated: Ints) -> Evaluation | None:
-        """The young among these accounts beside the members whose nodes they hold, if they hold such nodes."""
-        live = self._incremental.live
+        """The young and the hot among these accounts beside the members whose nodes they hold, if members take any of them in by these."""
+        live, config = self._incremental.live, self._config
         columns = live.account
-        young = columns["first_seen_us"] >= now_us - int(self._config.fast.new_account_days * US_PER_DAY)
-        outside = evaluated[(young & (columns["campaign"] < 0))[evaluated]]
-        nodes = self._incremental.tied(outside)
-        if len(nodes) == 0:
+        young = columns["first_seen_us"] >= now_us - int(config.fast.new_account_days * US_PER_DAY)
+        hot = columns["p"] > config.cluster.hot
+        outside = evaluated[((young | hot) & (columns["campaign"] < 0))[evaluated]]
+        tied = self._incremental.tied(outside)
+        if len(tied) == 0:
             return None
-        holders = live.beside(nodes)
+        holders = live.beside(tied)
         near = np.intersect1d(outside, holders)
         members = holders[columns["campaign"][holders] >= 0]
         asked = live.with_mates(np.concatenate((near, members)))
-        (kept,) = self.state.profiles.accounts.columns_of(np.sort(live.account["key"][asked]), "account")
-        region = live.region(live.accounts.find(kept), nodes)
-        labels, candidates = columns["campaign"][region.accounts].astype(np.int64), np.isin(region.accounts, near)
-        evidenced = columns["evidenced"][region.accounts]
-        who, joins = fast.newcomers(region.graph, labels, candidates, evidenced, self._config.fast)
-        if len(who) == 0:
-            return None
+        key, closed = self.state.profiles.accounts.columns_of(
+            np.sort(live.account["key"][asked]), "account", "closed_distillation"
+        )
+        nodes = live.nodes_of(near)
+        region = live.region(live.accounts.find(key), nodes)
+        graph, at, belief = region.graph, region.accounts, self._incremental.belief(region)
+        reseller = resellers(graph, columns["reseller"][at], belief.p, config)
+        free = np.isin(at, near) & ~columns["disputed"][at] & ~reseller
+        labels = columns["campaign"][at].astype(np.int64)
+        who, joins = fast.newcomers(graph, labels, free & young[at], belief.evidenced, config.fast)
         labels[who] = joins
-        case, _ = self._case(now_us, region.accounts, nodes)
-        return glance(case, labels, self._config)
+        self._hang(region, belief, labels, free & hot[at])
+        joined = np.flatnonzero((labels != NONE) & (columns["campaign"][at] < 0))
+        if len(joined) == 0:
+            return None
+        assert self._incremental.population is not None
+        frame = self.state.accounts(now_us, pl.Series(graph.accounts[joined]), TOLD)
+        people = chains.people(graph, config.structure.person_accounts_max)
+        case = Case(graph, frame, people, belief, self._incremental.population, now_us)
+        return glance(
+            case, labels, joined, closed=(closed == 1)[np.argsort(key)], campaigns=self._campaigns, config=config
+        )
 
-    def _case(self, now_us: int, accounts: Ints, nodes: Ints | None = None) -> tuple[Case, Region]:
+    def _hang(self, region: Region, belief: Belief, labels: Ints, candidates: Bools) -> None:
+        """Give candidates that hang on a campaign its label. What they hold is in the region with all members on it."""
+        graph, config, population = region.graph, self._config, self._incremental.population
+        assert population is not None
+        free = candidates & ~self._incremental.rings(region).judged
+        credible = reporters.credible(graph, population.trust, config.reporters)
+        heard = belief.evidenced & credible[graph.party]
+        asked = Candidates(free, free, np.zeros(len(free), bool), heard, belief.b)
+        for _ in range(config.adherents.rounds):
+            at, joins = hanging(
+                graph, labels, asked, config=config.adherents, tie_config=config.fast, cluster=config.cluster
+            )
+            if len(at) == 0:
+                break
+            labels[at] = joins
+
+    def _case(self, now_us: int, accounts: Ints) -> tuple[Case, Region]:
         """These accounts, as far as their profiles are kept, with what is believed of them."""
         live = self._incremental.live
-        frame = self.state.accounts(now_us, pl.Series(live.account["key"][accounts]))
-        region = live.region(live.accounts.find(frame["account"].to_numpy()), nodes)
+        frame = self.state.accounts(now_us, pl.Series(live.account["key"][accounts]), TOLD)
+        region = live.region(live.accounts.find(frame["account"].to_numpy()))
         population = self._incremental.population
         assert population is not None
         people = chains.people(region.graph, self._config.structure.person_accounts_max)

@@ -7,6 +7,7 @@ import polars as pl
 from weaklink.campaigns import evidence
 from weaklink.campaigns.evidence import CONDUCT_PARTS
 from weaklink.campaigns.outcome import Evaluation
+from weaklink.campaigns.profiles import JUDGED
 from weaklink.campaigns.state import CampaignsState
 from weaklink.campaigns.taken import taken
 from weaklink.campaigns.traits import traits
@@ -35,7 +36,7 @@ def facts(members: pl.DataFrame, links: pl.DataFrame, evaluation: Evaluation, st
     suspended = state.feedback.rows().select("account", "suspended_at_us").drop_nulls()
     found = traits(own, state.profiles, evaluation.now_us, suspended)
     conduct = evidence.conduct(
-        state.accounts(evaluation.now_us, own["account"]), evaluation.population.conduct, state.config.conduct
+        state.accounts(evaluation.now_us, own["account"], JUDGED), evaluation.population.conduct, state.config.conduct
     )
     held = links.join(own.select("account"), on="account", how="semi")
     shared = held.group_by("identifier", "slot").len().filter(pl.col("len") > 1)

@@ -1,7 +1,7 @@
 """Belief between two full evaluations: only what new links and usage touch is worked out again, and what that moves.
 
 The population is that of the last full evaluation. An account is evaluated when its conduct or its new links speak against it, when it is warm
-and touched at all, or when what the holders of its nodes tell it moved by more than `news_min` nats; its boundary is what all others believe at
+and touched at all, or when what the holders of its nodes tell it may move its p by `p_moved`; its boundary is what all others believe at
 that moment. What speaks for cold accounts waits for the next full evaluation: it could only make them colder.
 """
 
@@ -81,10 +81,10 @@ class Incremental:
         for sweep in range(config.sweeps_max):
             if len(asked):
                 groups = live.all_groups(groups, self._evaluate(asked).groups)
-            groups = live.news(groups, self._pi, config.news_min)
-            near, known = live.holders_at(groups), np.zeros(len(live.accounts), bool)
-            known[asked] = True
-            asked = live.with_mates(near[~known[near]])
+            groups, moved = live.news(groups, self._pi, config.news_min)
+            settled = np.zeros(len(live.accounts), bool)
+            settled[asked] = True
+            asked = live.with_mates(live.hear(groups, moved, settled, config.p_moved))
             if sweep + 1 < config.sweeps_max:
                 evaluated.append(asked)
             groups = groups[:0]
@@ -114,8 +114,10 @@ class Incremental:
         columns["logit_q"][fresh] = self._config.belief.prior_logit + b[new]
         columns["p"][fresh] = expit(columns["logit_q"][fresh])
         change = b - columns["b_reckoned"][number]
-        warm = columns["p"][number] >= self._config.incremental.warm
-        moved: Bools = (change > self._config.incremental.conduct_moved) | (warm & (np.abs(change) > _MOVED))
+        p, config = columns["p"][number], self._config.incremental
+        moved: Bools = (change > config.conduct_moved) | (
+            (p >= config.warm) & (np.abs(change) * p * (1 - p) >= config.p_moved)
+        )
         moved |= disputed != columns["disputed"][number]
         for name, column in (
             ("b", b),
@@ -226,12 +228,13 @@ class Incremental:
         return live.with_mates(np.concatenate((core, live.holders(near)[0], live.holders(paired)[0])))
 
     def tied(self, accounts: Ints) -> Ints:
-        """Nodes of these accounts that members hold so much of that a newcomer may be taken in by them (see `fast.ties`)."""
+        """Nodes of these accounts that members hold so much of that others may be taken in by them (see `fast.ties`)."""
         live, config = self.live, self._config.fast
         node = live.nodes_of(accounts)
         members = live.node["members"][node]
         largest = np.maximum(live.node["holders"][node], live.node["known"][node])
-        known = (members >= config.flagged_holders_min) & (members >= config.flagged_share_min * (largest - 1))
+        enough = np.where(IS_HARD[live.node["kind"][node]], 1, config.flagged_holders_min)
+        known = (members >= enough) & (members >= config.flagged_share_min * (largest - 1))
         found: Ints = node[known]
         return found
 
@@ -240,7 +243,10 @@ class Incremental:
         live = self.live
         number = live.accounts.find(members)
         there = np.flatnonzero(number >= 0)
-        live.account["campaign"][:] = -1
-        live.account["campaign"][number[there]] = campaigns[there]
-        live.node["members"][:] = 0
-        np.add.at(live.node["members"], live.held(number[there])[0], 1)
+        now = np.full(len(live.accounts), -1, np.int64)
+        now[number[there]] = campaigns[there]
+        before = live.account["campaign"]
+        came, gone = np.flatnonzero((now >= 0) & (before < 0)), np.flatnonzero((now < 0) & (before >= 0))
+        np.add.at(live.node["members"], live.held(came)[0], 1)
+        np.subtract.at(live.node["members"], live.held(gone)[0], 1)
+        before[:] = now

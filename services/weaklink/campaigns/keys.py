@@ -13,113 +13,135 @@ from weaklink.campaigns.graph import Bools, Ints, Keys, ranges
 _LOW_BITS: Final = 32
 _FEW_KEYS: Final = 1 << 18
 """Fewer lie in the processor's cache. Among more, keys are looked for in ascending order: each is near the last one in memory."""
+_RECENT_MIN: Final = 4096
+_RECENT_SHARE: Final = 32
+"""The small layer of `LayeredKeys` holds at most this many keys, or the inverse of this share of the large one's."""
 
 
-class SortedKeys:
-    """A sorted set of integer keys. New ones are inserted in one pass over memory: 100 MB/ms, so tens of millions are no matter."""
+class LayeredKeys:
+    """A sorted set of integer keys in two layers: what came last moves the small one only, which goes into the other when it has grown.
+
+    Inserting some keys thus costs what these and the small layer are many, and now and then a pass over all of them.
+    """
 
     def __init__(self, dtype: npt.DTypeLike = np.int64) -> None:
         self.keys: Keys = np.zeros(0, dtype)
+        self.recent: Keys = np.zeros(0, dtype)
 
     def __len__(self) -> int:
-        return len(self.keys)
+        return len(self.keys) + len(self.recent)
+
+    @property
+    def layers(self) -> tuple[Keys, Keys]:
+        """Both, as the loops take them."""
+        return self.keys, self.recent
+
+    def fill(self, keys: Keys) -> None:
+        """Become these keys, sorted and distinct."""
+        self.keys, self.recent = keys, keys[:0]
 
     def has(self, keys: Keys) -> Bools:
         """Whether each key is there."""
-        if len(self.keys) == 0:
-            return np.zeros(len(keys), bool)
-        at = np.searchsorted(self.keys, keys)
-        at[at == len(self.keys)] = 0
-        there: Bools = self.keys[at] == keys
+        there: Bools = (_places(self.keys, keys) >= 0) | (_places(self.recent, keys) >= 0)
         return there
 
     def insert(self, keys: Keys) -> None:
         """Add keys that are sorted, distinct and not there yet."""
-        if len(keys):
-            self.keys = inserted(self.keys, np.searchsorted(self.keys, keys), keys)
+        self.recent = inserted(self.recent, np.searchsorted(self.recent, keys), keys)
+        if self._full():
+            self.fill(inserted(self.keys, np.searchsorted(self.keys, self.recent), self.recent))
 
-    def between(self, low: Keys, high: Keys) -> tuple[Ints, Ints]:
-        """(positions of the keys in each [low, high), one after the other; how many in each)."""
-        first = np.searchsorted(self.keys, low).astype(np.int64)
-        many = np.searchsorted(self.keys, high).astype(np.int64) - first
-        return ranges(first, many), many
+    def _full(self) -> bool:
+        return len(self.recent) > max(_RECENT_MIN, len(self.keys) // _RECENT_SHARE)
 
 
-class KeyIndex(SortedKeys):
-    """Sorted keys with a number of 32 bits each: 0, 1, ... in the order in which they came, ascending among those that came together."""
+class LayeredIndex(LayeredKeys):
+    """Layered keys with a number of 32 bits each: 0, 1, ... in the order in which they came, ascending among those that came together.
+
+    Numbers of keys that go (`forget`) are not given again; `given` is how many were.
+    """
 
     def __init__(self, dtype: npt.DTypeLike = np.int64) -> None:
         super().__init__(dtype)
         self.numbers: Halves = np.zeros(0, np.int32)
+        self.recent_numbers: Halves = np.zeros(0, np.int32)
+        self.given = 0
+
+    @property
+    def layers_of_numbers(self) -> tuple[Halves, Halves]:
+        """Numbers of the keys in `layers`."""
+        return self.numbers, self.recent_numbers
 
     def fill(self, keys: Keys) -> None:
         """Become these keys, sorted and distinct, in their order."""
-        self.keys, self.numbers = keys, np.arange(len(keys), dtype=np.int32)
+        super().fill(keys)
+        self.numbers, self.recent_numbers = np.arange(len(keys), dtype=np.int32), np.zeros(0, np.int32)
+        self.given = len(keys)
 
     def find(self, keys: Keys) -> Ints:
         """Number of each key; -1: not there."""
-        if len(self.keys) < _FEW_KEYS:
-            return self._found(keys)[0]
+        if len(self) < _FEW_KEYS:
+            return self._found(keys)
         distinct, row = np.unique(keys, return_inverse=True)
-        return self._found(distinct)[0][row.reshape(-1)]
+        return self._found(distinct)[row.reshape(-1)]
 
     def add(self, keys: Keys) -> Ints:
         """Number of each key, after those that are not there have been added."""
-        distinct, row = np.unique(keys, return_inverse=True)
-        number, at = self._found(distinct)
-        new = np.flatnonzero(number < 0)
-        if len(new):
-            first = self._next()
-            self._number(at[new], distinct[new], first)
-            number[new] = np.arange(first, first + len(new))
-        return number[row.reshape(-1)]
+        found = self.find(keys)
+        missing = np.flatnonzero(found < 0)
+        if len(missing) == 0:
+            return found
+        new, row = np.unique(keys[missing], return_inverse=True)
+        numbers = np.arange(self.given, self.given + len(new), dtype=np.int32)
+        at = np.searchsorted(self.recent, new)
+        self.recent_numbers = live_loops.inserted_halves(self.recent_numbers, at, numbers)
+        self.recent = inserted(self.recent, at, new)
+        self.given += len(new)
+        found[missing] = numbers[row.reshape(-1)]
+        if self._full():
+            self._merge()
+        return found
 
-    def _found(self, keys: Keys) -> tuple[Ints, Ints]:
-        """(number of each key, -1: not there; where it is or belongs)."""
-        at = np.searchsorted(self.keys, keys)
-        number = np.full(len(keys), -1, np.int64)
-        there = np.flatnonzero(at < len(self.keys))
-        there = there[self.keys[at[there]] == keys[there]]
-        number[there] = self.numbers[at[there]]
-        return number, at
+    def _found(self, keys: Keys) -> Ints:
+        found = np.full(len(keys), -1, np.int64)
+        for layer, numbers in zip(self.layers, self.layers_of_numbers, strict=True):
+            place = _places(layer, keys)
+            there = np.flatnonzero(place >= 0)
+            found[there] = numbers[place[there]]
+        return found
 
-    def _next(self) -> int:
-        """The next number to be given."""
-        return len(self.keys)
+    def in_order(self) -> Halves:
+        """Numbers of all keys, in the order of the keys."""
+        self._merge()
+        return self.numbers
 
-    def _number(self, at: Ints, new: Keys, first: int) -> None:
-        """Insert new keys, sorted, and number them from `first`."""
-        numbers = np.arange(first, first + len(new), dtype=np.int32)
-        self.numbers = live_loops.inserted_halves(self.numbers, at, numbers)
-        self.keys = inserted(self.keys, at, new)
-
-
-class LastingIndex(KeyIndex):
-    """A KeyIndex from which keys may go; their numbers are not given again."""
-
-    def __init__(self, dtype: Any = np.int64) -> None:
-        super().__init__(dtype)
-        self.given = 0
-
-    def _next(self) -> int:
-        return self.given
-
-    def _number(self, at: Ints, new: Keys, first: int) -> None:
-        super()._number(at, new, first)
-        self.given = first + len(new)
+    def between(self, low: Keys, high: Keys) -> Ints:
+        """Numbers of the keys in any of these [low, high), which do not overlap; in any order."""
+        found = []
+        for layer, numbers in zip(self.layers, self.layers_of_numbers, strict=True):
+            first = np.searchsorted(layer, low).astype(np.int64)
+            found.append(numbers[ranges(first, np.searchsorted(layer, high).astype(np.int64) - first)])
+        return np.concatenate(found).astype(np.int64)
 
     def forget(self, gone: Bools) -> None:
-        """Let the keys go whose numbers are marked."""
+        """Drop the keys whose numbers are marked."""
+        self._merge()
         kept = ~gone[self.numbers]
         self.keys, self.numbers = self.keys[kept], self.numbers[kept]
+
+    def _merge(self) -> None:
+        at = np.searchsorted(self.keys, self.recent)
+        self.numbers = live_loops.inserted_halves(self.numbers, at, self.recent_numbers)
+        self.recent_numbers = self.numbers[:0]
+        self.keys, self.recent = inserted(self.keys, at, self.recent), self.recent[:0]
 
 
 class CompositeKeys:
     """Numbers for keys of several integer columns. Each prefix of a key has a number too, by which all rows of a first key are found."""
 
     def __init__(self, dtypes: Sequence[Any]) -> None:
-        self._wide: Final = [LastingIndex(dtype) if np.dtype(dtype).itemsize > 4 else None for dtype in dtypes]
-        self._levels: Final = [LastingIndex() for _ in dtypes[1:]]
+        self._wide: Final = [LayeredIndex(dtype) if np.dtype(dtype).itemsize > 4 else None for dtype in dtypes]
+        self._levels: Final = [LayeredIndex() for _ in dtypes[1:]]
         last = self._levels[-1] if self._levels else self._wide[0]
         assert last is not None
         self.rows: Final = last
@@ -143,8 +165,17 @@ class CompositeKeys:
         number = number[number >= 0]
         for level in self._levels:
             low = number << _LOW_BITS
-            number = level.numbers[level.between(low, low + (1 << _LOW_BITS))[0]].astype(np.int64)
+            number = level.between(low, low + (1 << _LOW_BITS))
         return number
+
+
+def _places(sorted_keys: Keys, keys: Keys) -> Ints:
+    """Where each key stands among sorted ones; -1: it does not."""
+    if len(sorted_keys) == 0:
+        return np.full(len(keys), -1, np.int64)
+    at = np.searchsorted(sorted_keys, keys)
+    at[at == len(sorted_keys)] = 0
+    return np.where(sorted_keys[at] == keys, at, -1)
 
 
 def inserted(keys: Keys, at: Ints, new: Keys) -> Keys:

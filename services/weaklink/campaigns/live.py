@@ -24,7 +24,7 @@ from weaklink.campaigns.graph import (
     counts,
     persons,
 )
-from weaklink.campaigns.keys import Columns, KeyIndex, SortedKeys
+from weaklink.campaigns.keys import Columns, LayeredIndex, LayeredKeys
 from weaklink.records.identifiers import IdentifierKind
 
 _UNIT: Final = float(1 << 40)
@@ -45,6 +45,7 @@ _ACCOUNT: Final = {
     "counted": False,  # whether the sums of its groups and nodes hold it
     "b": 0.0, "b_reckoned": 0.0,  # conduct, as it is and as it was when the account was last evaluated
     "structure": 0.0, "chain": 0.0, "logit_q": 0.0, "p": 0.0, "disputed": False, "evidenced": False,
+    "unheard": 0.0,  # nats by which what others tell it moved since it was last evaluated, at most
     "reseller": False, "ring": np.int32(-1), "ring_score": 0.0, "first_seen_us": np.int64(0), "campaign": np.int32(-1),
 }  # fmt: skip
 _NODE: Final = {
@@ -95,15 +96,15 @@ class LiveGraph:
         self._hot: Final = hot
         self._person_accounts_max: Final = person_accounts_max
         self.parties: list[str] = []
-        self.accounts: Final = KeyIndex(np.uint64)
+        self.accounts: Final = LayeredIndex(np.uint64)
         self.account: Final = Columns(_ACCOUNT)
         self.node: Final = Columns(_NODE)
         self.group: Final = Columns(_GROUP)
-        self._identifiers: Final = KeyIndex(np.uint64)
-        self._nodes: Final = KeyIndex()  # identifier's number, slot
-        self._groups: Final = KeyIndex()  # node, party
-        self._by_node: Final = SortedKeys()  # node, account
-        self._by_account: Final = SortedKeys()  # account, node
+        self._identifiers: Final = LayeredIndex(np.uint64)
+        self._nodes: Final = LayeredIndex()  # identifier's number, slot
+        self._groups: Final = LayeredIndex()  # node, party
+        self._by_node: Final = LayeredKeys()  # node, account
+        self._by_account: Final = LayeredKeys()  # account, node
 
     def adopt(self, graph: Graph, logit_q: Floats, p: Floats) -> Region:
         """Become a whole graph with its beliefs. For an empty live graph; returns the region of everything."""
@@ -114,8 +115,8 @@ class LiveGraph:
         self._identifiers.fill(identifiers)
         self._nodes.fill(number.reshape(-1) << _SLOT_BITS | graph.slot)
         self._groups.fill(graph.group_node << _PARTY_BITS | graph.group_party)
-        self._by_node.keys = graph.node << _ACCOUNT_BITS | graph.account
-        self._by_account.keys = np.sort(graph.account << _ACCOUNT_BITS | graph.node)
+        self._by_node.fill(graph.node << _ACCOUNT_BITS | graph.account)
+        self._by_account.fill(np.sort(graph.account << _ACCOUNT_BITS | graph.node))
         self.account.grow(n)
         self.node.grow(len(nodes))
         self.group.grow(len(groups))
@@ -184,6 +185,7 @@ class LiveGraph:
         self.group.grow(len(self._groups))
         self.group["node"][group] = node
         np.add.at(self.node["known"], node, 1)
+        np.add.at(self.node["members"], node[self.account["campaign"][account] >= 0], 1)
         if mail.any():
             self._join_persons(uncounted)
         alone = self.account["counted"][account]
@@ -215,10 +217,6 @@ class LiveGraph:
             found = np.union1d(found, front)
         return found
 
-    def holders_at(self, groups: Ints) -> Ints:
-        """All accounts on the nodes of these groups, at whatever party."""
-        return self.beside(self.group["node"][groups])
-
     def beside(self, nodes: Ints) -> Ints:
         """All accounts that hold any of these nodes, ascending."""
         return self.distinct(self.holders(live_loops.unique(nodes, len(self._nodes)))[0])
@@ -233,11 +231,11 @@ class LiveGraph:
 
     def held(self, accounts: Ints) -> tuple[Ints, Ints]:
         """(nodes that each account holds, one account after the other; how many each holds)."""
-        return live_loops.ends(self._by_account.keys, accounts)
+        return live_loops.ends(*self._by_account.layers, accounts)
 
     def holders(self, nodes: Ints) -> tuple[Ints, Ints]:
         """(accounts that hold each node, one node after the other; how many hold each)."""
-        return live_loops.ends(self._by_node.keys, nodes)
+        return live_loops.ends(*self._by_node.layers, nodes)
 
     def distinct(self, accounts: Ints) -> Ints:
         """These accounts, each once, ascending."""
@@ -251,8 +249,8 @@ class LiveGraph:
         """
         found, followed, one, other = live_loops.reach(
             self.with_mates(accounts),
-            self._by_account.keys,
-            self._by_node.keys,
+            *self._by_account.layers,
+            *self._by_node.layers,
             self.node["kind"],
             self.node["holders"],
             self.node["known"],
@@ -277,7 +275,7 @@ class LiveGraph:
             held, owner = held[kept], owner[kept]
         numbers, node, owner = live_loops.by_node(held, owner, len(self._nodes))
         groups, group_node, group_party = live_loops.groups_of(
-            self._groups.keys, self._groups.numbers, numbers, _PARTY_BITS
+            *self._groups.layers, *self._groups.layers_of_numbers, numbers, _PARTY_BITS
         )
         party = self.account["party"][accounts].astype(np.int64)
         persons, person = np.unique(self.account["person"][accounts], return_inverse=True)
@@ -336,6 +334,7 @@ class LiveGraph:
         self._add(region, -1, region.counted)
         self.account["logit_q"][region.accounts] = logit_q
         self.account["p"][region.accounts] = p
+        self.account["unheard"][region.accounts] = 0.0
         self.account["counted"][region.accounts] = True
         graph = region.graph
         links = (graph.account, graph.node, graph.group, graph.seat, graph.seat_group, graph.seat_accounts)
@@ -350,11 +349,11 @@ class LiveGraph:
             self._add(region, -1, region.counted)
             self.account["counted"][accounts] = False
 
-    def news(self, groups: Ints, pi: Floats, at_least: float) -> Ints:
-        """Those of the groups whose holders have to reckon anew: what the group tells them moved by more than `at_least` nats.
+    def news(self, groups: Ints, pi: Floats, at_least: float) -> tuple[Ints, Floats]:
+        """Those of the groups whose word to their holders moved by more than `at_least` nats, and by how many.
 
         A group tells each holder ln((others' q + pi) / n / pi), where others' q lies between its sum less one and its sum; below and above
-        `_HEARD` it makes no difference. Of hard identifiers the number of persons speaks by itself (structure).
+        `_HEARD` it makes no difference. Of hard identifiers the number of persons speaks by itself (structure): one, when it grew.
         """
         columns = self.group
         return live_loops.news(
@@ -373,6 +372,20 @@ class LiveGraph:
             _HEARD[0],
             _HEARD[1],
             _UNIT,
+        )
+
+    def hear(self, groups: Ints, moved: Floats, settled: Bools, at_least: float) -> Ints:
+        """Accounts on the nodes of these groups, at whatever party, that have to reckon anew: what they were told since they last did, this among
+        it, can move their p by `at_least`. Not those that are `settled`."""
+        columns = self.account
+        return live_loops.hear(
+            self.group["node"][groups],
+            moved,
+            *self._by_node.layers,
+            columns["p"],
+            settled,
+            columns["unheard"],
+            at_least,
         )
 
     def _add(self, region: Region, sign: int, inside: Inside) -> None:

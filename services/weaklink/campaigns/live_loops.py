@@ -13,6 +13,7 @@ from weaklink.campaigns.compiled import (
     BOOLS,
     FLOAT,
     FLOATS,
+    FLOATS_OUT,
     HALVES,
     INT,
     INTS,
@@ -27,6 +28,8 @@ from weaklink.campaigns.compiled import (
 ENDS_BITS: Final = 32
 _MASK: Final = (1 << ENDS_BITS) - 1
 _SPARSE: Final = 64
+_GROWN_NATS: Final = 1.0
+"""What growth of a group on a hard identifier can tell its holders by structure, about."""
 
 
 @compiled(INTS, INT)
@@ -85,22 +88,35 @@ def _lower_bound(keys: Ints, key: int) -> int:
     return low
 
 
-@compiled(INTS, INTS)
-def ends(keys: Ints, numbers: Ints) -> tuple[Ints, Ints]:
-    """(the other ends of the links of each of these numbers, one number after the other; how many each has)."""
-    first, many, total = np.empty(len(numbers), np.int64), np.empty(len(numbers), np.int64), 0
+@compiled(INTS, INTS, INTS)
+def ends(keys: Ints, recent: Ints, numbers: Ints) -> tuple[Ints, Ints]:
+    """(the other ends of the links of each of these numbers, one number after the other; how many each has). `keys`, `recent`: two layers of links."""
+    first, later = np.empty(len(numbers), np.int64), np.empty(len(numbers), np.int64)
+    many, total = np.zeros(len(numbers), np.int64), 0
     for i in range(len(numbers)):
         at = _lower_bound(keys, numbers[i] << ENDS_BITS)
         first[i] = at
         while at < len(keys) and keys[at] >> ENDS_BITS == numbers[i]:
             at += 1
         many[i] = at - first[i]
+        at = _lower_bound(recent, numbers[i] << ENDS_BITS)
+        later[i] = at
+        while at < len(recent) and recent[at] >> ENDS_BITS == numbers[i]:
+            at += 1
+        many[i] += at - later[i]
         total += many[i]
     found, row = np.empty(total, np.int64), 0
     for i in range(len(numbers)):
-        for at in range(first[i], first[i] + many[i]):
+        end, at = row + many[i], first[i]
+        while row < end and at < len(keys) and keys[at] >> ENDS_BITS == numbers[i]:
             found[row] = keys[at] & _MASK
             row += 1
+            at += 1
+        at = later[i]
+        while row < end:
+            found[row] = recent[at] & _MASK
+            row += 1
+            at += 1
     return found, many
 
 
@@ -118,29 +134,44 @@ def by_node(held: Ints, owner: Ints, nodes: int) -> tuple[Ints, Ints, Ints]:
     return numbers, node[order], owner[order]
 
 
-@compiled(INTS, HALVES, INTS, INT)
-def groups_of(keys: Ints, group: Halves, numbers: Ints, party_bits: int) -> tuple[Ints, Ints, Ints]:
-    """The groups of these nodes (ascending): number of each group, place of its node in `numbers`, party. `keys`: node and party, sorted."""
-    found, node = np.empty(0, np.int64), np.empty(0, np.int64)
-    many, first, at = 0, np.empty(len(numbers), np.int64), 0
+@compiled(INTS, INT, INT)
+def _next(keys: Ints, begin: int, key: int) -> int:
+    """Where a key that is not before `begin` stands, or would stand: mostly near it."""
+    low, step = begin, 1
+    while low + step < len(keys) and keys[low + step] < key:
+        low += step
+        step *= 2
+    return low + _lower_bound(keys[low : low + step + 1], key)
+
+
+@compiled(INTS, INTS, HALVES, HALVES, INTS, INT)
+def groups_of(
+    keys: Ints, recent: Ints, group: Halves, recent_group: Halves, numbers: Ints, party_bits: int
+) -> tuple[Ints, Ints, Ints]:
+    """The groups of these nodes (ascending): number of each group, place of its node in `numbers`, party. `keys`, `recent`: two layers of node
+    and party, sorted; `group`, `recent_group`: the numbers of these."""
+    many, at, later = 0, 0, 0
+    first, first_later = np.empty(len(numbers), np.int64), np.empty(len(numbers), np.int64)
     for i in range(len(numbers)):
-        # The next node is mostly near the last one.
-        low, step = at, 1
-        while low + step < len(keys) and keys[low + step] >> party_bits < numbers[i]:
-            low += step
-            step *= 2
-        at = low + _lower_bound(keys[low : low + step + 1], numbers[i] << party_bits)
-        first[i] = at
+        at, later = _next(keys, at, numbers[i] << party_bits), _next(recent, later, numbers[i] << party_bits)
+        first[i], first_later[i] = at, later
         while at < len(keys) and keys[at] >> party_bits == numbers[i]:
             at += 1
-        many += at - first[i]
+        while later < len(recent) and recent[later] >> party_bits == numbers[i]:
+            later += 1
+        many += at - first[i] + later - first_later[i]
     found, node, party, row = np.empty(many, np.int64), np.empty(many, np.int64), np.empty(many, np.int64), 0
+    mask = (1 << party_bits) - 1
     for i in range(len(numbers)):
-        at = first[i]
+        at, later = first[i], first_later[i]
         while at < len(keys) and keys[at] >> party_bits == numbers[i]:
-            found[row], node[row], party[row] = group[at], i, keys[at] & ((1 << party_bits) - 1)
+            found[row], node[row], party[row] = group[at], i, keys[at] & mask
             row += 1
             at += 1
+        while later < len(recent) and recent[later] >> party_bits == numbers[i]:
+            found[row], node[row], party[row] = recent_group[later], i, recent[later] & mask
+            row += 1
+            later += 1
     return found, node, party
 
 
@@ -277,31 +308,64 @@ def news(
     low: float,
     high: float,
     unit: float,
-) -> Ints:
-    """Those of the groups whose holders have to reckon anew (see `live.LiveGraph.news`); what they are told now is noted."""
-    found, many = np.empty(len(groups), np.int64), 0
+) -> tuple[Ints, Floats]:
+    """Those of the groups whose word to their holders moved (see `live.LiveGraph.news`), and by how many nats; what they are told now is noted."""
+    found, moved, many = np.empty(len(groups), np.int64), np.empty(len(groups)), 0
     for g in groups:
         if (persons[g] == told_persons[g] and q[g] == told_q[g]) or known[node[g]] < 2:
             continue
         k = kind[node[g]]
         size, told_size = float(max(persons[g], 1)), float(max(told_persons[g], 1))
-        changed = is_hard[k] and abs(math.log(size / told_size)) > grown
+        most = _GROWN_NATS if is_hard[k] and abs(math.log(size / told_size)) > grown else 0.0
         for less in (0.0, 1.0):
-            if not changed:
-                now = _word(q[g] / unit - less, size, pi[k], low, high)
-                changed = abs(now - _word(told_q[g] / unit - less, told_size, pi[k], low, high)) > at_least
-        if changed:
-            found[many] = g
+            now = _word(q[g] / unit - less, size, pi[k], low, high)
+            most = max(most, abs(now - _word(told_q[g] / unit - less, told_size, pi[k], low, high)))
+        if most > at_least:
+            found[many], moved[many] = g, most
             many += 1
             told_persons[g], told_q[g] = persons[g], q[g]
-    return found[:many].copy()
+    return found[:many].copy(), moved[:many].copy()
 
 
-@compiled(INTS, INTS, INTS, INTS, INTS, INTS, BOOLS, INT, INT, INT)
+@compiled(INTS, FLOATS, INTS, INTS, FLOATS, BOOLS, FLOATS_OUT, FLOAT)
+def hear(
+    nodes: Ints,
+    moved: Floats,
+    by_node_: Ints,
+    recent: Ints,
+    p: Floats,
+    settled: Bools,
+    unheard: Floats,
+    at_least: float,
+) -> Ints:
+    """Holders of these nodes, but for those that are `settled`, whose p what they have not reckoned with yet can move by `at_least`.
+
+    Each hears how far the word of each node moved, nats; that is added to `unheard`, and moves p by p (1 - p) times as much.
+    `by_node_`, `recent`: two layers of links.
+    """
+    holders, each = ends(by_node_, recent, nodes)
+    found, many, at, asked = np.empty(len(holders), np.int64), 0, 0, np.zeros(len(p), np.bool_)
+    for i in range(len(nodes)):
+        for _ in range(each[i]):
+            account = holders[at]
+            at += 1
+            if settled[account] or asked[account]:
+                continue
+            unheard[account] += moved[i]
+            if unheard[account] * p[account] * (1 - p[account]) >= at_least:
+                asked[account] = True
+                found[many] = account
+                many += 1
+    return np.sort(found[:many])
+
+
+@compiled(INTS, INTS, INTS, INTS, INTS, INTS, INTS, INTS, BOOLS, INT, INT, INT)
 def reach(
     start: Ints,
     by_account: Ints,
+    recent_by_account: Ints,
     by_node_: Ints,
+    recent_by_node: Ints,
     kind: Ints,
     holders: Ints,
     known: Ints,
@@ -317,33 +381,33 @@ def reach(
     """
     found, many, followed = np.empty(accounts, np.int64), len(start), 0
     found[:many] = start
-    seen, place = np.zeros(accounts, np.bool_), np.full(len(kind), -1, np.int64)
+    seen, place = np.zeros(accounts, np.bool_), np.full(len(kind), -1, np.int32)
     for account in start:
         seen[account] = True
     one, other, links, nodes = np.empty(256, np.int64), np.empty(256, np.int64), 0, 0
     for _ in range(rounds):
-        front = many
+        front, at = many, 0
+        held, each = ends(by_account, recent_by_account, found[followed:front])
+        met, fresh = np.empty(len(held), np.int64), 0
         for row in range(followed, front):
-            at = _lower_bound(by_account, found[row] << ENDS_BITS)
-            while at < len(by_account) and by_account[at] >> ENDS_BITS == found[row]:
-                node = by_account[at] & _MASK
+            for _ in range(each[row - followed]):
+                node = held[at]
                 at += 1
                 if not joins[kind[node]] or max(holders[node], known[node]) > holders_max:
                     continue
                 if place[node] < 0:
                     place[node] = nodes
                     nodes += 1
-                    near = _lower_bound(by_node_, node << ENDS_BITS)
-                    while near < len(by_node_) and by_node_[near] >> ENDS_BITS == node:
-                        account = by_node_[near] & _MASK
-                        near += 1
-                        if not seen[account]:
-                            seen[account] = True
-                            found[many] = account
-                            many += 1
+                    met[fresh] = node
+                    fresh += 1
                 if links == len(one):
                     one, other = np.concatenate((one, one)), np.concatenate((other, other))
                 one[links], other[links] = row, place[node]
                 links += 1
+        for account in ends(by_node_, recent_by_node, met[:fresh])[0]:
+            if not seen[account]:
+                seen[account] = True
+                found[many] = account
+                many += 1
         followed = front
     return found[:many].copy(), followed, one[:links].copy(), other[:links].copy()

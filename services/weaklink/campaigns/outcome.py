@@ -50,12 +50,16 @@ COMMUNITIES: Final = pl.Schema(
 )
 
 
+_ALL: Final = slice(None)
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """What one evaluation found. `accounts`: ACCOUNTS, a row per account of `graph`, in its order. `communities`: COMMUNITIES.
 
     It need not have a row for every account: one without a row is as it was before. `evidenced`: accounts whose own evidence can
-    carry others; `population`: what they were held against; `ring`: None when communities were not looked for.
+    carry others; `population`: what they were held against; `ring`: None when communities were not looked for. Then it has rows only of accounts
+    that join campaigns, and what stands there as their community is the place of theirs in `campaigns`.
     """
 
     now_us: int
@@ -65,6 +69,7 @@ class Evaluation:
     evidenced: Bools
     population: Population
     ring: rings.Rings | None
+    campaigns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,29 +99,43 @@ class Case:
     now_us: int
 
 
-def account_rows(case: Case, labels: Ints, reseller: Bools, config: CampaignsConfig) -> pl.DataFrame:
-    """ACCOUNTS, nobody flagged yet. `labels`: the communities that accounts are supported by."""
+def account_rows(
+    case: Case,
+    labels: Ints,
+    reseller: Bools,
+    config: CampaignsConfig,
+    *,
+    at: Ints | slice = _ALL,
+    closed: Bools | None = None,
+) -> pl.DataFrame:
+    """ACCOUNTS, nobody flagged yet. `labels`: the communities that accounts are supported by.
+
+    `at`: which accounts of the graph those of the case are; `closed`, unless they are all: accounts of the graph that their own party closed as
+    DISTILLATION.
+    """
     accounts, belief = case.accounts, case.belief
     credible = reporters.credible(case.graph, case.population.trust, config.reporters)
     tie = verdict.support(case.graph, labels, belief.evidenced, credible)
     firm = config.cluster.suspend_persons_min
     joined = verdict.joined_persons(case.graph, labels, case.people, firm)
-    own_finding = _own_findings(case.graph, labels, (accounts["closed_distillation"] == 1).to_numpy())
+    closed = (accounts["closed_distillation"] == 1).to_numpy() if closed is None else closed
+    own_finding = _own_findings(case.graph, labels, closed)
+    supporting = (tie.parties + (belief.evidenced & ~tie.own_party)).astype(np.int32)
     return accounts.select(
         "account",
         "party",
         "account_name",
-        pl.Series("score", np.round(belief.p, 6)),
+        pl.Series("score", np.round(belief.p, 6)[at]),
         pl.lit(value=False).alias("flagged"),
         pl.lit(None, pl.Int64).alias("community"),
-        pl.Series("b", belief.b),
-        pl.Series("structure", np.round(belief.structure, 9)),
-        pl.Series("supporting_parties", (tie.parties + (belief.evidenced & ~tie.own_party)).astype(np.int32)),
-        pl.Series("own_finding", own_finding),
-        pl.Series("hard_identifier", tie.hard & (joined >= firm)),
+        pl.Series("b", belief.b[at]),
+        pl.Series("structure", np.round(belief.structure, 9)[at]),
+        pl.Series("supporting_parties", supporting[at]),
+        pl.Series("own_finding", own_finding[at]),
+        pl.Series("hard_identifier", (tie.hard & (joined >= firm))[at]),
         pl.col("opened_at_us").fill_null(pl.col("first_seen_us")),
         pl.Series("organisation_verified", organisations(accounts)),
-        pl.Series("reseller", reseller),
+        pl.Series("reseller", reseller[at]),
         "disputed",
         "requests_per_day",
         "requests",

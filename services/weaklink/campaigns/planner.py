@@ -20,6 +20,9 @@ from weaklink.weaklinks.config import WeakLinksConfig
 from weaklink.weaklinks.cuts import MEMBER_COLUMNS
 from weaklink.weaklinks.learning import learned
 
+_SUMMED: Final = ("requests", "output_tokens", "requests_per_day")
+_TOTALS: Final = tuple(pl.col(name).sum() for name in _SUMMED)
+
 
 @dataclass(frozen=True, slots=True)
 class Update:
@@ -53,10 +56,6 @@ class Planner:
         """Campaigns that wait for their plan, and the append time of the evidence that called for it."""
         campaigns = self._tracker.campaigns
         return {name: one.waits_since_us for name, one in campaigns.items() if one.waits_since_us is not None}
-
-    def restless(self, now_us: int) -> bool:
-        """Whether something is to be decided though no campaign changed: a plan waits, or a measure is due to be issued again."""
-        return bool(self.waiting) or any(self._reissues(one, now_us) for one in self._tracker.campaigns.values())
 
     def decide(
         self,
@@ -106,20 +105,53 @@ class Planner:
         """One update of each campaign that newcomers joined, with measures on them alone; `evaluation` need have no other members."""
         members = planning.plan_members(self._tracker.members.filter("fast"), evaluation, self._config)
         fresh = self._fresh(members)
+        rows = members.filter(pl.col("campaign_id").is_in(sorted(joined)) & pl.col("account").is_in(fresh.implode()))
+        asked = self._asked_of_all(rows, parties)
+        totals = {row["campaign_id"]: row for row in rows.group_by("campaign_id").agg(*_TOTALS).iter_rows(named=True)}
         updates = []
         for campaign_id in sorted(joined):
             campaign = self._tracker.campaigns[campaign_id]
             campaign.evidence_at_us = evidence_at_us.get(campaign_id, campaign.evidence_at_us)
             campaign.updated_at_us = evaluation.now_us
-            rows = members.filter((pl.col("campaign_id") == campaign_id) & pl.col("account").is_in(fresh.implode()))
-            asked = self._asked(campaign, rows, parties)
-            campaign.measures, changes = standing.added(campaign.measures, asked, self._refused(), evaluation.now_us)
-            campaign.facts |= {
-                name: campaign.facts[name] + rows[name].sum()
-                for name in ("requests", "output_tokens", "requests_per_day")
-            }
+            campaign.measures, changes = standing.added(
+                campaign.measures, asked.get(campaign_id, []), self._refused(), evaluation.now_us
+            )
+            changes += self._renewed(campaign, evaluation.now_us)
+            more = totals.get(campaign_id, {})
+            campaign.facts |= {name: campaign.facts[name] + more.get(name, 0) for name in _SUMMED}
             updates.append(self._update(campaign, self._own(campaign), changes))
+        return updates + self.renew(evaluation.now_us)
+
+    def _asked_of_all(self, rows: pl.DataFrame, parties: Mapping[str, PartyKind]) -> dict[str, list[dict[str, Any]]]:
+        """`_asked` of the members of several campaigns, by campaign."""
+        planned = {i: c.planned.unit_requests_per_day for i, c in self._tracker.campaigns.items() if c.planned}
+        known = rows.filter(pl.col("campaign_id").is_in(list(planned)))
+        units = known["campaign_id"].replace_strict(planned, return_dtype=pl.Float64) if planned else known["score"]
+        found: dict[str, list[dict[str, Any]]] = {}
+        owner = dict(zip(known.select("party", "account_name").iter_rows(), known["campaign_id"], strict=True))
+        for one in account_measures(known.select(MEMBER_COLUMNS), parties, self._weaklinks, units):
+            found.setdefault(owner[one["party"], one["target_account"]], []).append(one)
+        for campaign_id in set(rows["campaign_id"]) - planned.keys():
+            own = rows.filter(pl.col("campaign_id") == campaign_id)
+            found[campaign_id] = self._asked(self._tracker.campaigns[campaign_id], own, parties)
+        return found
+
+    def renew(self, now_us: int) -> list[Update]:
+        """Issue again what is due, though nothing else is to be decided: one update of each campaign that has such a measure."""
+        due = [one for _, one in sorted(self._tracker.campaigns.items()) if self._reissues(one, now_us)]
+        updates = []
+        for campaign in due:
+            campaign.updated_at_us = now_us
+            updates.append(self._update(campaign, self._own(campaign), self._renewed(campaign, now_us)))
         return updates
+
+    def _renewed(self, campaign: Campaign, now_us: int) -> list[dict[str, Any]]:
+        """ISSUE of the measures that are due within the day, if one is due now: they would else be issued again one by one."""
+        if not self._reissues(campaign, now_us):
+            return []
+        campaign.measures, changes = standing.renewed(campaign.measures, now_us, self._reissue_us - US_PER_DAY)
+        campaign.oldest_issue_us = min(m["issued_at_us"] for m in campaign.measures)
+        return changes
 
     def _refused(self) -> set[tuple[str, str, bytes]]:
         return set(self._state.refusals.rows().select("party", "measure", "target").rows())

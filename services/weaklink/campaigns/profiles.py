@@ -51,6 +51,11 @@ JUDGED: Final = (
 """Columns of ACCOUNTS that say what to believe of an account."""
 EVALUATED: Final = (*JUDGED, "account_name", "requests", "appended_at_us")
 """Columns of ACCOUNTS that an evaluation of everything is made from, and tells."""
+TOLD: Final = (
+    "account", "party", "account_name", *_ACCOUNT_MINS, "last_seen_us", "appended_at_us", "opened_code", "closed_at_us", "closed_distillation",
+    "closed_abuse", "last_usage_us", "windows", "requests", "output_tokens", "end_user_windows",
+)  # fmt: skip
+"""Columns of ACCOUNTS that say who is in a campaign, and what it has of them, once it is known what to believe."""
 
 DAILY: Final = pl.Schema({"account": pl.UInt64, "day": pl.Int32, "requests": pl.Int64, "output_tokens": pl.Int64})
 MODELS: Final = pl.Schema(

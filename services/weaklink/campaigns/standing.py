@@ -110,13 +110,21 @@ def added(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """`changes` when there are only new members: (measures that stand from now on, ISSUE of those on targets where none stands)."""
     asked = [m for m in asked if _refusal(m) not in refused]
-    wanted = {_place(key(m)) for m in asked}
-    places = {place for m in standing if (place := _place(key(m))) in wanted} if wanted else set()
+    targets = {_target(m) for m in asked}
+    places = {_place(key(m)) for m in standing if _target(m) in targets} if targets else set()
     new = [{**m, "issued_at_us": now_us} for m in asked if _place(key(m)) not in places]
     stand = list(standing)
     for measure in new:
         bisect.insort(stand, measure, key=lambda m: _rank(key(m)))
     return stand, [{**m, "op": ISSUE} for m in new]
+
+
+def renewed(
+    standing: Sequence[dict[str, Any]], now_us: int, reissue_us: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """`changes` when nothing is decided: (the same measures, ISSUE of those that were last issued `reissue_us` ago)."""
+    stand = [m | {"issued_at_us": now_us} if now_us - m["issued_at_us"] >= reissue_us else m for m in standing]
+    return stand, [{**m, "op": ISSUE} for m, before in zip(stand, standing, strict=True) if m is not before]
 
 
 def _stronger(before: Measure, now: Measure) -> dict[str, Any]:
@@ -144,6 +152,12 @@ def _refusal(measure: Measure) -> tuple[str, str, bytes]:
     token: bytes | None = measure["target_token"]
     target = token if token is not None else (measure["target_account"] or "").encode()
     return measure["party"], measure["measure"], target
+
+
+def _target(measure: Measure) -> str | bytes | None:
+    token: bytes | None = measure["target_token"]
+    account: str | None = measure["target_account"]
+    return account if token is None else token
 
 
 def _place(of: Key) -> Place:

@@ -1,6 +1,6 @@
 """The state of campaigns: profiles, links and feedback, folded commutatively, and what an evaluation makes of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -164,12 +164,12 @@ class CampaignsState:
         account, at_us = self.profiles.accounts.columns_of(np.unique(accounts.to_numpy()), *columns)
         return pl.concat([pl.DataFrame({"account": account, "appended_at_us": at_us}), links])
 
-    def accounts(self, now_us: int, keys: pl.Series | None = None, *, volume: bool = True) -> pl.DataFrame:
+    def accounts(self, now_us: int, keys: pl.Series | None = None, names: Sequence[str] | None = None) -> pl.DataFrame:
         """Profiles as `evaluate` takes them, sorted by account: all, with their columns of profiles.EVALUATED, or those of `keys` that there are.
 
-        Without `volume`, which belief has no need of, of the profiles' columns only `profiles.JUDGED`, and no `requests_per_day`.
+        `names`: of the profiles' columns only these, `profiles.JUDGED` or TOLD. With the former, which are what belief needs, no `requests_per_day`.
         """
-        table, names = self.profiles.accounts, None if volume else JUDGED
+        table, volume = self.profiles.accounts, names is not JUDGED
         profiles = table.rows(EVALUATED) if keys is None else table.of(keys, names)
         more = [self._end_users(profiles["account"], keys)]
         if volume:

@@ -53,10 +53,15 @@ class Tracker:
         return changed
 
     def join(self, evaluation: Evaluation) -> set[str]:
-        """Take in newcomers only, from an evaluation that did not look for communities; returns the ids of campaigns that they joined."""
-        joined = self._join_fast(evaluation, self.members).filter("fast").join(self.members, on="account", how="anti")
+        """Take in those who join campaigns by an evaluation that did not look for communities; returns the ids of these."""
+        before = pl.concat([self.former["account"], self.members["account"]])
+        at = np.flatnonzero(~evaluation.accounts["account"].is_in(before.implode()).to_numpy())
+        if len(at) == 0:
+            return set()
+        names = [evaluation.campaigns[i] for i in evaluation.accounts["community"].gather(at).to_list()]
+        joined = self._new_rows(evaluation, at, names, self.members, flagged=True)
         self.members = pl.concat([self.members, joined]).sort("account")
-        return set(joined["campaign_id"].unique().to_list())
+        return set(names)
 
     def known(self) -> pl.DataFrame:
         """[account, campaign_id, tombstone, since_us] of confirmed members and of tombstones (since null)."""

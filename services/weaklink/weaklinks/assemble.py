@@ -75,11 +75,12 @@ def assemble(
 
 
 def own_worth(
-    members: pl.DataFrame, unit: float, config: WeakLinksConfig
+    members: pl.DataFrame, unit: float | NDArray[np.float64], config: WeakLinksConfig
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
     """(worth taking if nothing else cuts the account, effect, price) of each member's own measure.
 
-    members: with `own`, `volume`, `serves`, `requests_per_day`. The price counts that the account may be benign after all.
+    members: with `own`, `volume`, `serves`, `requests_per_day`. unit: requests a day of one account-equivalent, of all or of each of them. The
+    price counts that the account may be benign after all.
     """
     name = pl.col("own").cast(pl.String)
     # REVOKE_LEASE on a cloud's account is a candidate column already, since it cuts others' volume too.
@@ -94,9 +95,9 @@ def own_worth(
     return np.asarray(members["volume"].to_numpy() * effect > price), effect, price
 
 
-def _innocent(members: pl.DataFrame, unit: float, config: WeakLinksConfig) -> NDArray[np.float64]:
+def _innocent(members: pl.DataFrame, unit: float | NDArray[np.float64], config: WeakLinksConfig) -> NDArray[np.float64]:
     """Expected price of hurting each member fully, by its probability of being benign."""
-    usage = members["requests_per_day"].to_numpy() / (unit or 1.0)
+    usage = members["requests_per_day"].to_numpy() / np.where(np.asarray(unit) > 0, unit, 1.0)
     whole = config.benign_account_price + config.benign_volume_price * usage
     return np.asarray((1.0 - members["serves"].to_numpy()) * whole)
 

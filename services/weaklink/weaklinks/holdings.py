@@ -190,22 +190,22 @@ def _with_volume(members: pl.DataFrame, slices: pl.DataFrame, config: WeakLinksC
         .with_columns(own.alias("campaign_requests_per_day"))
         .drop("sliced")
     )
-    return member_volume(members, config)
+    unit = account_equivalent(members)
+    return with_volume(members, pl.lit(unit), config), unit
 
 
-def member_volume(
-    members: pl.DataFrame, config: WeakLinksConfig, unit_requests_per_day: float | None = None
-) -> tuple[pl.DataFrame, float]:
-    """(members with `volume`, requests a day of one account-equivalent, unless that is given)."""
-    active = members.filter((pl.col("campaign_requests_per_day") > 0) & ~pl.col("reseller"))[
-        "campaign_requests_per_day"
-    ]
-    unit = unit_requests_per_day
-    if unit is None:
-        unit = float(active.sum()) / len(active) if len(active) else 0.0
-    usage = pl.max_horizontal(pl.col("campaign_requests_per_day") / unit, config.idle_volume) if unit else pl.lit(1.0)
+def account_equivalent(members: pl.DataFrame) -> float:
+    """Requests a day of one account-equivalent: the mean of those that are used at all; 0 where none is."""
+    usage = pl.col("campaign_requests_per_day")
+    return float(members.filter((usage > 0) & ~pl.col("reseller"))["campaign_requests_per_day"].mean() or 0.0)  # type: ignore[arg-type]
+
+
+def with_volume(members: pl.DataFrame, unit: pl.Expr, config: WeakLinksConfig) -> pl.DataFrame:
+    """Members with `volume`. unit: requests a day of one account-equivalent; where it is 0, accounts are counted."""
+    usage = pl.max_horizontal(pl.col("campaign_requests_per_day") / unit, config.idle_volume)
     outside = pl.col("outside") if "outside" in members.columns else pl.lit(value=False)
-    return members.with_columns(pl.when(outside).then(0.0).otherwise(usage * pl.col("serves")).alias("volume")), unit
+    volume = pl.when(unit > 0).then(usage).otherwise(1.0) * pl.col("serves")
+    return members.with_columns(pl.when(outside).then(0.0).otherwise(volume).alias("volume"))
 
 
 def _in_use(links: pl.DataFrame, config: WeakLinksConfig) -> pl.DataFrame:

@@ -78,7 +78,7 @@ def torment(lab: Lab, proxy: CuttingProxy, scale: Scale) -> Row:
             for edge in _EDGES:
                 _await_cut(lab, proxy, lambda edge=edge: proxy.arm(edge))  # type: ignore[misc]  # bound at once
             database.cut()
-            _await_cut(lab, proxy, proxy.cut_all)
+            _cut_all(lab, proxy)
         load.stop()
         lab.settle(("ingest", "enforce"))
     lab.finish(("ingest", "enforce"))
@@ -105,6 +105,19 @@ def _await_cut(lab: Lab, proxy: CuttingProxy, cut: Callable[[], object]) -> None
     before = proxy.cuts
     cut()
     lab.until(lambda: proxy.cuts > before, "no connection was cut: the ledger is not written")
+
+
+def _cut_all(lab: Lab, proxy: CuttingProxy) -> None:
+    """Cut every connection. Where the server has just ended all of them there is none to cut until a worker is back: so again, until one was."""
+    before = proxy.cuts
+
+    def cut() -> bool:
+        if proxy.cuts > before:
+            return True
+        proxy.cut_all()
+        return False
+
+    lab.until(cut, "no connection was cut: nobody is connected to the ledger")
 
 
 @dataclass

@@ -43,9 +43,9 @@ def adherents(
 
     One hard identifier of so many holders that it ties no members alone is no tie, except for those who are silent.
     """
-    labels = labels.copy()
+    labels, wide = labels.copy(), wide_only(graph, cluster)
     for _ in range(config.rounds):
-        at, joins = hanging(graph, labels, candidates, config=config, tie_config=tie_config, cluster=cluster)
+        at, joins = hanging(graph, labels, candidates, wide, config=config, tie_config=tie_config, cluster=cluster)
         by_template, community = hangers_on(graph, labels, candidates.hot & candidates.free, cluster.templates)
         who, served = serving(graph, labels, candidates.silent & candidates.free, config)
         if not len(at) and not len(by_template) and not len(who):
@@ -60,12 +60,16 @@ def hanging(
     graph: Graph,
     labels: Ints,
     candidates: Candidates,
+    wide: Bools,
     *,
     config: AdherentsConfig,
     tie_config: FastConfig,
     cluster: ClusterConfig,
 ) -> tuple[Ints, Ints]:
-    """(free accounts that `labels` take in by identifiers in common, the label of each): one round, without templates and those that serve."""
+    """(free accounts that `labels` take in by identifiers in common, the label of each): one round, without templates and those that serve.
+
+    `wide`: as `wide_only` tells of the graph, whatever the labels.
+    """
     found = fast.ties(
         graph,
         labels,
@@ -81,13 +85,13 @@ def hanging(
     elsewhere = (found.parties >= config.parties_min) | (found.hard_kinds >= config.hard_kinds_min)
     vouched = found.own_party | (elsewhere & (candidates.b[at] >= config.conduct_min))
     believed = candidates.hot[at] & (found.weight >= config.believed_weight_min)
-    lone = (found.identifiers == 1) & _wide_only(graph, cluster)[at]
+    lone = (found.identifiers == 1) & wide[at]
     lone &= candidates.b[at] < cluster.member_hard_conduct
     joined = found.strong & ((tied & vouched) | believed) & ~lone
     return at[joined], found.label[joined]
 
 
-def _wide_only(graph: Graph, config: ClusterConfig) -> Bools:
+def wide_only(graph: Graph, config: ClusterConfig) -> Bools:
     """Accounts all of whose shared hard identifiers are held by so many that none of them alone ties anybody."""
     hard = np.flatnonzero(IS_HARD[graph.link_kind])
     narrow = hard[~is_wide(graph, config)[graph.node[hard]]]

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from weaklink.campaigns import chains, fast, reporters
-from weaklink.campaigns.adherents import Candidates, hanging
+from weaklink.campaigns.adherents import Candidates, hanging, wide_only
 from weaklink.campaigns.cluster import NONE
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.evaluate import glance, judge, resellers
@@ -154,9 +154,10 @@ class Evaluator:
         credible = reporters.credible(graph, population.trust, config.reporters)
         heard = belief.evidenced & credible[graph.party]
         asked = Candidates(free, free, np.zeros(len(free), bool), heard, belief.b)
+        wide = wide_only(graph, config.cluster)
         for _ in range(config.adherents.rounds):
             at, joins = hanging(
-                graph, labels, asked, config=config.adherents, tie_config=config.fast, cluster=config.cluster
+                graph, labels, asked, wide, config=config.adherents, tie_config=config.fast, cluster=config.cluster
             )
             if len(at) == 0:
                 break

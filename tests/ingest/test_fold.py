@@ -11,16 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from tests.ingest.batches import Record, batch_of, ingest
+from tests.ingest.batches import Parties, Record, Result, batch_of, ingest, new_stage
 from tests.ingest.events import DAY_US, HOUR_US, NOW_US, Event, event_id, events_of, to_frame, token
 from tests.ingest.merging import merge_activity, merge_links
 from weaklink import frames
 from weaklink.ingest.config import IngestConfig
-from weaklink.ingest.fold import fold_activity, fold_links
+from weaklink.ingest.fold import fold_activity, fold_links, group_links
 from weaklink.records.codec import encode
 from weaklink.settings import Settings
 
 CONFIG = IngestConfig(use_gap_hours=6)  # events of the tests span three days
+SETTINGS = Settings(data_folder=Path("build/test-ingest"), clock="event", ingest=CONFIG)
 LINKED = ["AccountOpened", "ApiUsage", "AddressLease", "PaymentAttempt", "AccountClosed"]
 EVERY = [*LINKED, "ModelReleased", "ActionReceipt"]
 
@@ -186,10 +187,18 @@ def test_an_endless_lease_is_capped() -> None:
     assert links.filter(pl.col("kind") == 2)["last_seen_us"].item() == NOW_US
 
 
+def party_for(record: str) -> str:
+    return {"AddressLease": "cloud-a", "PaymentAttempt": "pay-a"}.get(record, "lab-a")
+
+
+@pytest.mark.parametrize("joined_rows_max", [0, 64])
 @pytest.mark.parametrize("record", LINKED)
-def test_the_stage_folds_as_frames_are_folded(record: str) -> None:
+def test_the_stage_folds_as_frames_are_folded(
+    record: str, joined_rows_max: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Compiled, from bytes, over several batches and transactions' worth of them: the same links and activity as from a frame of the events."""
-    party = {"AddressLease": "cloud-a", "PaymentAttempt": "pay-a"}.get(record, "lab-a")
+    monkeypatch.setattr("weaklink.ingest.joining.JOINED_ROWS_MAX", joined_rows_max)
+    party = party_for(record)
 
     @given(
         events=st.lists(events_of(record), min_size=1, max_size=30, unique_by=lambda event: event["event_id"]),
@@ -200,13 +209,49 @@ def test_the_stage_folds_as_frames_are_folded(record: str) -> None:
         values = [Record(encode(record, event)) for event in events]
         parts = [(0, values[:cut]), (min(cut, len(values)), values[cut:])]
         batches = [batch_of(part, base_offset=base, party=party) for base, part in parts if part]
-        config = Settings(data_folder=Path("build/test-ingest"), clock="event", ingest=CONFIG)
-        found = ingest([batches], config)
+        found = ingest([batches], SETTINGS)
         assert found.rejects == []
-        frame = to_frame(record, events).with_columns(appended_at_us=pl.lit(NOW_US, pl.Int64))
-        keys = ["identifier", "slot", "account", "tail", "kind", "epoch", "first_seen_us"]
-        assert_frame_equal(found.links.sort(keys), fold_links(frame, record, party, CONFIG).sort(keys))
-        order = [name for name, dtype in frames.ACTIVITY.items() if dtype != pl.Float64]
-        assert_frame_equal(found.activity.sort(order), fold_activity(frame, record, party).sort(order))
+        assert_folded(found, [(party, record, events)])
 
     check()
+
+
+def test_few_events_of_many_parties_are_folded_as_each_by_itself() -> None:
+    """They are folded together: accounts of one name stay those of their parties, and each record, token and text is its own."""
+    kinds = {"lab-a": "lab", "lab-b": "lab", "cloud-a": "cloud", "pay-a": "payment"}
+    registry = Parties(**{name.replace("-", "_"): kind for name, kind in kinds.items()})
+    sends = [("lab-a", "ApiUsage"), ("lab-b", "ApiUsage"), ("lab-b", "AccountOpened"), ("lab-a", "AccountClosed")]
+    sends += [("cloud-a", "AddressLease"), ("pay-a", "PaymentAttempt")]
+
+    @given(data=st.data())
+    @settings(max_examples=40, deadline=None)
+    def check(data: st.DataObject) -> None:
+        sent: list[tuple[str, str, list[Event]]] = []
+        batches, offsets = [], dict.fromkeys(kinds, 0)
+        for party, record in sends:
+            few = st.lists(events_of(record), max_size=4, unique_by=lambda event: event["event_id"])
+            known = {event["event_id"] for other, _, of in sent if other == party for event in of}
+            events = [event for event in data.draw(few) if event["event_id"] not in known]
+            sent.append((party, record, events))
+            if events:
+                values = [Record(encode(record, event)) for event in events]
+                batches.append(batch_of(values, base_offset=offsets[party], party=party))
+                offsets[party] += len(values)
+        found = ingest([batches], SETTINGS, new_stage(SETTINGS, registry))
+        assert found.rejects == []
+        assert_folded(found, sent)
+
+    check()
+
+
+def assert_folded(found: Result, sent: list[tuple[str, str, list[Event]]]) -> None:
+    """Links and activity are what folding the events of each party and record by itself gives."""
+    links, activity = [frames.empty(frames.LINKS)], [frames.empty(frames.ACTIVITY)]
+    for party, record, events in sent:
+        frame = to_frame(record, events).with_columns(appended_at_us=pl.lit(NOW_US, pl.Int64))
+        links.append(fold_links(frame, record, party, CONFIG))
+        activity.append(fold_activity(frame, record, party))
+    keys = ["identifier", "slot", "account", "tail", "kind", "epoch", "first_seen_us"]
+    assert_frame_equal(found.links.sort(keys), group_links(pl.concat(links), CONFIG).sort(keys))
+    order = [name for name, dtype in frames.ACTIVITY.items() if dtype != pl.Float64]
+    assert_frame_equal(found.activity.sort(order), pl.concat(activity).sort(order))

@@ -23,7 +23,9 @@ def source_of(committed: dict[TopicPartition, int], begins: int, *, changed: boo
     """A source whose log begins at `begins`, and whose assignment changes at the first poll or never."""
     consumer = SimpleNamespace(
         beginning_offsets=lambda partitions: dict.fromkeys(partitions, begins),
-        position=lambda tp: committed[tp],
+        _subscription=SimpleNamespace(
+            assignment={tp: SimpleNamespace(position=SimpleNamespace(offset=at)) for tp, at in committed.items()}
+        ),
         pause=lambda *_: None,
         resume=lambda *_: None,
         seek=lambda *_: None,

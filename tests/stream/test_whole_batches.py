@@ -17,9 +17,10 @@ from tests.topics import create_topics
 from weaklink.kafka_options import KafkaConfig
 from weaklink.settings import Settings
 from weaklink.stream import inflate
+from weaklink.stream.partitions import resume
 from weaklink.stream.source import Source
 from weaklink.stream.stage import Traits
-from weaklink.stream.whole_batches import Limits, RecordBatch, read_whole_batches, resume
+from weaklink.stream.whole_batches import Limits, RecordBatch, read_whole_batches
 from weaklink.topology import StageSpec
 
 _UNTIL_FLUSHED_MS = 60_000

@@ -47,18 +47,20 @@ class Numbered:
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """Accounts of some events: the number of each event's, and by number their names and hashes."""
+    """Accounts of some events: the number of each event's, and by number their names, hashes and parties."""
 
     number: Rows
     names: pl.Series
     hashes: pl.Series
+    parties: pl.Series
 
     @classmethod
     def of(cls, events: Events, layout: Layout, party: str, rows: Rows) -> "Accounts":
         """Those of a party."""
         numbered = Numbered.of(events, layout, "account", rows)
         names = numbered.series("account", pl.String)
-        return cls(numbered.number, names, names.to_frame().select(frames.account_hash(party, "account")).to_series())
+        hashes = names.to_frame().select(frames.account_hash(party, "account")).to_series()
+        return cls(numbered.number, names, hashes, pl.Series("party", [party]).new_from_index(0, len(names)))
 
     def hash_of_rows(self) -> Rows:
         """The hash of each event's account, its bits as Int64."""

@@ -97,6 +97,29 @@ class Events:
         room = 4 * rows + decode_loops.ITEMS_KEPT
         self.item_begins, self.item_sizes = (self.workspace.take(room) for _ in range(2))
 
+    @classmethod
+    def joined(cls, parts: Sequence[tuple["Events", Rows]], layout: Layout) -> "Events":
+        """Rows of several, all of one record and good, part after part. Their bytes are copied."""
+        workspace = parts[0][0].workspace
+        counts, items = [len(rows) for _, rows in parts], [one.items for one, _ in parts]
+        sizes_bytes = [len(one.data) for one, _ in parts]
+        data_base, item_base = (np.cumsum(sizes) - sizes for sizes in (sizes_bytes, items))
+        nothing = np.empty(0, dtype=np.int64)
+        source = Values(workspace.joined([one.data.data for one, _ in parts]), nothing, nothing, nothing, nothing)
+        events = cls(source, np.concatenate([one.appended_us[rows] for one, rows in parts]), workspace)
+        events.values = np.concatenate([one.values[rows] for one, rows in parts])
+        events.sizes = np.concatenate([one.sizes[rows] for one, rows in parts])
+        for slot, dtype in enumerate(layout.columns.values()):
+            if dtype in (pl.String, pl.Binary):
+                events.values[:, slot] += np.repeat(data_base, counts)
+            elif isinstance(dtype, pl.List):
+                events.values[:, slot] += np.repeat(item_base, counts)
+        events.item_begins = np.concatenate([one.item_begins[: one.items] for one, _ in parts])
+        events.item_begins += np.repeat(data_base, items)
+        events.item_sizes = np.concatenate([one.item_sizes[: one.items] for one, _ in parts])
+        events.items = sum(items)
+        return events
+
     @property
     def data(self) -> npt.NDArray[np.uint8]:
         """The bytes that everything points into."""

@@ -68,15 +68,19 @@ def fold_activity(events: pl.DataFrame, record: str, party: str) -> pl.DataFrame
 
     ApiUsage is folded by (account, hour, model, task, end_user, address_class); every other event is a row. ActionReceipt gives none.
     """
+    account = pl.lit(0, pl.UInt64) if record == "ModelReleased" else frames.account_hash(party, "account")
+    return activity_of(events, record, pl.lit(party), account)
+
+
+def activity_of(events: pl.DataFrame, record: str, party: pl.Expr, account: pl.Expr) -> pl.DataFrame:
+    """`fold_activity` of events of several parties: `party` and `account` give the party of each and its account's hash."""
     if record == "ActionReceipt" or events.is_empty():
         return frames.empty(ACTIVITY)
-    named = record != "ModelReleased"
     occurred = _as_microseconds("occurred_at", events)
-    account = frames.account_hash(party, "account") if named else pl.lit(0, pl.UInt64)
     columns: dict[str, pl.Expr] = {
         "account": account,
-        "party": pl.lit(party),
-        "account_name": pl.col("account") if named else pl.lit(None, pl.String),
+        "party": party,
+        "account_name": pl.lit(None, pl.String) if record == "ModelReleased" else pl.col("account"),
         "record": pl.lit(record, frames.RECORD),
         "hour": occurred.floordiv(_HOUR_US).cast(pl.Int32),
         "first_seen_us": occurred,

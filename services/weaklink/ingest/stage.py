@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -18,16 +18,12 @@ from weaklink.epochs_topic import EpochWatch, all_in_force
 from weaklink.errors import BrokerError
 from weaklink.frames import ACTIVITY
 from weaklink.ingest import receipts, rejects
-from weaklink.ingest.accounts import Accounts
 from weaklink.ingest.dedupe import IdWindow, Memory
-from weaklink.ingest.equations import Equations
 from weaklink.ingest.events import Rows
-from weaklink.ingest.fold import UNLINKED, fold_activity
 from weaklink.ingest.framing import Frames
-from weaklink.ingest.links import LinkTable
-from weaklink.ingest.outcome import Accepted, Outcome, Tally
+from weaklink.ingest.gathered import Gathered
+from weaklink.ingest.outcome import Outcome, Tally
 from weaklink.ingest.pipeline import Pipeline
-from weaklink.ingest.usage import fold_usage
 from weaklink.parties import Party, party_of_topic
 from weaklink.party_registry import PartyRegistry
 from weaklink.settings import Settings
@@ -35,7 +31,6 @@ from weaklink.stream.stage import Message, Output, Range, Traits
 from weaklink.stream.whole_batches import RecordBatch
 
 AUDIT_HEADER: Final = "weaklink-audit"
-_ROWS_IN_CHUNK: Final = 100_000  # lz4 leaves of 100,000 link rows about 4 MiB, half of the largest message
 _log = structlog.get_logger()
 
 
@@ -65,8 +60,7 @@ class IngestStage:
         self._refreshed_at = float("-inf")
         self._warned: set[str] = set()
         self._pipeline = Pipeline(self._config, self._frames, age_limits=settings.clock == "append")
-        self._links = LinkTable(self._config)
-        self._equations = Equations()
+        self._gathered = Gathered(self._config)
         self._oldest_epoch = oldest_epoch
         self._memory = Memory(self._config.duplicate_memory_bytes_max, Path(settings.data_folder) / "spill")
         self._windows: dict[str, IdWindow] = {}
@@ -112,7 +106,7 @@ class IngestStage:
         if unfinished := self._windows.pop(unit, None):
             unfinished.clear()
         self._windows[unit] = IdWindow(self._config.duplicate_window_offsets, self._memory)
-        self._equations.forget()
+        self._gathered.forget()
 
     def recall(self, unit: str, messages: Iterable[Message]) -> None:
         """Nothing to take back."""
@@ -134,16 +128,12 @@ class IngestStage:
             by_party.setdefault(party_of_topic(batch.source.topic), []).append(batch)
         self._pipeline.begin()
         self._pipeline.oldest_epoch = self._oldest_epoch()
-        self._links.clear()
-        activity: list[pl.DataFrame] = []
+        self._gathered.begin()
         messages: list[Output] = []
         for party_id, own in by_party.items():
             party = self._known.get(party_id)
             outcome = self._pipeline.run(own, party, self._duplicates)
-            self._deferred |= outcome.waiting
-            if outcome.waiting:
-                self._waiting |= outcome.waiting
-                metrics.PARTITIONS_WAITING.labels(self.name).set(len(self._waiting))
+            self._wait(outcome.waiting)
             if replaying:
                 continue
             assert party is not None, f"{party_id} was read although it was never registered"
@@ -151,24 +141,20 @@ class IngestStage:
                 if record == "ActionReceipt":
                     messages += receipts.to_messages(accepted, party_id)
                 else:
-                    activity.append(_fold(accepted, party_id, self._links))
-                    self._equations.add(accepted, party_id)
+                    self._gathered.add(party_id, accepted)
             messages += [rejects.of_batch(batch, party) for batch in outcome.refused]
             messages += rejects.to_messages(outcome.rejects, party, self._config.reject_value_bytes_max)
             self._count(party_id, outcome)
         if replaying:
             return []
-        topics = self._settings.topics
-        for partition, rows in self._links.to_frames(topics.links_partitions):
-            messages += _chunks(topology.LINKS, rows, partition)
-        if (equations := self._equations.take()) is not None:
-            messages += _chunks(topology.EQUATIONS, equations, 0)
-        if activity:
-            numbered = pl.concat(activity).with_columns((pl.col("account") % topics.activity_partitions).alias("_to"))
-            for (to,), rows in numbered.partition_by("_to", as_dict=True, include_key=False).items():
-                messages += _chunks(topology.ACTIVITY, rows, int(str(to)))
         metrics.STATE_ROWS.labels(self.name, "event_ids").set(sum(len(window) for window in self._windows.values()))
-        return messages
+        return [*messages, *self._gathered.messages(self._settings.topics)]
+
+    def _wait(self, sources: frozenset[TopicPartition]) -> None:
+        if sources:
+            self._deferred |= sources
+            self._waiting |= sources
+            metrics.PARTITIONS_WAITING.labels(self.name).set(len(self._waiting))
 
     def tick(self, now_us: int) -> list[Message]:
         """Nothing happens by time alone."""
@@ -225,25 +211,8 @@ class IngestStage:
             metrics.REJECTS.labels(party_id, one.reason).inc(len(one.rows))
 
 
-def _fold(accepted: Accepted, party_id: str, links: LinkTable) -> pl.DataFrame:
-    """Activity of one record's events; their links go into the table."""
-    layout, events, rows = accepted.layout, accepted.events, accepted.rows
-    if layout.record in UNLINKED:
-        return fold_activity(accepted.to_frame(), layout.record, party_id)
-    accounts = Accounts.of(events, layout, party_id, rows)
-    links.add(accepted, accounts.hash_of_rows())
-    if layout.record == "ApiUsage":
-        return fold_usage(accepted, accounts, party_id)
-    return fold_activity(accepted.to_frame(), layout.record, party_id)
-
-
-def _chunks(topic: str, rows: pl.DataFrame, partition: int) -> Iterator[Message]:
-    """Rows of a partition in chunks that fit a message."""
-    for chunk in rows.iter_slices(_ROWS_IN_CHUNK):
-        yield Message(topic, frames.to_chunk(chunk), str(partition).encode(), partition)
-
-
 def make_stage(settings: Settings) -> IngestStage:
     """The stage as `weaklink run ingest` runs it. Raises BrokerError when the registry of parties cannot be read."""
-    frames.account_key("", "")  # loads the library behind it, 50 ms: now, not when the first events wait
+    # Loads the library behind it, 50 ms: now, not when the first events wait.
+    pl.DataFrame({"account": [""]}).select(frames.account_hash("", "account"))
     return IngestStage(settings, PartyRegistry(settings.kafka), EpochWatch(settings.kafka))

@@ -20,8 +20,8 @@ _LOW: Final = (1 << 32) - 1
 _WHERE: Final = ("occurred_at", "task", "address_class", "requests", "input_tokens", "output_tokens")
 
 
-def fold_usage(accepted: Accepted, accounts: Accounts, party: str) -> pl.DataFrame:
-    """ApiUsage of one party to ACTIVITY: folded by account, hour, model, task, end user and address class."""
+def fold_usage(accepted: Accepted, accounts: Accounts) -> pl.DataFrame:
+    """ApiUsage to ACTIVITY: folded by account, hour, model, task, end user and address class."""
     layout, events, rows = accepted.layout, accepted.events, accepted.rows
     models, end_users = (Numbered.of(events, layout, name, rows) for name in ("model", "end_user"))
     slots = events.workspace.zeros(1 << (2 * len(rows)).bit_length())
@@ -36,7 +36,7 @@ def fold_usage(accepted: Accepted, accounts: Accounts, party: str) -> pl.DataFra
     end_user = pl.Series((what & _LOW) - 1)
     columns: dict[str, Any] = {
         "account": accounts.hashes.gather(account),
-        "party": pl.lit(party),
+        "party": accounts.parties.gather(account),
         "account_name": accounts.names.gather(account),
         "record": pl.lit("ApiUsage", frames.RECORD),
         "hour": pl.Series(who & _LOW).cast(pl.Int32),

@@ -14,9 +14,9 @@ from weaklink.errors import WeaklinkError
 from weaklink.settings import Settings
 from weaklink.stream.checkpoint import Snapshot, SnapshotStore
 from weaklink.stream.guard import Guard, process
+from weaklink.stream.partitions import positions, resume
 from weaklink.stream.source import Input, Source, read_compacted
 from weaklink.stream.stage import Chunk, Deferring, Stage
-from weaklink.stream.whole_batches import resume
 from weaklink.traces import span
 
 _POLL_MS: Final = 200
@@ -168,7 +168,8 @@ class Recovery:
                 if isinstance(self._stage, Deferring):
                     deferred |= self._stage.deferred()
             # The position passes transaction markers and aborted batches too, so it reaches the target even where no record lies before it.
-            done = {tp for tp in waiting if tp in deferred or consumer.position(tp) >= targets[tp]}
+            at = positions(consumer, waiting)
+            done = {tp for tp in waiting if tp in deferred or at[tp] >= targets[tp]}
             if done:
                 consumer.pause(*done)
                 waiting -= done

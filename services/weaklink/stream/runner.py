@@ -22,6 +22,7 @@ from weaklink.settings import Settings
 from weaklink.stream.checkpoint import Snapshot, SnapshotStore
 from weaklink.stream.committer import Committer
 from weaklink.stream.guard import Guard, process
+from weaklink.stream.partitions import positions
 from weaklink.stream.recovery import Interrupted, Recovery
 from weaklink.stream.sink import TransactionAborted, TransactionalSink
 from weaklink.stream.sizes import StateSizes
@@ -31,11 +32,14 @@ from weaklink.topology import StageSpec
 from weaklink.traces import span
 
 _IDLE_POLL_MS: Final = 100
-_BATCHES_IN_POLL: Final = 64
+_BATCHES_IN_POLL: Final = 256
 _CHUNKS_IN_POLL: Final = 200
 _GATHERED_BYTES_MAX: Final = 24 << 20
 """So much is enough for a transaction. Less than the largest batch there may be (`stream.inflated_batch_bytes_max`): with one of those a second is not held."""
 _ROW_BYTES: Final = 160
+_PAUSE_BYTES_MAX: Final = 1 << 20
+"""With more than this gathered, input is plenty: whoever reads a backlog does not pause."""
+_FETCHES_IN_LINGER: Final = 2
 _BACKOFF_SECONDS: Final = 0.5
 _SETTLE_SECONDS: Final = 1.0
 _log = structlog.get_logger()
@@ -176,6 +180,11 @@ class Runner:
             left_ms = int(((linger_max if full else linger) - (time.monotonic() - begun)) * 1000)
             if left_ms <= 0:
                 break
+            if not full and size < _PAUSE_BYTES_MAX:
+                # A fetch costs the broker and the library a look at every partition, and is answered with the first event that comes: let more come.
+                pause_ms = min(left_ms, max(int(linger * 1000) // _FETCHES_IN_LINGER, 1))
+                time.sleep(pause_ms / 1000)
+                left_ms = max(left_ms - pause_ms, 1)
             more = self._source.poll(left_ms, min(self._in_poll, self._inputs_max - len(inputs)))
             inputs += more
             size += _size(more)
@@ -219,9 +228,9 @@ class Runner:
         settle = idle and time.monotonic() - self._committer.ended_at > _SETTLE_SECONDS
         ranges: dict[TopicPartition, Range] = {}
         for offsets in self._recovery.held.values():
-            for tp, held in offsets.items():
-                if (tp in read or settle) and (position := self._source.consumer.position(tp)) > held:
-                    ranges[tp] = Range(held, position)
+            for tp, position in positions(self._source.consumer, offsets if settle else read & offsets.keys()).items():
+                if position > offsets[tp]:
+                    ranges[tp] = Range(offsets[tp], position)
         return ranges
 
     def _commit(self, messages: Sequence[Output], ranges: dict[TopicPartition, Range], records: int) -> None:
@@ -251,16 +260,18 @@ class Runner:
         now = time.monotonic()
         for unit, offsets in self._recovery.held.items():
             saved, at = self._saved_at.setdefault(unit, (now, {}))
-            if now - saved >= self._stream.snapshot_seconds and at != offsets:
-                self._settle()
-                self._saving = self._save(unit)
+            if now - saved >= self._stream.snapshot_seconds and at != offsets and (saving := self._save(unit)):
+                self._saving = saving
                 return
 
     def _save(self, unit: str) -> Future[None] | None:
+        """None for a unit without frames, for which no commit is waited: ingest has hundreds of these."""
         offsets = dict(self._recovery.held[unit])
-        self._saved_at[unit] = (time.monotonic(), offsets)
         # Frames do not change once they are made, so another thread may write them while the stage goes on.
         frames = dict(self._stage.snapshot(unit))
+        if frames:
+            self._settle()
+        self._saved_at[unit] = (time.monotonic(), offsets)
         self._sizes.measured(unit, frames)
         return self._saver.submit(self._store.save, unit, Snapshot(offsets, frames)) if frames else None
 
@@ -271,7 +282,6 @@ class Runner:
 
     def _save_purged(self) -> None:
         """Have what was forgotten in no snapshot either. Rare, so that it may hold up the loop for as long as it takes to write them."""
-        self._settle()
         for unit in self._recovery.held:
             if (saving := self._save(unit)) and self._report(saving):
                 self._store.drop_older(unit)

@@ -19,6 +19,7 @@ from weaklink.stream.stage import MessageBlock, Output
 
 _FENCED_MAX: Final = 5
 _UNKNOWN_EPOCH: Final = -1
+_RETRY_BACKOFF_MS: Final = 20
 _log = structlog.get_logger()
 
 
@@ -86,6 +87,8 @@ class TransactionalSink:
             transaction_timeout_ms=kafka.transaction_timeout_ms,
             acks="all",
             linger_ms=2,
+            # A transaction that begins while the broker still writes the markers of the one before is told to try again.
+            retry_backoff_ms=_RETRY_BACKOFF_MS,
             max_request_size=max(topics.chunk_bytes_max, topics.rejects_message_bytes_max) + (1 << 20),
             allow_auto_create_topics=False,
         )

@@ -12,9 +12,10 @@ from weaklink.parties import EVENTS_TOPICS
 from weaklink.settings import Settings
 from weaklink.stream.assignor import SingleOwnerAssignor
 from weaklink.stream.guard import Guard
+from weaklink.stream.partitions import committed_offsets, resume
 from weaklink.stream.receive import receive_in_place
 from weaklink.stream.stage import Chunk, Gating, Message, Traits
-from weaklink.stream.whole_batches import Limits, RecordBatch, read_whole_batches, resume
+from weaklink.stream.whole_batches import Limits, RecordBatch, read_whole_batches
 from weaklink.topology import StageSpec
 
 _POLL_BYTES: Final = 16 << 20
@@ -164,9 +165,10 @@ class Source:
         if not partitions:
             return {}
         beginnings = self.consumer.beginning_offsets(partitions)
+        committed = committed_offsets(self.consumer, partitions)
         found: dict[TopicPartition, int] = {}
         for tp in partitions:
-            offset = self.consumer.committed(tp)
+            offset = committed.get(tp)
             if offset is not None and offset < beginnings[tp]:
                 _log.error(
                     "input_lost_to_retention",

@@ -6,7 +6,7 @@ kafka-python is pinned for this, and `tests/stream/test_whole_batches.py` fails 
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -186,20 +186,3 @@ def read_whole_batches(consumer: KafkaConsumer, limits: Limits) -> None:
             "this kafka-python has another fetcher than 3.0.12, which Weaklink is pinned to: install from requirements.lock"
         )
     fetcher.PartitionRecords = type("WholeBatches", (_WholeBatches,), {"limits": limits})
-
-
-def resume(consumer: KafkaConsumer, partitions: Iterable[TopicPartition]) -> None:
-    """Resume paused partitions for certain.
-
-    A partition that is paused while some of its fetched records wait to be handed out has them parked in the fetcher. kafka-python 3.0.12 takes
-    parked records up again only when `_next_partition_records` is None; once another partition's records have been handed out to their end, it
-    holds those, used up, and never becomes None again. The parked partition then is neither handed out nor fetched: it stands still for ever.
-    What is parked has not moved the position, so it may be dropped: it is fetched again.
-    """
-    partitions = list(partitions)
-    if not partitions:
-        return
-    consumer.resume(*partitions)
-    for tp in partitions:
-        if (parked := consumer._fetcher._paused_partition_records.pop(tp, None)) is not None:
-            parked.drain()

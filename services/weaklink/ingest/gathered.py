@@ -1,0 +1,83 @@
+"""What a transaction accepted, over all parties: links, activity and equations, and the messages that they make."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import polars as pl
+
+from weaklink import frames, topology
+from weaklink.ingest.accounts import Accounts
+from weaklink.ingest.config import IngestConfig
+from weaklink.ingest.equations import Equations
+from weaklink.ingest.fold import UNLINKED, activity_of, fold_activity
+from weaklink.ingest.joining import Part, accounts_of, are_few, joined
+from weaklink.ingest.links import LinkTable
+from weaklink.ingest.outcome import Accepted
+from weaklink.ingest.usage import fold_usage
+from weaklink.settings import TopicsConfig
+from weaklink.stream.stage import Message, Output
+
+_ROWS_IN_CHUNK: Final = 100_000  # lz4 leaves of 100,000 link rows about 4 MiB, half of the largest message
+
+
+class Gathered:
+    """Grows by `add` from `begin` on."""
+
+    def __init__(self, config: IngestConfig) -> None:
+        self._links = LinkTable(config)
+        self._equations = Equations()
+        self._activity: list[pl.DataFrame] = []
+        self._few: dict[str, list[Part]] = {}
+
+    def begin(self) -> None:
+        """Anew."""
+        self._links.clear()
+        self._activity.clear()
+        self._few.clear()
+
+    def forget(self) -> None:
+        """What was said may never have been committed."""
+        self._equations.forget()
+
+    def add(self, party: str, accepted: Accepted) -> None:
+        """Events of one party and record."""
+        record = accepted.layout.record
+        if record in UNLINKED:
+            self._activity.append(fold_activity(accepted.to_frame(), record, party))
+            return
+        self._equations.add(accepted, party)
+        if are_few(accepted):
+            self._few.setdefault(record, []).append((party, accepted))
+        else:
+            self._fold(accepted, Accounts.of(accepted.events, accepted.layout, party, accepted.rows))
+
+    def messages(self, topics: TopicsConfig) -> Iterator[Output]:
+        """All of it, each row to the partition that it belongs to."""
+        for parts in self._few.values():
+            together = joined(parts)
+            self._fold(together, accounts_of(parts, together))
+        for partition, rows in self._links.to_frames(topics.links_partitions):
+            yield from _chunks(topology.LINKS, rows, partition)
+        if (equations := self._equations.take()) is not None:
+            yield from _chunks(topology.EQUATIONS, equations, 0)
+        if self._activity:
+            to = (pl.col("account") % topics.activity_partitions).alias("_to")
+            numbered = pl.concat(self._activity).with_columns(to)
+            for (number,), rows in numbered.partition_by("_to", as_dict=True, include_key=False).items():
+                yield from _chunks(topology.ACTIVITY, rows, int(str(number)))
+
+    def _fold(self, accepted: Accepted, accounts: Accounts) -> None:
+        self._links.add(accepted, accounts.hash_of_rows())
+        record = accepted.layout.record
+        if record == "ApiUsage":
+            self._activity.append(fold_usage(accepted, accounts))
+            return
+        number = pl.Series(accounts.number)
+        party, key = accounts.parties.gather(number), accounts.hashes.gather(number)
+        self._activity.append(activity_of(accepted.to_frame(), record, pl.lit(party), pl.lit(key)))
+
+
+def _chunks(topic: str, rows: pl.DataFrame, partition: int) -> Iterator[Message]:
+    """Rows of a partition in chunks that fit a message."""
+    for chunk in rows.iter_slices(_ROWS_IN_CHUNK):
+        yield Message(topic, frames.to_chunk(chunk), str(partition).encode(), partition)

@@ -169,6 +169,8 @@ class Tracker:
         able = silent & ~refused.to_numpy() & ~evaluation.ring.judged
         for _ in range(self._config.adherents.rounds):
             who, served = serving(graph, labels, able, self._config.adherents)
+            if not len(who):
+                break
             labels[who] = served
         who = np.flatnonzero(labels != before)
         rows = self._new_rows(evaluation, who, [ids[i] for i in labels[who].tolist()], self.members, flagged=True)

@@ -6,9 +6,16 @@ from kafka import KafkaConsumer, TopicPartition
 
 
 def committed_offsets(consumer: KafkaConsumer, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-    """The group's committed offsets where there are any, in one request. `KafkaConsumer.committed` asks for one partition at a time."""
-    found = consumer._coordinator.fetch_committed_offsets(list(partitions))
-    return {tp: one.offset for tp, one in found.items()}
+    """The group's committed offsets where there are any, as of now, in one request. `KafkaConsumer.committed` asks for one partition at a time.
+
+    kafka-python 3.0.12 keeps a request for the offsets of a set of partitions until whoever made it has taken its answer. A poll that ends while
+    it waits for that of its new assignment never does; whoever asks for the same set later is given the old answer: offsets as of before the
+    last transaction of the worker that had these partitions, by which its input would be processed again. So what is kept is dropped first.
+    """
+    wanted = list(partitions)
+    coordinator = consumer._coordinator
+    coordinator._offset_fetch_futures.pop(frozenset(wanted), None)
+    return {tp: one.offset for tp, one in coordinator.fetch_committed_offsets(wanted).items()}
 
 
 def positions(consumer: KafkaConsumer, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:

@@ -78,7 +78,12 @@ _UNCOUNTED: Final[Any] = {"_nrt": False}
 
 def compiled(*signature: Any) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
     """A decorator that compiles a function for arguments of these types, contiguous arrays among them."""
-    return _compiled(signature, {"nogil": True})
+    return compiled_for(signature)
+
+
+def compiled_for(*signatures: tuple[Any, ...]) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+    """As `compiled`, of a function that takes arguments of any of these types: one loop for each, of the same lines."""
+    return _compiled(list(signatures), {"nogil": True})
 
 
 def in_place(*signature: Any, inline: bool = False) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
@@ -87,21 +92,23 @@ def in_place(*signature: Any, inline: bool = False) -> Callable[[Callable[_P, _R
     Its references to arrays are not counted, since whoever calls it holds them. Where functions are called for every byte, two locked additions
     for each array, at each call, took most of the time. `inline`: into functions that call it.
     """
-    return _compiled(signature, {"nogil": True, "forceinline": inline, **_UNCOUNTED})
+    return _compiled([signature], {"nogil": True, "forceinline": inline, **_UNCOUNTED})
 
 
 inner: Final[Any] = numba.njit(**_UNCOUNTED)
 """A decorator of what only functions of `in_place` call, for whatever arguments they give."""
 
 
-def _compiled(signature: tuple[Any, ...], options: dict[str, Any]) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+def _compiled(
+    signatures: list[tuple[Any, ...]], options: dict[str, Any]
+) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
     def compile_now(function: Callable[_P, _R]) -> Callable[_P, _R]:
         try:
-            found: Callable[_P, _R] = numba.njit(signature, cache=True, **options)(function)
+            found: Callable[_P, _R] = numba.njit(signatures, cache=True, **options)(function)
         except RuntimeError as error:
             if "cannot cache" not in str(error):
                 raise
-            found = numba.njit(signature, **options)(function)
+            found = numba.njit(signatures, **options)(function)
         return found
 
     return compile_now

@@ -55,7 +55,7 @@ def test_the_graph_that_grew_is_the_graph_that_is_built_at_once() -> None:
     """Accounts, persons, nodes, groups and their sizes are the same, however the links came; only numbers of nodes may differ."""
     state, incremental = in_pieces(world_of(1))
     live = incremental.live
-    region = live.region(np.arange(len(live.accounts)))
+    region = live.region(np.arange(len(live.links.accounts)))
     whole = build_graph(state.accounts(NOW_US), state.links.rows(), NEVER.structure.person_accounts_max)
     grown = region.graph
     assert np.array_equal(grown.accounts, whole.accounts)
@@ -79,7 +79,7 @@ def test_beliefs_that_grew_are_those_of_a_full_evaluation_against_the_same_popul
     state, incremental = in_pieces(world_of(seed))
     reference = state.evaluate(NOW_US, incremental.population).accounts
     live = incremental.live
-    p = live.account["p"][live.accounts.find(reference["account"].to_numpy())]
+    p = live.account["p"][live.links.accounts.find(reference["account"].to_numpy())]
     score = reference["score"].to_numpy()
     assert np.mean((p > 0.5) == (score > 0.5)) >= 0.995
     assert np.mean(np.abs(p - score) <= 0.05) >= 0.99

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from weaklink.campaigns import belief_loops, cluster_loops, component_loops, live_loops, verdict_loops
+from weaklink.campaigns import (
+    belief_loops,
+    cluster_loops,
+    component_loops,
+    key_loops,
+    region_loops,
+    sum_loops,
+    verdict_loops,
+)
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.graph import IS_HARD, KINDS, Bools, Floats, Graph, Ints, build_graph, paths
 from weaklink.campaigns.propagate import across_parties, first_hand
@@ -286,13 +294,16 @@ def in_layers(rng: np.random.Generator, keys: Ints) -> tuple[Ints, Ints]:
 def test_distinct_values_and_the_ends_of_links_are_those_of_numpy(seed: int, size: int, many: int) -> None:
     rng = np.random.default_rng(seed)
     values = rng.integers(0, size, many)
-    assert np.array_equal(live_loops.unique(values, size), np.unique(values))
+    assert np.array_equal(key_loops.unique(values, size), np.unique(values))
     at = np.sort(rng.integers(0, many + 1, 7))
-    assert np.array_equal(live_loops.inserted(values, at, at + 100), np.insert(values, at, at + 100))
+    assert np.array_equal(key_loops.inserted(values, at, at + 100), np.insert(values, at, at + 100))
+    halves = key_loops.inserted(values.astype(np.int32), at, (at + 100).astype(np.int32))
+    assert halves.dtype == np.int32
+    assert np.array_equal(halves, np.insert(values, at, at + 100))
     other = rng.integers(0, 50, many)
-    keys = np.unique(values << live_loops.ENDS_BITS | other)
+    keys = np.unique(values << key_loops.ENDS_BITS | other)
     asked = rng.integers(0, size, 10)
-    found, each = live_loops.ends(*in_layers(rng, keys), asked)
+    found, each = key_loops.ends(*in_layers(rng, keys), asked)
     expected = [np.unique(other[values == number]) for number in asked]
     assert each.tolist() == [len(some) for some in expected]
     for some, these in zip(expected, np.split(found, np.cumsum(each)[:-1]), strict=True):
@@ -304,12 +315,12 @@ def test_distinct_values_and_the_ends_of_links_are_those_of_numpy(seed: int, siz
 def test_reach_follows_links_for_so_many_rounds(seed: int) -> None:
     """Accounts in a round are those on the joining nodes of the round before; the last are not followed."""
     graph, rng = graph_of(seed, links=40), np.random.default_rng(seed)
-    bits, start = live_loops.ENDS_BITS, np.unique(rng.integers(0, 30, 3))
+    bits, start = key_loops.ENDS_BITS, np.unique(rng.integers(0, 30, 3))
     joins, rounds = IS_HARD.copy(), int(rng.integers(1, 4))
     holders = graph.known + graph.unseen.astype(np.int64)
     by_account = in_layers(rng, np.sort(graph.account << bits | graph.node))
     by_node = in_layers(rng, graph.node << bits | graph.account)
-    found, followed, one, other = live_loops.reach(
+    found, followed, one, other = region_loops.reach(
         start, *by_account, *by_node, graph.kind, holders, graph.known, joins, 6, rounds, 30
     )
     usable = [(a, v) for a, v, kind in links_of(graph) if joins[kind] and holders[v] <= 6]
@@ -351,12 +362,12 @@ def test_a_group_is_news_when_its_word_to_one_of_its_holders_moved(seed: int) ->
             amounts.append(most)
     asked = np.arange(groups)
     told = (told_persons.copy(), told_q.copy())
-    found, by = live_loops.news(asked, node, now, q, *told, known, kind, IS_HARD, pi, 0.05, 0.25, -0.3, 2.5, unit)
+    found, by = sum_loops.news(asked, node, now, q, *told, known, kind, IS_HARD, pi, 0.05, 0.25, -0.3, 2.5, unit)
     assert found.tolist() == expected
     assert np.allclose(by, amounts)
     assert np.array_equal(told[0][found], now[found])
     assert np.array_equal(told[1][found], q[found])
-    again, _ = live_loops.news(asked, node, now, q, *told, known, kind, IS_HARD, pi, 0.05, 0.25, -0.3, 2.5, unit)
+    again, _ = sum_loops.news(asked, node, now, q, *told, known, kind, IS_HARD, pi, 0.05, 0.25, -0.3, 2.5, unit)
     assert not len(again)
 
 
@@ -367,9 +378,9 @@ def test_what_an_account_hears_adds_up_until_it_can_move_its_p(seed: int) -> Non
     graph, rng = graph_of(seed, links=40), np.random.default_rng(seed)
     n, nodes = graph.n_accounts, rng.permutation(len(graph.kind))[:6].astype(np.int64)
     p, settled, moved = rng.choice([0.001, 0.3, 0.97], n), rng.random(n) < 0.2, rng.choice([0.06, 1.0], len(nodes))
-    keys, unheard = graph.node << live_loops.ENDS_BITS | graph.account, rng.choice([0.0, 0.05], n)
+    keys, unheard = graph.node << key_loops.ENDS_BITS | graph.account, rng.choice([0.0, 0.05], n)
     before = unheard.copy()
-    found = live_loops.hear(nodes, moved, *in_layers(rng, keys), p, settled, unheard, 0.02)
+    found = sum_loops.hear(nodes, moved, *in_layers(rng, keys), p, settled, unheard, 0.02)
     heard = np.zeros(n)
     for node, amount in zip(nodes, moved, strict=True):
         heard[graph.account[graph.node == node]] += amount
@@ -390,7 +401,7 @@ def test_what_others_have_and_what_is_added_to_sums_is_as_arrays_have_it(seed: i
     mine[1][mine[0] == 0] = mine[2][mine[0] == 0] = 0  # where there is nobody, there is nothing
     everybody = rng.integers(0, 9, 12)
     one_persons, one_q, one_benign, one_p = mine
-    found = live_loops.outside(
+    found = sum_loops.outside(
         groups, persons, q, benign, nodes, p, one_persons, one_q, one_benign, one_p, everybody, 4.0
     )
     expected = (
@@ -403,7 +414,7 @@ def test_what_others_have_and_what_is_added_to_sums_is_as_arrays_have_it(seed: i
         assert np.array_equal(one, other)
     for sign in (-1, 1):
         after = [column.copy() for column in (persons, q, benign, p)]
-        live_loops.add(
+        sum_loops.add(
             groups, after[0], after[1], after[2], nodes, after[3], one_persons, one_q, one_benign, one_p, sign
         )
         for column, before, at, more in zip(

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from weaklink.campaigns.compiled import BOOL, BOOLS, FLOAT, FLOATS, INT, INTS, Bools, Floats, Ints, compiled
+from weaklink.compiled import BOOL, BOOLS, FLOAT, FLOATS, INT, INTS, Bools, Floats, Ints, compiled
 
 _RATIOS_PER_LOG: Final = 8
 

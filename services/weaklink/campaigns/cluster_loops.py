@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from weaklink.campaigns.compiled import BOOLS, FLOAT, FLOATS, INT, INTS, Bools, Floats, Ints, compiled
+from weaklink.compiled import BOOLS, FLOAT, FLOATS, INT, INTS, Bools, Floats, Ints, compiled
 
 _NONE: Final = -1
 

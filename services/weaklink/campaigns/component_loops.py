@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from weaklink.campaigns.compiled import (
+from weaklink.compiled import (
     BOOLS,
     FLOAT,
     FLOATS,

@@ -12,7 +12,7 @@ from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.evaluate import glance, judge, resellers
 from weaklink.campaigns.graph import Bools, Ints
 from weaklink.campaigns.incremental import Incremental
-from weaklink.campaigns.live import Region
+from weaklink.campaigns.live_sums import Region
 from weaklink.campaigns.outcome import Belief, Case, Evaluation, organisations
 from weaklink.campaigns.planning import HOLDER
 from weaklink.campaigns.profiles import JUDGED, TOLD, US_PER_DAY, US_PER_HOUR
@@ -62,13 +62,13 @@ class Evaluator:
         SHARED rows, and planning.HOLDER. More links than were asked for may be among them: those of other time slots.
         """
         live, now_us = self._incremental.live, evaluation.now_us
-        node, many = np.unique(live.held(live.accounts.find(members.to_numpy()))[0], return_counts=True)
+        node, many = np.unique(live.links.held(live.links.accounts.find(members.to_numpy()))[0], return_counts=True)
         shared = node[many > 1]
-        accounts = self._holders(np.unique(live.holders(shared)[0]), evaluation)
+        accounts = self._holders(np.unique(live.links.holders(shared)[0]), evaluation)
         idle = accounts.filter(pl.col("requests") == 0)["account"].to_numpy()
-        fed = np.unique(live.held(live.accounts.find(idle))[0])
+        fed = np.unique(live.links.held(live.links.accounts.find(idle))[0])
         fed = fed[np.isin(live.node["kind"][fed], FEEDING_KINDS)]
-        more = np.unique(live.holders(fed)[0])
+        more = np.unique(live.links.holders(fed)[0])
         more = more[~np.isin(live.account["key"][more], accounts["account"].to_numpy())]
         links = self.state.links_of(pl.Series(live.node["identifier"][np.union1d(shared, fed)]))
         return self.state.unlisted(links, now_us), pl.concat([accounts, self._holders(more, evaluation)])
@@ -76,7 +76,7 @@ class Evaluator:
     def _holders(self, accounts: Ints, evaluation: Evaluation) -> pl.DataFrame:
         live = self._incremental.live
         known = self.state.accounts(evaluation.now_us, pl.Series(live.account["key"][accounts]), TOLD)
-        p = live.account["p"][live.accounts.find(known["account"].to_numpy())]
+        p = live.account["p"][live.links.accounts.find(known["account"].to_numpy())]
         told = evaluation.accounts.select("account", pl.col("score").alias("told"))
         return (
             known.with_columns(pl.Series("p", p))
@@ -88,7 +88,7 @@ class Evaluator:
         )
 
     def _outgrown(self, now_us: int) -> bool:
-        config, accounts = self._config.incremental, len(self._incremental.live.accounts)
+        config, accounts = self._config.incremental, len(self._incremental.live.links.accounts)
         grown = accounts >= (1 + config.full_growth_share) * self._full_accounts
         return grown or now_us - self._full_us >= config.full_hours * US_PER_HOUR
 
@@ -119,15 +119,15 @@ class Evaluator:
         tied = self._incremental.tied(outside)
         if len(tied) == 0:
             return None
-        holders = live.beside(tied)
+        holders = live.links.beside(tied)
         near = np.intersect1d(outside, holders)
         members = holders[columns["campaign"][holders] >= 0]
         asked = live.with_mates(np.concatenate((near, members)))
         key, closed = self.state.profiles.accounts.columns_of(
             np.sort(live.account["key"][asked]), "account", "closed_distillation"
         )
-        nodes = live.nodes_of(near)
-        region = live.region(live.accounts.find(key), nodes)
+        nodes = live.links.nodes_of(near)
+        region = live.region(live.links.accounts.find(key), nodes)
         graph, at, belief = region.graph, region.accounts, self._incremental.belief(region)
         reseller = resellers(graph, columns["reseller"][at], belief.p, config)
         free = np.isin(at, near) & ~columns["disputed"][at] & ~reseller
@@ -167,7 +167,7 @@ class Evaluator:
         """These accounts, as far as their profiles are kept, with what is believed of them."""
         live = self._incremental.live
         frame = self.state.accounts(now_us, pl.Series(live.account["key"][accounts]), TOLD)
-        region = live.region(live.accounts.find(frame["account"].to_numpy()))
+        region = live.region(live.links.accounts.find(frame["account"].to_numpy()))
         population = self._incremental.population
         assert population is not None
         people = chains.people(region.graph, self._config.structure.person_accounts_max)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from weaklink.campaigns import compiled
+from weaklink import compiled
 from weaklink.campaigns.belief_loops import grouped
 from weaklink.campaigns.component_loops import components
 from weaklink.records.identifiers import HARD_KINDS, IdentifierKind

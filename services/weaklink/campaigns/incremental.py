@@ -15,7 +15,8 @@ from weaklink.campaigns import evidence
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.evaluate import Own, believe, chain_evidence, named_resellers
 from weaklink.campaigns.graph import IS_HARD, UNLINKED_KINDS, Bools, Ints, Keys, counts, paths
-from weaklink.campaigns.live import LiveGraph, NewLinks, Region
+from weaklink.campaigns.live import LiveGraph, NewLinks
+from weaklink.campaigns.live_sums import Region
 from weaklink.campaigns.outcome import Belief, Case
 from weaklink.campaigns.population import Population
 from weaklink.campaigns.rings import Rings, judged
@@ -73,25 +74,25 @@ class Incremental:
         live, config = self.live, self._config.incremental
         number = self._take(accounts)
         new = self._link(links)
-        linked = live.distinct(new.account)
+        linked = live.links.distinct(new.account)
         asked = np.concatenate((new.uncounted, number, self._heard(new), self._chain(new), self._unsettled))
         asked = live.with_mates(asked)
-        groups, evaluated = live.all_groups(new.group), [asked]
+        groups, evaluated = live.links.all_groups(new.group), [asked]
         was = live.account["p"] > self._config.cluster.hot
         for sweep in range(config.sweeps_max):
             if len(asked):
-                groups = live.all_groups(groups, self._evaluate(asked).groups)
-            groups, moved = live.news(groups, self._pi, config.news_min)
-            settled = np.zeros(len(live.accounts), bool)
+                groups = live.links.all_groups(groups, self._evaluate(asked).groups)
+            groups, moved = live.sums.news(groups, self._pi, config.news_min)
+            settled = np.zeros(len(live.links.accounts), bool)
             settled[asked] = True
-            asked = live.with_mates(live.hear(groups, moved, settled, config.p_moved))
+            asked = live.with_mates(live.sums.hear(groups, moved, settled, config.p_moved))
             if sweep + 1 < config.sweeps_max:
                 evaluated.append(asked)
             groups = groups[:0]
         self._unsettled = asked
-        done = live.distinct(np.concatenate(evaluated))
+        done = live.links.distinct(np.concatenate(evaluated))
         self._note(done, linked, was)
-        return live.distinct(np.concatenate((done, linked)))
+        return live.links.distinct(np.concatenate((done, linked)))
 
     def _note(self, done: Ints, linked: Ints, was_hot: Bools) -> None:
         """Remember who may change the communities."""
@@ -132,7 +133,7 @@ class Incremental:
         """Take SHARED rows; those of accounts without activity wait for it."""
         live = self.live
         links = pl.concat([*self._orphans, links.filter(~pl.col("kind").is_in([int(kind) for kind in UNLINKED_KINDS]))])
-        held = live.accounts.find(links["account"].to_numpy())
+        held = live.links.accounts.find(links["account"].to_numpy())
         self._orphans = [links.filter(pl.Series(held < 0))] if (held < 0).any() else []
         there = np.flatnonzero(held >= 0)
         identifier, slot, kind, holders = (
@@ -145,7 +146,7 @@ class Incremental:
         """Accounts to which their new links say something: on nodes under suspicion, hard ones that others hold too, or warm themselves."""
         live = self.live
         kind = live.node["kind"][new.node]
-        says = live.suspicion(new.node) > self._pi[kind]
+        says = live.sums.suspicion(new.node) > self._pi[kind]
         says |= IS_HARD[kind] & (live.node["known"][new.node] > 1)
         says |= live.account["p"][new.account] >= self._config.incremental.warm
         return np.unique(new.account[says])
@@ -217,7 +218,7 @@ class Incremental:
         core = np.flatnonzero(
             hot | (columns["campaign"] >= 0) | (columns["ring"] >= 0) | columns["reseller"] | (columns["chain"] > 0)
         )
-        many = counts(live.held(core)[0], len(live.node["kind"]))
+        many = counts(live.links.held(core)[0], len(live.node["kind"]))
         node = np.flatnonzero(many)
         held = many[node]
         largest = np.maximum(live.node["holders"][node], live.node["known"][node])
@@ -225,12 +226,12 @@ class Incremental:
         mostly = held >= fast.flagged_share_min * (largest - 1)
         near = node[(held < largest) & ((mostly & (hard | (held > 1))) | (hard & (held > 1)))]
         paired = node[(held == 1) & (held < largest) & mostly & (live.node["kind"][node] == IdentifierKind.IP)]
-        return live.with_mates(np.concatenate((core, live.holders(near)[0], live.holders(paired)[0])))
+        return live.with_mates(np.concatenate((core, live.links.holders(near)[0], live.links.holders(paired)[0])))
 
     def tied(self, accounts: Ints) -> Ints:
         """Nodes of these accounts that members hold so much of that others may be taken in by them (see `fast.ties`)."""
         live, config = self.live, self._config.fast
-        node = live.nodes_of(accounts)
+        node = live.links.nodes_of(accounts)
         members = live.node["members"][node]
         largest = np.maximum(live.node["holders"][node], live.node["known"][node])
         enough = np.where(IS_HARD[live.node["kind"][node]], 1, config.flagged_holders_min)
@@ -241,12 +242,12 @@ class Incremental:
     def know(self, members: Keys, campaigns: Ints) -> None:
         """Take in who belongs to which campaign (any numbers)."""
         live = self.live
-        number = live.accounts.find(members)
+        number = live.links.accounts.find(members)
         there = np.flatnonzero(number >= 0)
-        now = np.full(len(live.accounts), -1, np.int64)
+        now = np.full(len(live.links.accounts), -1, np.int64)
         now[number[there]] = campaigns[there]
         before = live.account["campaign"]
         came, gone = np.flatnonzero((now >= 0) & (before < 0)), np.flatnonzero((now < 0) & (before >= 0))
-        np.add.at(live.node["members"], live.held(came)[0], 1)
-        np.subtract.at(live.node["members"], live.held(gone)[0], 1)
+        np.add.at(live.node["members"], live.links.held(came)[0], 1)
+        np.subtract.at(live.node["members"], live.links.held(gone)[0], 1)
         before[:] = now

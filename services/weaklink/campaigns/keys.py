@@ -6,9 +6,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from weaklink.campaigns import live_loops
-from weaklink.campaigns.compiled import Halves
+from weaklink.campaigns import key_loops
 from weaklink.campaigns.graph import Bools, Ints, Keys, ranges
+from weaklink.compiled import Halves
 
 _LOW_BITS: Final = 32
 _FEW_KEYS: Final = 1 << 18
@@ -94,7 +94,7 @@ class LayeredIndex(LayeredKeys):
         new, row = np.unique(keys[missing], return_inverse=True)
         numbers = np.arange(self.given, self.given + len(new), dtype=np.int32)
         at = np.searchsorted(self.recent, new)
-        self.recent_numbers = live_loops.inserted_halves(self.recent_numbers, at, numbers)
+        self.recent_numbers = key_loops.inserted(self.recent_numbers, at, numbers)
         self.recent = inserted(self.recent, at, new)
         self.given += len(new)
         found[missing] = numbers[row.reshape(-1)]
@@ -131,7 +131,7 @@ class LayeredIndex(LayeredKeys):
 
     def _merge(self) -> None:
         at = np.searchsorted(self.keys, self.recent)
-        self.numbers = live_loops.inserted_halves(self.numbers, at, self.recent_numbers)
+        self.numbers = key_loops.inserted(self.numbers, at, self.recent_numbers)
         self.recent_numbers = self.numbers[:0]
         self.keys, self.recent = inserted(self.keys, at, self.recent), self.recent[:0]
 
@@ -180,7 +180,7 @@ def _places(sorted_keys: Keys, keys: Keys) -> Ints:
 
 def inserted(keys: Keys, at: Ints, new: Keys) -> Keys:
     """np.insert of 64-bit numbers at ascending places."""
-    found: Keys = live_loops.inserted(keys.view(np.int64), at, new.view(np.int64)).view(keys.dtype)
+    found: Keys = key_loops.inserted(keys.view(np.int64), at, new.view(np.int64)).view(keys.dtype)
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from weaklink.campaigns.compiled import BOOLS, INT, INTS, Bools, Ints, compiled
+from weaklink.compiled import BOOLS, INT, INTS, Bools, Ints, compiled
 
 _NONE: Final = -1
 _WORD: Final = 62

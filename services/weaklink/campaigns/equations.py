@@ -12,12 +12,14 @@ import polars as pl
 
 from weaklink import frames
 from weaklink.campaigns.folding import FoldedTable
+from weaklink.records.identifiers import TOKEN_BYTES, IdentifierKind
 
 Owners = Callable[[pl.Series], pl.DataFrame]
 """Accounts (distinct keys) -> [account, party] of those that are known."""
 
 _FOLDS: Final = {"kind": "max", "tail": "max", "epoch": "max", "former_tail": "max", "former_epoch": "max"}
 _SAID: Final = "said"
+_KIND_MAX: Final = int(max(IdentifierKind))
 _PARTS: Final = ("identifier", "tail", "kind", "epoch")
 
 
@@ -63,6 +65,22 @@ class Equations:
         found = [frames.token_bytes(*parts) for parts in moved.select(_PARTS).iter_rows()]
         newer = moved.select("account", "token").with_columns(pl.Series("newer", found, dtype=pl.Binary))
         return newer.join(owned, on="account").select("token", "party", "newer")
+
+    def renewed(self, rows: pl.DataFrame, column: str, oldest: int, *, by_party: bool) -> pl.DataFrame:
+        """Rows with the tokens of earlier epochs replaced by newer ones where those are known, or left out."""
+        token = pl.col(column).bin
+        # Targets that are accounts stand in the same column by their name: only 17 bytes that begin with a kind are a token.
+        is_token = (token.size() == TOKEN_BYTES) & (token.slice(0, 1).bin.reinterpret(dtype=pl.UInt8) <= _KIND_MAX)
+        over = (is_token & (token.slice(1, 1).bin.reinterpret(dtype=pl.UInt8) < oldest)).fill_null(value=False)
+        gone = rows.filter(over)
+        if gone.is_empty():
+            return rows
+        party = pl.col("party") if by_party else pl.lit(None, pl.String).alias("party")
+        newer = self.newer_tokens(gone.select(pl.col(column).alias("token"), party))
+        moved = gone.with_columns(party).join(
+            newer, left_on=[column, "party"], right_on=["token", "party"], nulls_equal=True
+        )
+        return pl.concat([rows.filter(~over), moved.with_columns(pl.col("newer").alias(column)).select(rows.columns)])
 
     def beside(self, identifiers: pl.Series) -> pl.Series:
         """These identifiers, and those that may be read as one of them."""

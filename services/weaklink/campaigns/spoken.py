@@ -1,8 +1,16 @@
-"""What an account's own party or a person said of it, and what that makes of its profile."""
+"""What an account's own party or a person said of it, and of measures, and what that makes of its profile."""
 
-from typing import Final
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
 
 import polars as pl
+
+from weaklink import frames
+
+_DISPUTES: Final = frozenset({"DISPUTED", "NOT_OURS"})
+_OBEYED: Final = frozenset({"DONE", "ACCEPTED", "PARTLY_DONE"})
+ANY_MEASURE: Final = "*"
 
 FEEDBACK: Final = pl.Schema(
     {
@@ -14,6 +22,9 @@ FEEDBACK: Final = pl.Schema(
     }
 )
 """When each account's own party last disputed, a person last declined, or the party last did what was asked."""
+REFUSALS: Final = pl.Schema({"party": pl.String, "measure": pl.String, "target": pl.Binary, "recorded_at_us": pl.Int64})
+"""Measures that their party or a person refused, by target (the token, or the account's name in UTF-8): not asked for again.
+A token that its party disputed has a row of measure `*` too: that party's links to it count for nothing."""
 
 
 def _said() -> tuple[pl.Expr, pl.Expr]:
@@ -40,3 +51,37 @@ UNSAID: Final = (
     *(pl.lit(value=False).alias(name) for name in ("disputed", "declined")),
 )
 """What nobody has said anything of."""
+
+
+def read(feedback: Iterable[Mapping[str, Any]]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(FEEDBACK, REFUSALS) of Feedback records (schemas/avro/Feedback). A verdict on an account can only come from its own party."""
+    rows, refused = [], []
+    for record in feedback:
+        at, verdict = _micros(record["recorded_at"]), record["verdict"]
+        name, token = record["target_account"], record["target_token"]
+        if verdict in _DISPUTES or verdict in ("REFUSED", "DECLINED"):
+            refused.append((record["party"], record["measure"], token or (name or "").encode(), at))
+        if token is not None and verdict == "DISPUTED":
+            refused.append((record["party"], ANY_MEASURE, token, at))
+        if name is not None:
+            suspended = record["measure"] == "SUSPEND" and verdict == "DONE"
+            rows.append(
+                (
+                    frames.account_key(record["party"], name),
+                    at if verdict in _DISPUTES else None,
+                    at if verdict == "DECLINED" else None,
+                    at if verdict in _OBEYED else None,
+                    at if suspended else None,
+                )
+            )
+    return pl.DataFrame(rows, schema=FEEDBACK, orient="row"), pl.DataFrame(refused, schema=REFUSALS, orient="row")
+
+
+def _micros(at: datetime | int) -> int:
+    return at if isinstance(at, int) else round(at.timestamp() * 1_000_000)
+
+
+def disputed_tokens(refusals: pl.DataFrame) -> pl.DataFrame:
+    """[party, identifier] of the tokens that their party disputed, from REFUSALS."""
+    token = pl.col("target").bin.slice(2, 8).bin.reinterpret(dtype=pl.UInt64)
+    return refusals.filter(pl.col("measure") == ANY_MEASURE).select("party", token.alias("identifier"))

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
@@ -10,34 +9,22 @@ import polars as pl
 
 from weaklink import frames
 from weaklink.benign import BenignRecord
+from weaklink.campaigns.account_rows import AccountRows
 from weaklink.campaigns.benign import BenignList
 from weaklink.campaigns.columns import FoldedColumns
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.equations import Equations
 from weaklink.campaigns.evaluate import evaluate
 from weaklink.campaigns.folding import Fold, FoldedTable
-from weaklink.campaigns.graph import Floats
 from weaklink.campaigns.outcome import Case, Evaluation
 from weaklink.campaigns.population import Population
-from weaklink.campaigns.profiles import EVALUATED, JUDGED, US_PER_DAY, Profiles, opened_attributes
-from weaklink.campaigns.spoken import FEEDBACK, LIVE_VOLUME, SAID, UNSAID
+from weaklink.campaigns.profiles import US_PER_DAY, Profiles
+from weaklink.campaigns.spoken import ANY_MEASURE, FEEDBACK, REFUSALS, disputed_tokens, read
 from weaklink.epochs import FIRST
 from weaklink.errors import CheckpointError
-from weaklink.records.identifiers import TOKEN_BYTES, IdentifierKind
 
-_VOLUME_DAYS_MIN: Final = 0.25
-DISPUTES: Final = frozenset({"DISPUTED", "NOT_OURS"})
-_ANY_MEASURE: Final = "*"
-OBEYED: Final = frozenset({"DONE", "ACCEPTED", "PARTLY_DONE"})
-
-LINK_KEYS: Final = ["identifier", "slot", "account"]
-REFUSALS: Final = pl.Schema({"party": pl.String, "measure": pl.String, "target": pl.Binary, "recorded_at_us": pl.Int64})
-"""Measures that their party or a person refused, by target (the token, or the account's name in UTF-8): not asked for again.
-A token that its party disputed has a row of measure `*` too: that party's links to it count for nothing."""
-
-
+_LINK_KEYS: Final = ["identifier", "slot", "account"]
 _NO_LINKS: Final = frames.empty(frames.SHARED)
-_KIND_MAX: Final = int(max(IdentifierKind))
 _LATER: Final = frozenset({"equations"})
 """Tables that snapshots of earlier versions lack: empty then, and read from the beginning of their topic."""
 _LINK_FOLDS: Final[dict[str, Fold]] = {
@@ -56,11 +43,7 @@ _LINK_FOLDS: Final[dict[str, Fold]] = {
 def _folded_links(links: pl.DataFrame) -> pl.DataFrame:
     """One row for each link, sorted by its key."""
     folds = [getattr(pl.col(name), fold)() for name, fold in _LINK_FOLDS.items()]
-    return links.group_by(LINK_KEYS).agg(folds).select(links.columns).sort(LINK_KEYS)
-
-
-def _micros(at: datetime | int) -> int:
-    return at if isinstance(at, int) else round(at.timestamp() * 1_000_000)
+    return links.group_by(_LINK_KEYS).agg(folds).select(links.columns).sort(_LINK_KEYS)
 
 
 @dataclass
@@ -90,13 +73,14 @@ class CampaignsState:
         self.profiles: Final = Profiles()
         self.links: Final = FoldedColumns(
             frames.SHARED,
-            LINK_KEYS,
+            _LINK_KEYS,
             _LINK_FOLDS,
         )
         self.feedback: Final = FoldedTable(FEEDBACK, ["account"], dict.fromkeys(FEEDBACK.names()[1:], "max"))
         self.benign: Final = BenignList()
         self.equations: Final = Equations(config.equation_parties_min)
         self.refusals: Final = FoldedTable(REFUSALS, ["party", "measure", "target"], {"recorded_at_us": "max"})
+        self._rows: Final = AccountRows(self.profiles, self.feedback, self.benign, config.volume_days)
         self._news = News.none()
         self._latest_links = _NO_LINKS
         self._expired_us = 0
@@ -120,31 +104,12 @@ class CampaignsState:
 
     def fold_feedback(self, feedback: Iterable[Mapping[str, Any]]) -> None:
         """Take Feedback records (schemas/avro/Feedback). A verdict on an account can only come from its own party."""
-        rows, refused = [], []
-        for record in feedback:
-            at, verdict = _micros(record["recorded_at"]), record["verdict"]
-            name, token = record["target_account"], record["target_token"]
-            if verdict in DISPUTES or verdict in ("REFUSED", "DECLINED"):
-                refused.append((record["party"], record["measure"], token or (name or "").encode(), at))
-            if token is not None and verdict == "DISPUTED":
-                refused.append((record["party"], _ANY_MEASURE, token, at))
-            if name is not None:
-                suspended = record["measure"] == "SUSPEND" and verdict == "DONE"
-                rows.append(
-                    (
-                        frames.account_key(record["party"], name),
-                        at if verdict in DISPUTES else None,
-                        at if verdict == "DECLINED" else None,
-                        at if verdict in OBEYED else None,
-                        at if suspended else None,
-                    )
-                )
-        spoken = pl.DataFrame(rows, schema=FEEDBACK, orient="row")
+        spoken, refused = read(feedback)
         self.feedback.add(spoken)
         self._news.accounts.append(spoken["account"])
-        self._news.all |= any(measure == _ANY_MEASURE for _, measure, _, _ in refused)
-        self._news.refused |= bool(refused)
-        self.refusals.add(pl.DataFrame(refused, schema=REFUSALS, orient="row"))
+        self._news.all |= (refused["measure"] == ANY_MEASURE).any()
+        self._news.refused |= not refused.is_empty()
+        self.refusals.add(refused)
 
     def fold_benign(self, records: Iterable[BenignRecord]) -> None:
         """Take records of the benign list. They change what others' links say, so everything is evaluated next."""
@@ -165,49 +130,8 @@ class CampaignsState:
         return pl.concat([pl.DataFrame({"account": account, "appended_at_us": at_us}), links])
 
     def accounts(self, now_us: int, keys: pl.Series | None = None, names: Sequence[str] | None = None) -> pl.DataFrame:
-        """Profiles as `evaluate` takes them, sorted by account: all, with their columns of profiles.EVALUATED, or those of `keys` that there are.
-
-        `names`: of the profiles' columns only these, `profiles.JUDGED` or TOLD. With the former, which are what belief needs, no `requests_per_day`.
-        """
-        table, volume = self.profiles.accounts, names is not JUDGED
-        profiles = table.rows(EVALUATED) if keys is None else table.of(keys, names)
-        more = [self._end_users(profiles["account"], keys)]
-        if volume:
-            more.append(pl.Series("requests_per_day", self._requests_per_day(now_us, profiles)))
-        known = self._with_feedback(profiles, keys, more, volume=volume)
-        if not self.benign.empty:
-            listed = self.benign.accounts(now_us)
-            known = known.with_columns(disputed=pl.col("disputed") | pl.col("account").is_in(listed.implode()))
-        return known
-
-    def _with_feedback(
-        self, profiles: pl.DataFrame, keys: pl.Series | None, more: list[pl.Series], *, volume: bool
-    ) -> pl.DataFrame:
-        """Profiles with what `opened_code` says, the columns of FEEDBACK, those of `more`, and what is said of them by their own party."""
-        found = self.feedback.rows() if keys is None else self.feedback.of(keys)
-        opened = opened_attributes()
-        if found.is_empty():
-            profiles = profiles.with_columns(*more, *opened, *UNSAID)
-            return profiles.with_columns(LIVE_VOLUME) if volume else profiles
-        profiles = profiles.with_columns(*more, *opened).join(found, on="account", how="left", maintain_order="left")
-        return profiles.with_columns(*SAID, *([LIVE_VOLUME] if volume else []))
-
-    def _end_users(self, accounts: pl.Series, keys: pl.Series | None) -> pl.Series:
-        """How many customers each of these accounts (sorted) names."""
-        found = (self.profiles.end_users.rows() if keys is None else self.profiles.end_users.of(keys))["account"]
-        low, high = (np.searchsorted(found.to_numpy(), accounts.to_numpy(), side) for side in ("left", "right"))
-        return pl.Series("end_users", (high - low).astype(np.uint32))
-
-    def _requests_per_day(self, now_us: int, profiles: pl.DataFrame) -> Floats:
-        """Mean daily requests over the last `volume_days`, or the account's life when that is shorter (6 hours at least)."""
-        days, accounts = self.config.volume_days, profiles["account"].to_numpy()
-        owner, day, requests = self.profiles.daily.columns_of(accounts, "account", "day", "requests")
-        late = day > now_us // US_PER_DAY - days
-        recent = np.zeros(len(accounts), np.int64)
-        np.add.at(recent, np.searchsorted(accounts, owner[late]), requests[late])
-        lived = (now_us - profiles["first_usage_us"].cast(pl.Float64).fill_null(np.nan).to_numpy()) / US_PER_DAY
-        mean: Floats = np.nan_to_num(recent / np.clip(lived, _VOLUME_DAYS_MIN, days))
-        return mean
+        """Profiles as `evaluate` takes them: see `AccountRows.of`."""
+        return self._rows.of(now_us, keys, names)
 
     def evaluate(self, now_us: int, population: Population | None = None) -> Evaluation:
         """Score every account and find the communities, as of now, against this population or one measured now."""
@@ -230,12 +154,9 @@ class CampaignsState:
         Others' links to it stand: no party can vouch for another's.
         """
         links = self.unlisted(self.equated(links), now_us)
-        refused = self.refusals.rows()
-        if refused.is_empty() or (tokens := refused.filter(pl.col("measure") == _ANY_MEASURE)).is_empty():
+        disputed = disputed_tokens(self.refusals.rows())
+        if disputed.is_empty():
             return links
-        disputed = tokens.select(
-            "party", pl.col("target").bin.slice(2, 8).bin.reinterpret(dtype=pl.UInt64).alias("identifier")
-        )
         owners = self._owners(links["account"])
         return (
             links.join(owners, on="account", how="left", maintain_order="left")
@@ -277,29 +198,13 @@ class CampaignsState:
             moved = self.equations.newer(gone, self._owners).filter(~over)
             self.links.replace(links.filter(~over))
             self.links.add(moved)
-        self.refusals.replace(self._over_tokens(self.refusals.rows(), "target", oldest, by_party=True))
-        self.benign.replace(self._over_tokens(self.benign.table.rows(), "token", oldest, by_party=False))
+        self.refusals.replace(self.equations.renewed(self.refusals.rows(), "target", oldest, by_party=True))
+        self.benign.replace(self.equations.renewed(self.benign.table.rows(), "token", oldest, by_party=False))
         self.profiles.end_users.keep(pl.col("end_user").bin.slice(1, 1).bin.reinterpret(dtype=pl.UInt8) >= oldest)
         self.equations.forget_before(oldest)
         self._news = News.none()
         self._news.all = True
         return gone.height
-
-    def _over_tokens(self, rows: pl.DataFrame, column: str, oldest: int, *, by_party: bool) -> pl.DataFrame:
-        """Rows with the tokens of earlier epochs replaced by newer ones where those are known, or left out."""
-        token = pl.col(column).bin
-        # Targets that are accounts stand in the same column by their name: only 17 bytes that begin with a kind are a token.
-        is_token = (token.size() == TOKEN_BYTES) & (token.slice(0, 1).bin.reinterpret(dtype=pl.UInt8) <= _KIND_MAX)
-        over = (is_token & (token.slice(1, 1).bin.reinterpret(dtype=pl.UInt8) < oldest)).fill_null(value=False)
-        gone = rows.filter(over)
-        if gone.is_empty():
-            return rows
-        party = pl.col("party") if by_party else pl.lit(None, pl.String).alias("party")
-        newer = self.equations.newer_tokens(gone.select(pl.col(column).alias("token"), party))
-        moved = gone.with_columns(party).join(
-            newer, left_on=[column, "party"], right_on=["token", "party"], nulls_equal=True
-        )
-        return pl.concat([rows.filter(~over), moved.with_columns(pl.col("newer").alias(column)).select(rows.columns)])
 
     def _owners(self, accounts: pl.Series) -> pl.DataFrame:
         return self.profiles.accounts.of(accounts, ["account", "party"])

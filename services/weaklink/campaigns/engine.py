@@ -8,10 +8,11 @@ import polars as pl
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.evaluator import Evaluator
 from weaklink.campaigns.identity import Clocks
-from weaklink.campaigns.planner import Observer, Planner, Update
+from weaklink.campaigns.planner import Observer, Planner
 from weaklink.campaigns.profiles import US_PER_HOUR
 from weaklink.campaigns.state import CampaignsState
 from weaklink.campaigns.track import Tracker
+from weaklink.campaigns.updates import Update
 from weaklink.parties import PartyKind
 from weaklink.weaklinks.config import WeakLinksConfig
 

@@ -1,19 +1,19 @@
 """When each campaign is planned, and what is asked between two plans: a new member's own measure at once, the whole plan now and then."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import polars as pl
 
-from weaklink.campaigns import calibration, course, planning, standing
+from weaklink.campaigns import course, planning, standing
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.evaluator import Evaluator
 from weaklink.campaigns.facts import facts
-from weaklink.campaigns.identity import LIVE, NOTHING, Campaign, Planned, Situation
+from weaklink.campaigns.identity import LIVE, Campaign, Planned, Situation
 from weaklink.campaigns.outcome import Evaluation
 from weaklink.campaigns.profiles import US_PER_DAY, US_PER_HOUR
 from weaklink.campaigns.track import Tracker
+from weaklink.campaigns.updates import Update, end, updated
 from weaklink.parties import PartyKind
 from weaklink.weaklinks.accounts import account_measures
 from weaklink.weaklinks.config import WeakLinksConfig
@@ -22,15 +22,6 @@ from weaklink.weaklinks.learning import learned
 
 _SUMMED: Final = ("requests", "output_tokens", "requests_per_day")
 _TOTALS: Final = tuple(pl.col(name).sum() for name in _SUMMED)
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """A campaign that changed: as it stands, its members (identity.MEMBERS), and the changes of its measures."""
-
-    campaign: Campaign
-    members: pl.DataFrame
-    changes: list[dict[str, Any]]
 
 
 Observer = Callable[[Campaign, pl.DataFrame, pl.DataFrame, Evaluation], None]
@@ -83,7 +74,7 @@ class Planner:
             waits = campaign_id in due and campaign_id not in planned
             campaigns[campaign_id].waits_since_us = evidence.get(campaign_id, 0) if waits else None
         fresh = self._fresh(members)
-        updates = [self._end(campaigns[i], evaluation.now_us) for i in ended]
+        updates = [end(campaigns[i], self._tracker.members, evaluation.now_us) for i in ended]
         for campaign_id in lasting:
             campaign = campaigns[campaign_id]
             campaign.evidence_at_us = evidence.get(campaign_id, campaign.evidence_at_us)
@@ -119,7 +110,7 @@ class Planner:
             changes += self._renewed(campaign, evaluation.now_us)
             more = totals.get(campaign_id, {})
             campaign.facts |= {name: campaign.facts[name] + more.get(name, 0) for name in _SUMMED}
-            updates.append(self._update(campaign, self._own(campaign), changes))
+            updates.append(updated(campaign, self._own(campaign), changes))
         return updates + self.renew(evaluation.now_us)
 
     def _asked_of_all(self, rows: pl.DataFrame, parties: Mapping[str, PartyKind]) -> dict[str, list[dict[str, Any]]]:
@@ -142,7 +133,7 @@ class Planner:
         updates = []
         for campaign in due:
             campaign.updated_at_us = now_us
-            updates.append(self._update(campaign, self._own(campaign), self._renewed(campaign, now_us)))
+            updates.append(updated(campaign, self._own(campaign), self._renewed(campaign, now_us)))
         return updates
 
     def _renewed(self, campaign: Campaign, now_us: int) -> list[dict[str, Any]]:
@@ -176,15 +167,6 @@ class Planner:
     def _due(self, campaign: Campaign, situation: Situation, now_us: int) -> bool:
         return campaign.planned is None or campaign.planned.due(situation, now_us, self._config)
 
-    def _end(self, campaign: Campaign, now_us: int) -> Update:
-        """A campaign that merged or dissolved: everything that it asked for falls."""
-        withdrawn = [{**measure, "op": standing.WITHDRAW} for measure in campaign.measures]
-        campaign.measures, campaign.volume_cut_share, campaign.benign_accounts_touched = [], 0.0, 0
-        campaign.updated_at_us = now_us
-        campaign.planned = campaign.oldest_issue_us = None
-        campaign.facts, campaign.accounts, campaign.parties = dict(NOTHING), 0, ()
-        return Update(replace(campaign), self._tracker.members.clear(), withdrawn)
-
     def _plan(
         self,
         campaign: Campaign,
@@ -212,7 +194,7 @@ class Planner:
         campaign.planned = Planned(evaluation.now_us, situation, plan.unit_requests_per_day)
         if self.observer is not None:
             self.observer(campaign, members, links, evaluation)
-        return self._update(campaign, own, changes)
+        return updated(campaign, own, changes)
 
     def _learned(self, campaign: Campaign, own: pl.DataFrame, now_us: int) -> WeakLinksConfig:
         """The settings of the plan, with the effects that measures had on this campaign so far."""
@@ -243,7 +225,7 @@ class Planner:
             "output_tokens": int(flagged["output_tokens"].sum() or 0),
             "requests_per_day": float(flagged["requests_per_day"].sum() or 0.0),
         }
-        return self._update(campaign, self._own(campaign), changes)
+        return updated(campaign, self._own(campaign), changes)
 
     def _asked(self, campaign: Campaign, rows: pl.DataFrame, parties: Mapping[str, PartyKind]) -> list[dict[str, Any]]:
         """What is asked of these members' accounts between two plans."""
@@ -276,10 +258,3 @@ class Planner:
 
     def _own(self, campaign: Campaign) -> pl.DataFrame:
         return self._tracker.members.filter(pl.col("campaign_id") == campaign.campaign_id)
-
-    @staticmethod
-    def _update(campaign: Campaign, own: pl.DataFrame, changes: list[dict[str, Any]]) -> Update:
-        flagged = own.filter("flagged")
-        campaign.confidence = float(calibration.MEMBER.of(flagged["score"]).mean() or 0.0)  # type: ignore[arg-type]
-        campaign.accounts, campaign.parties = flagged.height, tuple(own["party"].unique().sort().to_list())
-        return Update(replace(campaign), own, changes)

@@ -9,8 +9,9 @@ import polars as pl
 from weaklink.campaigns import fast, former, matching
 from weaklink.campaigns.cluster import NONE
 from weaklink.campaigns.config import CampaignsConfig
-from weaklink.campaigns.graph import Bools, Graph, Ints
+from weaklink.campaigns.graph import Bools
 from weaklink.campaigns.identity import DISSOLVED, DORMANT, ENDED, FORMER, LIVE, MEMBERS, MERGED, OPEN, Campaign
+from weaklink.campaigns.member_rows import confirmed_rows, differences, labelled, new_rows, steady
 from weaklink.campaigns.outcome import Evaluation
 from weaklink.campaigns.profiles import US_PER_DAY, US_PER_HOUR
 from weaklink.campaigns.rings import at_parties
@@ -48,7 +49,7 @@ class Tracker:
             .join(told, on=["account", "campaign_id"], how="left", maintain_order="left")
             .select(MEMBERS.names())
         )
-        changed = _differences(before, self.members)
+        changed = differences(before, self.members)
         changed |= self._settle(evaluation)
         return changed
 
@@ -59,7 +60,7 @@ class Tracker:
         if len(at) == 0:
             return set()
         names = [evaluation.campaigns[i] for i in evaluation.accounts["community"].gather(at).to_list()]
-        joined = self._new_rows(evaluation, at, names, self.members, flagged=True)
+        joined = new_rows(evaluation, at, names, self.members, self._config.track, flagged=True)
         self.members = pl.concat([self.members, joined]).sort("account")
         return set(names)
 
@@ -105,41 +106,9 @@ class Tracker:
         ids = dict(matched.ids)
         for community, split_from in matched.new.items():
             ids[community] = self._found_campaign(confirmed, community, split_from, evaluation.now_us)
-        return self._confirmed_rows(confirmed, ids, matched, evaluation.now_us)
-
-    def _confirmed_rows(
-        self, confirmed: pl.DataFrame, ids: dict[int, str], matched: matching.Matched, now_us: int
-    ) -> pl.DataFrame:
-        moved = pl.col("campaign_id").replace(matched.merged).alias("earlier_id")
-        earlier = self.members.select(
-            "account",
-            moved,
-            pl.col("since_us").alias("earlier_us"),
-            pl.col("score").alias("earlier_score"),
+        return confirmed_rows(
+            confirmed, self.members, ids, matched, now_us=evaluation.now_us, config=self._config.track
         )
-        of_community = (
-            pl.col("community").replace_strict(ids, return_dtype=pl.String) if ids else pl.lit(None, pl.String)
-        )
-        stays = pl.col("earlier_id").is_in(sorted(matched.apart))
-        return (
-            confirmed.join(earlier, on="account", how="left", maintain_order="left")
-            .with_columns(
-                pl.when(stays).then("earlier_id").otherwise(of_community).alias("campaign_id"),
-                pl.coalesce("earlier_us", pl.lit(now_us)).alias("since_us"),
-                pl.lit(None, pl.Int64).alias("missed_since_us"),
-                pl.lit(value=False).alias("fast"),
-                pl.lit(value=True).alias("flagged"),
-                pl.lit(None, pl.UInt8).alias("grounds"),
-                self._steady(pl.col("score"), pl.col("earlier_score")),
-            )
-            .select(MEMBERS.names())
-        )
-
-    def _steady(self, now: pl.Expr, before: pl.Expr) -> pl.Expr:
-        """A member's score, which follows the evaluations' in steps."""
-        step = self._config.track.score_step
-        moved = ((now - before).abs() >= step).fill_null(value=True)
-        return pl.when(moved & now.is_not_null()).then(now.round(3)).otherwise(before).alias("score")
 
     def _found_campaign(self, confirmed: pl.DataFrame, community: int, split_from: str | None, now_us: int) -> str:
         """A new campaign, named after its founding accounts and time: the same input gives the same id."""
@@ -163,7 +132,7 @@ class Tracker:
             self.members.filter("flagged").join(found, on="account", how="anti").join(quiet, on="account", how="anti")
         )
         known = pl.concat([found, standing.with_columns(pl.col("campaign_id").replace(self._merged()))])
-        labels, ids = _labelled(graph, known)
+        labels, ids = labelled(graph, known)
         before, refused = labels.copy(), accounts["disputed"] | accounts["reseller"]
         refused |= accounts["account"].is_in(self.former["account"].implode())
         able = silent & ~refused.to_numpy() & ~evaluation.ring.judged
@@ -173,7 +142,9 @@ class Tracker:
                 break
             labels[who] = served
         who = np.flatnonzero(labels != before)
-        rows = self._new_rows(evaluation, who, [ids[i] for i in labels[who].tolist()], self.members, flagged=True)
+        rows = new_rows(
+            evaluation, who, [ids[i] for i in labels[who].tolist()], self.members, self._config.track, flagged=True
+        )
         return rows.with_columns(pl.lit(value=False).alias("fast"))
 
     def _carry(self, evaluation: Evaluation, found: pl.DataFrame, serves: pl.DataFrame) -> pl.DataFrame:
@@ -191,7 +162,7 @@ class Tracker:
             .join(now, on="account", how="left", maintain_order="left")
             .with_columns(
                 since.alias("missed_since_us"),
-                self._steady(pl.col("score_now"), pl.col("score")),
+                steady(pl.col("score_now"), pl.col("score"), config.track),
                 pl.col("campaign_id").replace(self._merged()),
                 pl.col("disputed").fill_null(value=False),
             )
@@ -226,7 +197,7 @@ class Tracker:
         """
         graph, accounts, config = evaluation.graph, evaluation.accounts, self._config.fast
         rows, known = self.members.filter("flagged"), self.known()
-        labels, ids = _labelled(graph, known)
+        labels, ids = labelled(graph, known)
         if not (labels != NONE).any():
             return rows
         evidenced = evaluation.evidenced | np.isin(graph.accounts, known.filter("tombstone")["account"].to_numpy())
@@ -237,33 +208,13 @@ class Tracker:
         candidates = young & ~released & ~disputed & ~reseller
         who, joins = fast.newcomers(graph, labels, candidates, evidenced, config)
         through, serves = fast.resellers(graph, labels, reseller & ~disputed, evidenced, config)
-        new = self._new_rows(evaluation, who, [ids[i] for i in joins.tolist()], before, flagged=True)
-        serving = self._new_rows(evaluation, through, [ids[i] for i in serves.tolist()], before, flagged=False)
+        new = new_rows(evaluation, who, [ids[i] for i in joins.tolist()], before, self._config.track, flagged=True)
+        serving = new_rows(
+            evaluation, through, [ids[i] for i in serves.tolist()], before, self._config.track, flagged=False
+        )
         living = pl.concat([rows["campaign_id"], new["campaign_id"]]).unique()
         serving = serving.filter(pl.col("campaign_id").is_in(living.implode()))
         return pl.concat([rows, new, serving]).unique("account", keep="first", maintain_order=True).sort("account")
-
-    def _new_rows(
-        self, evaluation: Evaluation, at: Ints, campaign_ids: list[str], before: pl.DataFrame, *, flagged: bool
-    ) -> pl.DataFrame:
-        earlier = before.select(
-            "account", pl.col("since_us").alias("earlier_us"), pl.col("score").alias("earlier_score")
-        )
-        rows: pl.DataFrame = (
-            evaluation.accounts.select("account", "party", "account_name", "score")[at.tolist()]
-            .with_columns(pl.Series("campaign_id", campaign_ids, pl.String))
-            .join(earlier, on="account", how="left", maintain_order="left")
-            .with_columns(
-                pl.coalesce("earlier_us", pl.lit(evaluation.now_us)).alias("since_us"),
-                pl.lit(None, pl.Int64).alias("missed_since_us"),
-                pl.lit(flagged).alias("fast"),
-                pl.lit(flagged).alias("flagged"),
-                pl.lit(None, pl.UInt8).alias("grounds"),
-                self._steady(pl.col("score"), pl.col("earlier_score")),
-            )
-            .select(MEMBERS.names())
-        )
-        return rows
 
     def _settle(self, evaluation: Evaluation) -> set[str]:
         """States by what is left of each campaign: no flagged member, dissolved; nothing seen for long, dormant; then at an end."""
@@ -296,25 +247,3 @@ class Tracker:
             if campaign.state not in LIVE and campaign.updated_at_us < oldest_us and name not in stones:
                 del self.campaigns[name]
         return changed
-
-
-def _differences(before: pl.DataFrame, after: pl.DataFrame) -> set[str]:
-    """Campaigns whose membership differs between two MEMBERS frames."""
-    keys = ["account", "campaign_id", "flagged"]
-    gone = before.join(after, on=keys, how="anti")["campaign_id"]
-    came = after.join(before, on=keys, how="anti")["campaign_id"]
-    return set(gone.to_list()) | set(came.to_list())
-
-
-def _labelled(graph: Graph, known: pl.DataFrame) -> tuple[Ints, list[str]]:
-    """(label of every account of a graph, the campaign ids that labels number), from `known` [account, campaign_id], which may have others too."""
-    ids = known["campaign_id"].unique().sort().to_list()
-    accounts = known["account"].to_numpy()
-    at = np.searchsorted(graph.accounts, accounts)
-    there = np.flatnonzero(at < graph.n_accounts)
-    there = there[graph.accounts[at[there]] == accounts[there]]
-    labels = np.full(graph.n_accounts, NONE, np.int64)
-    if len(there):
-        number = known["campaign_id"].replace_strict(ids, range(len(ids)), return_dtype=pl.Int64).to_numpy()
-        labels[at[there]] = number[there]
-    return labels, ids

@@ -20,7 +20,9 @@ from bench.processes import EngineFailed
 from weaklink import topology
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops.broker import LocalCluster
-from weaklink.ops.provision import apply, party_topics, plan_topics, provision
+from weaklink.ops.provision import provision
+from weaklink.ops.topics import party_topics
+from weaklink.ops.topics_admin import apply, plan_topics
 from weaklink.parties import Party
 from weaklink.records.codec import decode
 from weaklink.settings import Settings

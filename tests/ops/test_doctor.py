@@ -5,7 +5,7 @@ import pytest
 from weaklink.ops import doctor
 from weaklink.ops.access import Difference, Grant
 from weaklink.ops.doctor import Finding, Level
-from weaklink.ops.provision import Change, Step, Topic
+from weaklink.ops.topics import Change, Step, Topic
 
 GIB = 1 << 30
 REAUTH, OWN = "connections.max.reauth.ms", "listener.name.client."

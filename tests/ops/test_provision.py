@@ -15,20 +15,10 @@ from weaklink import topology
 from weaklink.cli.main import app
 from weaklink.errors import BrokerError, PartyError
 from weaklink.kafka_options import KafkaConfig
-from weaklink.ops import provision as provisioning
-from weaklink.ops.provision import (
-    Change,
-    Topic,
-    add_party,
-    apply,
-    compare,
-    internal_topics,
-    party_topics,
-    plan,
-    plan_topics,
-    provision,
-    remove_party,
-)
+from weaklink.ops import topics_admin
+from weaklink.ops.provision import add_party, plan, provision, remove_party
+from weaklink.ops.topics import Change, Topic, compare, internal_topics, party_topics
+from weaklink.ops.topics_admin import apply, plan_topics
 from weaklink.parties import Party, PartyKind
 from weaklink.party_registry import PartyRegistry, read_parties
 from weaklink.settings import Settings, TopicsConfig
@@ -160,7 +150,7 @@ def test_more_topics_than_kafka_takes_in_one_request_are_created_and_changed_in_
     """Hundreds of parties at once: the controller refuses a request that makes too many records."""
     targets = [topic for _ in range(4) for topic in party_topics(settings, unique_party())]
     monkeypatch.setattr(
-        provisioning, "_RECORDS_IN_REQUEST_MAX", max(1 + t.partitions + len(t.configs) for t in targets)
+        topics_admin, "_RECORDS_IN_REQUEST_MAX", max(1 + t.partitions + len(t.configs) for t in targets)
     )
     requests: list[int] = []
 
@@ -172,7 +162,7 @@ def test_more_topics_than_kafka_takes_in_one_request_are_created_and_changed_in_
         return request
 
     for name in ("_create", "_configure"):
-        monkeypatch.setattr(provisioning, name, counted(getattr(provisioning, name)))
+        monkeypatch.setattr(topics_admin, name, counted(getattr(topics_admin, name)))
     apply(settings.kafka, plan_topics(settings.kafka, targets))
     assert len(requests) > 4
     assert sum(requests) == len(targets)

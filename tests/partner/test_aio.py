@@ -8,7 +8,8 @@ import pytest
 from tests.partner.conftest import TOKENISER, Member
 
 from weaklink.errors import BrokerError, PartyError, RecordError
-from weaklink.ops.provision import Topic, apply, plan_topics
+from weaklink.ops.topics import Topic
+from weaklink.ops.topics_admin import apply, plan_topics
 from weaklink.partner import AddressLease, ApiUsage, AsyncWeaklinkClient, DeliveryError, Event, PartnerConfig
 from weaklink.partner.symbols import Task
 

@@ -8,7 +8,8 @@ from tests.partner.conftest import TOKENISER, Member, usage
 
 from weaklink.errors import BrokerError, PartyError, RecordError
 from weaklink.kafka_options import KafkaConfig
-from weaklink.ops.provision import Topic, apply, plan_topics
+from weaklink.ops.topics import Topic
+from weaklink.ops.topics_admin import apply, plan_topics
 from weaklink.partner import (
     AccountOpened,
     AddressLease,

@@ -7,7 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from weaklink.ops.access import Difference
-    from weaklink.ops.provision import Step
+    from weaklink.ops.topics import Step
 
 _COLOURS = {"create": "green", "configure": "yellow", "fine": "dim", "conflict": "red"}
 
@@ -27,7 +27,9 @@ def provision(
 ) -> None:
     """Create or mend Weaklink's topics and those of every registered party, with principals, ACLs and quotas; shows the plan first."""
     from weaklink.ops.membership import apply_access
-    from weaklink.ops.provision import Change, apply, plan, plan_access, unknown_topics
+    from weaklink.ops.provision import plan, plan_access, unknown_topics
+    from weaklink.ops.topics import Change
+    from weaklink.ops.topics_admin import apply
     from weaklink.settings import load_settings
 
     settings = load_settings()

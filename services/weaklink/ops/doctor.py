@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from weaklink.ops.access import Difference
-from weaklink.ops.provision import Change, Step
+from weaklink.ops.topics import Change, Step
 
 KAFKA_MIN: Final = (3, 9)
 """Oldest Kafka that the tests run on."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from weaklink.ops.access import Grant, party_grants, party_quotas, service_grants
-from weaklink.ops.provision import Topic, internal_topics, party_topics
+from weaklink.ops.topics import Topic, internal_topics, party_topics
 from weaklink.parties import Party
 from weaklink.settings import Settings
 

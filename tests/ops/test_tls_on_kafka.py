@@ -19,7 +19,8 @@ from weaklink import topology
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops.access import EXPORTER, OPERATOR
 from weaklink.ops.access_config import AccessConfig
-from weaklink.ops.broker import LocalCluster, Tls
+from weaklink.ops.broker import LocalCluster
+from weaklink.ops.broker_properties import Tls
 from weaklink.ops.kafka_jars import missing_tools
 from weaklink.ops.lag_probe import LagProbe
 from weaklink.ops.membership import issue_service_secret, resume_party, suspend_party

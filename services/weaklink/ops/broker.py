@@ -20,47 +20,14 @@ from typing import Any, Final, Self
 
 from weaklink.errors import BrokerError
 from weaklink.kafka_options import KafkaConfig
+from weaklink.ops.broker_properties import ADMIN, Security, Tls, server_properties
 from weaklink.ops.kafka_jars import ensure_jars
 from weaklink.ops.ports import free_ports
 
-ADMIN: Final = "admin"
 _START_TIMEOUT_SECONDS: Final = 120
 _BOOTSTRAP_TIMEOUT_MS: Final = 30_000  # it is known to run: what it may lack is processor time
 _START_ATTEMPTS: Final = 3  # with other ports, should somebody bind one of ours between choice and start
 _STOP_TIMEOUT_SECONDS: Final = 20
-
-# Small machine, quick failover: with Kafka's defaults a killed controller stalls partitions for 8-9 s, with these for about 4 s.
-_COMMON: Final = """
-process.roles=broker,controller
-controller.listener.names=CONTROLLER
-offsets.topic.num.partitions=8
-transaction.state.log.num.partitions=8
-group.initial.rebalance.delay.ms=0
-auto.create.topics.enable=false
-num.network.threads=2
-num.io.threads=4
-num.recovery.threads.per.data.dir=1
-log.cleaner.dedupe.buffer.size=16777216
-message.max.bytes=16777216
-replica.fetch.max.bytes=16777216
-broker.session.timeout.ms=3000
-broker.heartbeat.interval.ms=500
-controller.quorum.fetch.timeout.ms=1000
-controller.quorum.election.timeout.ms=500
-transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """Certificates of a local cluster, in PEM. `node`: key (PKCS #8) and chain of every node, for 127.0.0.1, common name `admin`.
-
-    `clients_too`: a client's certificate is asked for, and its common name is the principal.
-    """
-
-    authority: Path
-    node: Path
-    clients_too: bool = False
 
 
 @dataclass
@@ -92,7 +59,7 @@ class LocalCluster:
     def kafka(self) -> KafkaConfig:
         """How an administrator connects."""
         replication = min(self.nodes, 3)
-        login: dict[str, Any] = {"security_protocol": self._protocol}
+        login: dict[str, Any] = {"security_protocol": self._security.protocol}
         if self.scram:
             login |= {"username": ADMIN, "password": self.admin_password}
         if self.tls:
@@ -106,8 +73,8 @@ class LocalCluster:
         )
 
     @property
-    def _protocol(self) -> str:
-        return ("SASL_" if self.scram else "") + ("SSL" if self.tls else "PLAINTEXT")
+    def _security(self) -> Security:
+        return Security(self.admin_password if self.scram else None, self.tls, self.reauth_ms)
 
     def pid(self, node: int) -> int:
         """The process id of node 1, 2, ..."""
@@ -211,7 +178,10 @@ class LocalCluster:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         properties = folder / "server.properties"
-        _write_private(properties, self._properties(node))
+        _write_private(
+            properties,
+            server_properties(node, self._ports, folder / "data", self._security, self.properties),
+        )
         words = [
             "-Xmx128m",
             "-cp",
@@ -237,65 +207,6 @@ class LocalCluster:
         arguments.unlink()
         if run.returncode != 0:
             raise BrokerError(f"Kafka could not format {folder}:\n{(run.stdout + run.stderr)[-2000:]}")
-
-    def _failover(self) -> dict[str, str]:
-        """A lone node has nobody to fail over to: a busy machine must not make it count as gone."""
-        return {"broker.session.timeout.ms": "30000"} if self.nodes == 1 else {}
-
-    def _properties(self, node: int) -> str:
-        client, controller = self._ports[node - 1], self._ports[self.nodes + node - 1]
-        replicas = min(self.nodes, 3)
-        lines = {
-            "node.id": str(node),
-            "listeners": f"CLIENT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller}",
-            "advertised.listeners": f"CLIENT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller}",
-            "inter.broker.listener.name": "CLIENT",
-            "listener.security.protocol.map": f"CLIENT:{self._protocol},CONTROLLER:PLAINTEXT",
-            "controller.quorum.bootstrap.servers": ",".join(f"127.0.0.1:{port}" for port in self._ports[self.nodes :]),
-            "log.dirs": str(self._node_folder(node) / "data"),
-            "offsets.topic.replication.factor": str(replicas),
-            "transaction.state.log.replication.factor": str(replicas),
-            "transaction.state.log.min.isr": str(min(replicas, 2)),
-            "default.replication.factor": str(replicas),
-            "min.insync.replicas": str(min(replicas, 2)),
-        }
-        return (
-            _COMMON
-            + "\n".join(
-                f"{key}={value}"
-                for key, value in (lines | self._failover() | self._security() | dict(self.properties)).items()
-            )
-            + "\n"
-        )
-
-    def _security(self) -> dict[str, str]:
-        lines: dict[str, str] = {}
-        if self.scram:
-            lines |= {
-                "sasl.enabled.mechanisms": "SCRAM-SHA-512",
-                "sasl.mechanism.inter.broker.protocol": "SCRAM-SHA-512",
-                "listener.name.client.scram-sha-512.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required "
-                f'username="{ADMIN}" password="{self.admin_password}";',
-            }
-        if self.scram and self.reauth_ms is not None:
-            lines["listener.name.client.scram-sha-512.connections.max.reauth.ms"] = str(self.reauth_ms)
-        if self.tls:
-            lines |= {
-                "ssl.keystore.type": "PEM",
-                "ssl.keystore.location": str(self.tls.node),
-                "ssl.truststore.type": "PEM",
-                "ssl.truststore.location": str(self.tls.authority),
-                "ssl.client.auth": "required" if self.tls.clients_too else "none",
-                "ssl.principal.mapping.rules": "RULE:^.*CN=([^,]+).*$/$1/,DEFAULT",
-            }
-        if self.scram or (self.tls and self.tls.clients_too):
-            lines |= {
-                "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-                "allow.everyone.if.no.acl.found": "false",
-                # ANONYMOUS: the plaintext controller listener, which is bound to loopback. Without it the broker never serves.
-                "super.users": f"User:{ADMIN};User:ANONYMOUS",
-            }
-        return lines
 
     def _java_env(self) -> dict[str, str]:
         return {**os.environ, "LC_ALL": "C.UTF-8"}

@@ -9,8 +9,6 @@ approves what waits for one, by the command line. Parties use the partner SDK; o
 import argparse
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -24,6 +22,8 @@ from typing import Any, Final
 from rich.console import Console
 
 from bench.campaign_full_pictures import draw
+from bench.campaign_full_world import Diary, by_day, exchanges_by_day, full_spec, until
+from bench.duty import Duty
 from bench.load.bulk import BulkPublisher
 from weaklink.errors import WeaklinkError
 from weaklink.kafka_options import KafkaConfig
@@ -37,16 +37,13 @@ from weaklink.sim.files import write_json
 from weaklink.sim.loop import ClosedLoop, EventClock
 from weaklink.sim.outcome import read_outcome
 from weaklink.sim.parties import Ground, SimulatedParty
-from weaklink.sim.presets import preset, scaled
 from weaklink.sim.publishing import TokenTable
-from weaklink.sim.restrictions import Restrictions
 from weaklink.sim.score import campaign_scores, collateral, summarise
 from weaklink.sim.services import Broker, Services, cluster, interruptible, service_environment
-from weaklink.sim.spec import DAY_US, WorldSpec
+from weaklink.sim.spec import DAY_US
 from weaklink.sim.worlds import World
 
 _MINUTES_MAX: Final = 18.0
-_DUTY_SECONDS: Final = 15.0
 _PROGRESS_SECONDS: Final = 10.0
 _MESSAGES_BEHIND_MAX: Final = 120
 """Messages that the later stages may be behind: some hours of event time, of which each second of a tick has two or three here."""
@@ -56,121 +53,6 @@ _DRAIN_MINUTES: Final = 2.0
 
 class OutOfTime(WeaklinkError):
     """The world did not come to its end in the time that it was given."""
-
-
-def full_spec(size: float = 1.0) -> WorldSpec:
-    """The base world with usage by the hour, and two operators: one as was reported by a lab, one that is a proxy network.
-
-    Identities are scarce: what is lost comes back at a tenth, and a twentieth, of an operator's size a day.
-    """
-    base = preset("base")
-    giant = preset("giant").operators[0].model_copy(update={"name": "giant", "openings_per_day_share": 0.1})
-    hydra = (
-        preset("hydra").operators[0].model_copy(update={"openings_per_day_share": 0.05, "requests_per_window": 60.0})
-    )
-    spec = base.model_copy(
-        update={
-            "name": "campaign-full",
-            "parties": tuple(party.model_copy(update={"window_seconds": 3600}) for party in base.parties),
-            "benign": base.benign.model_copy(
-                update={"people": 84_000, "windows_per_day": 8.5, "requests_log_mean": 0.7}
-            ),
-            "operators": (giant, hydra),
-        }
-    )
-    return spec if size == 1 else scaled(spec, size)
-
-
-def exchanges_by_day(spec: WorldSpec, seed: int) -> tuple[dict[str, list[int]], dict[str, int]]:
-    """Requests that each operator makes on each day when nothing is ever taken from it, and the accounts that it uses in all."""
-    world, empty = World(spec, seed), Restrictions()
-    days = {operator.spec.name: [0] * (int(spec.days) + 1) for operator in world.operators}
-    for start, end in world.steps():
-        for operator in world.operators:
-            days[operator.spec.name][(start - spec.start_us) // DAY_US] += int(
-                operator.step(start, end, empty)["requests"].sum()
-            )
-    users = [
-        operator
-        for operator, role in zip(world.accounts.operator, world.accounts.role, strict=True)
-        if role == "CONSUMER"
-    ]
-    return days, {operator.spec.name: users.count(index) for index, operator in enumerate(world.operators)}
-
-
-@dataclass
-class Diary:
-    """What happened by day of the world: exchanges of each operator up to its end, and answers of each party."""
-
-    exchanges: dict[int, dict[str, int]] = field(default_factory=dict)
-    answers: dict[int, dict[str, int]] = field(default_factory=dict)
-    first_answer_day: dict[str, float] = field(default_factory=dict)
-
-    def note(self, loop: ClosedLoop, parties: list[SimulatedParty]) -> None:
-        """Take the present totals as those of the present day."""
-        at = (loop.state.now_us - loop.world.spec.start_us) / DAY_US
-        self.exchanges[int(at)] = dict(loop.state.exchanges)
-        self.answers[int(at)] = {party.spec.id: party.answered for party in parties}
-        for party in parties:
-            if party.answered:
-                self.first_answer_day.setdefault(party.spec.id, round(at, 2))
-
-
-def by_day(totals: dict[int, dict[str, int]], days: int) -> dict[str, list[int]]:
-    """Running totals by day -> what each day added. A day without a note added nothing."""
-    found: dict[str, list[int]] = {}
-    for name in sorted({name for one in totals.values() for name in one}):
-        last, found[name] = 0, []
-        for day in range(days):
-            now = totals.get(day, {}).get(name, last)
-            found[name].append(now - last)
-            last = now
-    return found
-
-
-def until(days: list[int], day: float) -> int:
-    """What these days come to up to this one: a run that stopped early is held against as much of the month, not against all of it."""
-    whole = int(day)
-    return sum(days[:whole]) + int((day - whole) * sum(days[whole : whole + 1]))
-
-
-class Duty:
-    """The person on duty: now and then approves everything that waits, by `weaklink actions`, beside the loop. `log`: what the commands said."""
-
-    def __init__(self, services: Services, environment: dict[str, str], log: Path) -> None:
-        self._environment, self._log = {**os.environ, **environment}, log
-        waiting = services.command("actions", "list", "--waiting", "--json", "--limit", "1000000")
-        approve = services.command("actions", "approve", "--by", "duty", "--yes", "--campaign")
-        script = (
-            "import json, subprocess\n"
-            f"found = subprocess.run({waiting!r}, capture_output=True, text=True).stdout\n"
-            "for one in sorted({row['campaign_id'] for row in json.loads(found or '[]')}):\n"
-            f"    subprocess.run([*{approve!r}, one])"
-        )
-        self._command = [sys.executable, "-c", script]
-        self._next = time.monotonic() + _DUTY_SECONDS
-        self._process: subprocess.Popen[bytes] | None = None
-        log.unlink(missing_ok=True)
-
-    def maybe(self) -> None:
-        """Begin a look when it is time and none is under way."""
-        if time.monotonic() < self._next or (self._process is not None and self._process.poll() is None):
-            return
-        self._next = time.monotonic() + _DUTY_SECONDS
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, env=self._environment, stdout=log, stderr=log, start_new_session=True)  # fmt: skip
-
-    def stop(self) -> None:
-        """End a look that is under way."""
-        if self._process is not None and self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGTERM)
-            self._process.wait()
-
-    @property
-    def approved(self) -> int:
-        """Actions that became active by a person's word."""
-        lines = self._log.read_text(errors="replace").splitlines() if self._log.exists() else []
-        return sum(line.endswith(": ACTIVE") for line in lines)
 
 
 @contextmanager

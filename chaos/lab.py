@@ -11,7 +11,8 @@ from typing import Any, Final, Self
 
 from chaos.drained import Drained
 from chaos.postgres import Postgres
-from chaos.traffic import PARTIES, Publisher
+from chaos.publishing import Publisher
+from chaos.traffic import PARTIES
 from chaos.watch import Watch
 from chaos.worker import Worker
 from weaklink import topology

@@ -6,7 +6,9 @@ import time
 from types import TracebackType
 from typing import Final, Self
 
-from chaos.traffic import Decisions, Publisher, Traffic
+from chaos.decisions import Decisions
+from chaos.publishing import Publisher
+from chaos.traffic import Traffic
 from weaklink.kafka_options import KafkaConfig
 
 _RING_SECONDS: Final = 8.0

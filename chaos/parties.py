@@ -6,7 +6,8 @@ from typing import Final, Self
 
 from kafka import KafkaConsumer
 
-from chaos.traffic import PARTIES, Publisher, Traffic
+from chaos.publishing import Publisher
+from chaos.traffic import PARTIES, Traffic
 from chaos.verifier.avro import read
 from weaklink.kafka_options import KafkaConfig
 

@@ -1,23 +1,17 @@
 """Numbered events of several parties: the same number and seed always give the same event, so that what is missing can be named.
 
 `Traffic.event(n)` is ordinary life: people with a device, a card and an address of their household. `Traffic.ring(n)` is what campaigns
-finds: accounts of one operator that share them across labs. `Decisions` stands in for campaigns where only enforce is under test.
+finds: accounts of one operator that share them across labs.
 """
 
 import hashlib
 import random
 import struct
-import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
-from kafka import KafkaProducer
-
-from weaklink import topology
-from weaklink.kafka_options import KafkaConfig
 from weaklink.parties import Party, PartyKind
 from weaklink.records.codec import encode
 from weaklink.records.identifiers import IdentifierKind as Kind
@@ -176,140 +170,3 @@ class Traffic:
 
     def _digest(self, what: bytes, number: int) -> bytes:
         return hashlib.blake2b(struct.pack(">qq", self.seed, number) + what, digest_size=16).digest()
-
-
-class Publisher:
-    """A party's producer, for all of them: idempotent, acknowledged by all replicas."""
-
-    def __init__(self, kafka: KafkaConfig) -> None:
-        self._producer = KafkaProducer(
-            **kafka.client_options(), acks="all", enable_idempotence=True, linger_ms=20, batch_size=1 << 17, max_request_size=8 << 20
-        )  # fmt: skip
-        self.handed_over: set[bytes] = set()
-        """Event ids."""
-        self.failed: dict[bytes, str] = {}
-        """Event id -> why the broker did not acknowledge it."""
-
-    @property
-    def acknowledged(self) -> set[bytes]:
-        """Ids of the events that the broker has, once `flush` has returned."""
-        return self.handed_over - self.failed.keys()
-
-    def publish(self, events: Iterable[Event], per_second: float | None = None) -> None:
-        """Hand over, at a rate or at once. `flush` waits for the broker."""
-        begun = time.monotonic()
-        for count, event in enumerate(events):
-            if per_second is not None and (ahead := begun + count / per_second - time.monotonic()) > 0.01:
-                time.sleep(ahead)
-            self.handed_over.add(event.event_id)
-            future = self._producer.send(event.topic, key=event.key, value=event.encoded())
-            future.add_errback(self._failed, event.event_id)
-
-    def send(self, topic: str, key: bytes, value: bytes | None) -> None:
-        """Any message: what is not an event."""
-        self._producer.send(topic, key=key, value=value)
-
-    def flush(self) -> None:
-        """Until the broker has everything."""
-        self._producer.flush()
-
-    def close(self) -> None:
-        """Flush and close."""
-        self._producer.close()
-
-    def _failed(self, event_id: bytes, error: BaseException) -> None:
-        self.failed[event_id] = repr(error)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:  # fmt: skip
-        self.close()
-
-
-class Stream:
-    """Publishes events in a thread, at a rate, while the block lasts or until they are all out."""
-
-    def __init__(self, publisher: Publisher, events: Iterable[Event], per_second: float) -> None:
-        self._publisher, self._events, self._per_second = publisher, events, per_second
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="traffic", daemon=True)
-        self.error: BaseException | None = None
-
-    @property
-    def done(self) -> bool:
-        """Whether everything has been handed over."""
-        return not self._thread.is_alive()
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:  # fmt: skip
-        self._stop.set()
-        self.wait()
-
-    def wait(self) -> None:
-        """Until everything is at the broker. Raises what the thread raised."""
-        self._thread.join()
-        self._publisher.flush()
-        if self.error:
-            raise self.error
-
-    def _run(self) -> None:
-        def until_stopped() -> Iterator[Event]:
-            for event in self._events:
-                if self._stop.is_set():
-                    return
-                yield event
-
-        try:
-            self._publisher.publish(until_stopped(), self._per_second)
-        except Exception as error:
-            self.error = error
-
-
-class Decisions:
-    """Decisions as campaigns writes them, each on accounts of its own: SUSPEND at one `party`, a lab, on two parties' evidence."""
-
-    def __init__(self, kafka: KafkaConfig, name: str = "decisions", party: str = "lab-a") -> None:
-        self._producer = KafkaProducer(
-            **kafka.client_options(), acks="all", transactional_id=f"weaklink.chaos.{name}", linger_ms=0
-        )
-        self._producer.init_transactions()
-        self._name, self._party = name, party
-        self._at_us = time.time_ns() // 1000
-
-    def decide(self, first: int, count: int, *, commit: bool = True, measures: int = 1, at_us: int | None = None) -> None:  # fmt: skip
-        """Decisions number `first` and following, in one transaction that is committed or aborted. `at_us`: when they are said to be taken."""
-        self._producer.begin_transaction()
-        for number in range(first, first + count):
-            campaign_id = f"chaos-{self._name}-{number}"
-            message = self.message(campaign_id, measures, at_us or self._at_us)
-            self._producer.send(topology.DECISIONS, key=campaign_id.encode(), value=message)
-        if commit:
-            self._producer.commit_transaction()
-        else:
-            self._producer.flush()
-            self._producer.abort_transaction()
-
-    def message(self, campaign_id: str, measures: int, at_us: int) -> bytes:
-        """One Decision."""
-        proposed = {
-            "op": "ISSUE", "party": self._party, "measure": "SUSPEND", "target_token": None, "slice_model": None, "slice_end_user": None,
-            "confidence": 0.95, "reasons": [{"code": "SHARED_CARD", "weight": 1.5, "parties": 2}], "expected_cut": 40.0,
-            "benign_accounts_touched": 0, "supporting_parties": 2, "own_finding": False, "hard_identifier": True, "established": False,
-            "from_plan": True,
-        }  # fmt: skip
-        return encode(
-            "Decision",
-            {
-                "campaign_id": campaign_id, "decided_at": at_us, "evidence_at": at_us, "confidence": 0.97, "accounts": 40,
-                "requests_per_day": 5000.0,
-                "measures": [proposed | {"target_account": f"{campaign_id}-{n}"} for n in range(measures)],
-            },
-        )  # fmt: skip
-
-    def close(self) -> None:
-        """Close the producer."""
-        self._producer.close()

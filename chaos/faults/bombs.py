@@ -18,9 +18,10 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from chaos import crafted, failing_decoder
 from chaos.crafted import Crafter
 from chaos.lab import Lab
+from chaos.publishing import Stream
 from chaos.row import MEMORY_GROWTH_MIB, Row
 from chaos.scale import Scale
-from chaos.traffic import PARTIES, Stream, Traffic
+from chaos.traffic import PARTIES, Traffic
 from chaos.verifier.reading import read_topics
 from chaos.verify import row_of, verify_lab
 from weaklink.parties import Party, PartyKind

@@ -14,10 +14,11 @@ from kafka.errors import KafkaError
 from chaos.lab import Lab
 from chaos.offsets import Offsets
 from chaos.parties import Answering
+from chaos.publishing import Stream
 from chaos.roles import out_of_sync, role_players
 from chaos.row import BROKER_STALL_SECONDS, Row
 from chaos.scale import Scale
-from chaos.traffic import Event, Stream, Traffic
+from chaos.traffic import Event, Traffic
 from chaos.verify import row_of, verify_lab
 from weaklink.errors import BrokerError
 

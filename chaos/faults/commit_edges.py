@@ -12,9 +12,10 @@ from chaos.edges import COLUMNAR, ENFORCE, program
 from chaos.lab import Lab, NotSo
 from chaos.load import Load
 from chaos.parties import Answering
+from chaos.publishing import Stream
 from chaos.row import Row
 from chaos.scale import Scale
-from chaos.traffic import Stream, Traffic
+from chaos.traffic import Traffic
 from chaos.verify import row_of, verify_lab
 from chaos.worker import Worker
 

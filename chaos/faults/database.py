@@ -10,13 +10,14 @@ from types import TracebackType
 from typing import Final, Self
 
 from chaos.cutting import CuttingProxy, Edge
+from chaos.decisions import Decisions
 from chaos.lab import Lab
 from chaos.ledger import rows
 from chaos.offsets import Offsets
 from chaos.parties import Answering
 from chaos.row import MEMORY_GROWTH_MIB, Row
 from chaos.scale import Scale
-from chaos.traffic import Decisions, Traffic
+from chaos.traffic import Traffic
 from chaos.verify import row_of, verify_lab
 
 _KILLS, _FREEZES, _CUTS = 5, 5, 25

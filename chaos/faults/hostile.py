@@ -21,9 +21,10 @@ from chaos.hostile_partner import Orders, Report
 from chaos.lab import STAGES, Lab
 from chaos.ledger import rows
 from chaos.parties import Answering
+from chaos.publishing import Stream
 from chaos.row import Row
 from chaos.scale import Scale
-from chaos.traffic import Stream, Traffic
+from chaos.traffic import Traffic
 from chaos.verifier.avro import read
 from chaos.verify import row_of, verify_lab
 from weaklink import topology

@@ -9,9 +9,10 @@ from typing import Final
 
 from chaos.lab import Lab
 from chaos.parties import Answering
+from chaos.publishing import Stream
 from chaos.row import COLUMNAR_STALL_SECONDS, ENFORCE_STALL_SECONDS, Row
 from chaos.scale import Scale
-from chaos.traffic import Event, Stream, Traffic
+from chaos.traffic import Event, Traffic
 from chaos.verify import row_of, verify_lab
 from chaos.worker import Worker
 

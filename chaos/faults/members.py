@@ -8,9 +8,10 @@ from typing import Final
 from chaos.lab import STAGES, Lab
 from chaos.load import Load
 from chaos.parties import Answering
+from chaos.publishing import Stream
 from chaos.row import Row
 from chaos.scale import Scale
-from chaos.traffic import Stream, Traffic
+from chaos.traffic import Traffic
 from chaos.verify import row_of, verify_lab
 
 _ROUNDS, _SHORT_ROUNDS = 30, 1

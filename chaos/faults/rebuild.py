@@ -14,10 +14,11 @@ from kafka import KafkaConsumer, TopicPartition
 from chaos.edges import AFTER_PRODUCE, program
 from chaos.lab import Lab
 from chaos.load import Load
+from chaos.publishing import Stream
 from chaos.rebuilding import differing, intact, none, rebuilt
 from chaos.row import Row
 from chaos.scale import Scale
-from chaos.traffic import Stream, Traffic
+from chaos.traffic import Traffic
 from chaos.verifier.reading import read_topics
 from chaos.verify import row_of, verify
 from weaklink import topology

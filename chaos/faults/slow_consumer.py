@@ -14,10 +14,10 @@ from typing import Any, Final
 from kafka import KafkaConsumer
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
+from chaos.decisions import Decisions
 from chaos.lab import Lab
 from chaos.row import Row
 from chaos.scale import Scale
-from chaos.traffic import Decisions
 from chaos.verifier.avro import read
 from chaos.verify import row_of, verify_lab
 from weaklink.partner import PartnerConfig, WeaklinkClient

@@ -15,9 +15,10 @@ from chaos.edges import AFTER_CLAIM, AFTER_LEDGER, AFTER_OFFSETS, AFTER_PRODUCE,
 from chaos.lab import STAGES, Lab
 from chaos.load import Load
 from chaos.parties import Answering
+from chaos.publishing import Stream
 from chaos.row import Row
 from chaos.scale import Scale
-from chaos.traffic import Stream, Traffic
+from chaos.traffic import Traffic
 from chaos.verify import row_of, verify_lab
 from chaos.worker import Worker
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from bench.campaign_full import by_day, full_spec, until
 from bench.campaign_full_pictures import draw
+from bench.campaign_full_world import by_day, full_spec, until
 
 from weaklink.sim.presets import scaled
 

@@ -1,6 +1,7 @@
 """What Weaklink changes in Faust's consumer, by private names: this fails loudly where a new version changes them."""
 
 from collections import defaultdict
+from types import SimpleNamespace
 from typing import Any
 
 import aiokafka
@@ -21,6 +22,15 @@ def bare_consumer(kind: type[Any]) -> Any:
     consumer._acked_index = defaultdict(set)
     consumer._committed_offset = defaultdict(lambda: None)
     consumer._gap = defaultdict(IntervalTree)
+    consumer._unacked_messages = set()
+    return consumer
+
+
+def first_handled_and_committed(kind: type[Any], then: list[int]) -> Any:
+    """A consumer that has committed a partition's first message, at 0, and since handled these; Faust adds no gap there."""
+    consumer = bare_consumer(kind)
+    consumer._committed_offset[PARTITION] = 1
+    consumer._acked[PARTITION] += then
     return consumer
 
 
@@ -45,6 +55,35 @@ async def test_one_commit_covers_all_that_was_handled_markers_between(offsets: l
 async def test_fausts_own_consumer_still_stops_at_each_marker() -> None:
     """The defect that is stepped around; when this fails, a new version has mended it and `_add_gap` can go."""
     assert await offset_after_reading(bare_consumer(FaustConsumer), [0, 2, 4, 6]) == 3
+
+
+def test_two_markers_after_the_first_message_do_not_end_all_commits() -> None:
+    """As a broker leaves them that dies while it writes one."""
+    assert first_handled_and_committed(CommittedConsumer, [3])._new_offset(PARTITION) == 4
+    assert first_handled_and_committed(CommittedConsumer, [3, 4])._new_offset(PARTITION) == 5
+
+
+def test_fausts_own_consumer_still_commits_nothing_after_them() -> None:
+    """The defect that is stepped around; when this fails, a new version has mended it and `_new_offset` can go."""
+    assert first_handled_and_committed(FaustConsumer, [3])._new_offset(PARTITION) is None
+
+
+async def test_a_gap_that_faust_has_seen_counts_once() -> None:
+    """Also where it lies right behind what was committed."""
+    consumer = first_handled_and_committed(CommittedConsumer, [5, 7])
+    await consumer._add_gap(PARTITION, 1, 5)
+    await consumer._add_gap(PARTITION, 6, 7)
+    assert consumer._new_offset(PARTITION) == 8
+
+
+def test_a_message_that_is_handled_late_is_waited_for() -> None:
+    """Offset 2 was read and is not handled yet: 3 alone is no reason to commit."""
+    consumer = first_handled_and_committed(CommittedConsumer, [3])
+    late = SimpleNamespace(tp=PARTITION, offset=2, acked=False)
+    consumer._unacked_messages = [late]
+    assert consumer._new_offset(PARTITION) is None
+    consumer._unacked_messages = [SimpleNamespace(tp=TP("weaklink.receipts", 1), offset=2, acked=False)]
+    assert consumer._new_offset(PARTITION) == 4
 
 
 async def test_an_unhandled_message_is_never_committed() -> None:

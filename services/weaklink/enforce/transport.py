@@ -45,6 +45,20 @@ class CommittedConsumer(driver.Consumer):
         # twice and the run of acked offsets breaks there: then one commit a second moves only from one transaction to the next.
         await super()._add_gap(tp, offset_from, offset_to - 1)
 
+    def _new_offset(self, tp: Any) -> int | None:
+        # Faust takes a read offset of 0 for none, and sees no gap after a partition's first message. Two markers there, as when a broker
+        # dies while it writes one, and nothing of the partition would be committed any more until a restart.
+        acked, committed = self._acked[tp], self._committed_offset[tp]
+        if acked and committed and (first := min(acked)) - committed > 1 and not self._handles_before(tp, first):
+            self._gap[tp].addi(committed, first)
+            self._gap[tp].merge_overlaps()
+        offset: int | None = super()._new_offset(tp)
+        return offset
+
+    def _handles_before(self, tp: Any, offset: int) -> bool:
+        """Whether a message that lies before this offset was read, and is not handled yet."""
+        return any(one.tp == tp and one.offset < offset and not one.acked for one in self._unacked_messages)
+
 
 class Transport(driver.Transport):
     """Faust's Kafka transport with that consumer."""

@@ -154,10 +154,18 @@ class Lab:
         return dead
 
     def await_ready(self, workers: Sequence[Worker] | None = None) -> float:
-        """Until these (all living) workers say that they are ready; how long it took in seconds."""
+        """Until these (all living) workers say that they are ready; how long it took in seconds. One that ends meanwhile, since the broker had too
+        much to do to be asked, is started again, as an orchestrator would."""
         begun = time.monotonic()
         waiting = [worker for worker in (self.workers if workers is None else workers) if worker.alive]
-        self.until(lambda: all(worker.ready() for worker in waiting), "not every worker is ready")
+
+        def ready() -> bool:
+            for worker in waiting:
+                if not worker.alive:
+                    worker.start()
+            return all(worker.ready() for worker in waiting)
+
+        self.until(ready, "not every worker is ready")
         return time.monotonic() - begun
 
     def until(self, condition: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:

@@ -1,5 +1,15 @@
 """Every error that Weaklink raises on purpose. A message says what was wrong, where, and what to do."""
 
+from typing import Final
+
+_BRIEF_MAX: Final = 300
+
+
+def brief(error: BaseException) -> str:
+    """What a library says, fit for a line: some put a whole response of the broker into it."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= _BRIEF_MAX else f"{text[:_BRIEF_MAX]} ..."
+
 
 class WeaklinkError(Exception):
     """Base of all of Weaklink's own errors: catch it to catch them all."""

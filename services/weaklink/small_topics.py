@@ -7,7 +7,7 @@ from typing import Final
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
-from weaklink.errors import BrokerError
+from weaklink.errors import BrokerError, brief
 from weaklink.kafka_options import KafkaConfig
 
 _SEND_TIMEOUT_SECONDS: Final = 30
@@ -20,7 +20,7 @@ def broker_errors(kafka: KafkaConfig, what: str) -> Iterator[None]:
         yield
     except KafkaError as error:
         raise BrokerError(
-            f"{what} at {kafka.bootstrap_servers} cannot be used: {error} "
+            f"{what} at {kafka.bootstrap_servers} cannot be used: {brief(error)} "
             "(WEAKLINK_KAFKA__BOOTSTRAP_SERVERS says where Kafka is)"
         ) from error
 

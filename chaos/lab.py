@@ -146,23 +146,21 @@ class Lab:
         """The workers of a stage, dead ones too."""
         return [worker for worker in self.workers if worker.stage == stage]
 
-    def revive(self) -> list[Worker]:
-        """Start what is dead again, each in its slot, as an orchestrator would."""
-        dead = [worker for worker in self.workers if not worker.alive]
+    def revive(self, workers: Sequence[Worker] | None = None) -> list[Worker]:
+        """Start what is dead again (of these workers), each in its slot, as an orchestrator would."""
+        dead = [worker for worker in (self.workers if workers is None else workers) if not worker.alive]
         for worker in dead:
             worker.start()
         return dead
 
     def await_ready(self, workers: Sequence[Worker] | None = None) -> float:
         """Until these (all living) workers say that they are ready; how long it took in seconds. One that ends meanwhile, since the broker had too
-        much to do to be asked, is started again, as an orchestrator would."""
+        much to do to be asked, is revived."""
         begun = time.monotonic()
         waiting = [worker for worker in (self.workers if workers is None else workers) if worker.alive]
 
         def ready() -> bool:
-            for worker in waiting:
-                if not worker.alive:
-                    worker.start()
+            self.revive(waiting)
             return all(worker.ready() for worker in waiting)
 
         self.until(ready, "not every worker is ready")

@@ -7,7 +7,6 @@ committed offsets, writes a snapshot or leaves the group before the transaction 
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,14 +15,14 @@ from kafka import TopicPartition
 from kafka.errors import KafkaError
 
 from weaklink import metrics
-from weaklink.errors import CheckpointError
 from weaklink.health import Health
 from weaklink.settings import Settings
-from weaklink.stream.checkpoint import Snapshot, SnapshotStore
+from weaklink.stream.checkpoint import SnapshotStore
 from weaklink.stream.committer import Committer
 from weaklink.stream.guard import Guard, process
 from weaklink.stream.partitions import positions
 from weaklink.stream.recovery import Interrupted, Recovery
+from weaklink.stream.saver import Saver
 from weaklink.stream.sink import TransactionAborted, TransactionalSink
 from weaklink.stream.sizes import StateSizes
 from weaklink.stream.source import Input, Source
@@ -74,15 +73,13 @@ class Runner:
         patience_seconds = settings.kafka.session_timeout_ms / 2000
         self._source = Source(spec, traits, settings, guard, lambda: self._committer.await_end(patience_seconds))
         url = self._stream.snapshot_url or str(Path(settings.data_folder) / "snapshots")
-        self._store = SnapshotStore(url, stage.name, self._stream.snapshots_kept, self._stream.snapshot_compression)
-        self._recovery = Recovery(stage, self._source, self._store, settings, guard)
+        store = SnapshotStore(url, stage.name, self._stream.snapshots_kept, self._stream.snapshot_compression)
+        self._recovery = Recovery(stage, self._source, store, settings, guard)
+        self._saver = Saver(stage, store, self._sizes, self._stream.snapshot_seconds, self._settle)
         self._stopping = False
         self._recovered = False
         self._ahead = False  # the state holds more than any transaction that was begun
         self._next_tick = self._next_gate = 0.0
-        self._saver = ThreadPoolExecutor(1, thread_name_prefix="snapshots")
-        self._saving: Future[None] | None = None
-        self._saved_at: dict[str, tuple[float, dict[TopicPartition, int]]] = {}
 
     def stop(self) -> None:
         """Finish the transaction in hand, write snapshots and leave the group; a rebuild is given up, its state being nobody's yet."""
@@ -112,9 +109,9 @@ class Runner:
                     self._recovered = False
                     time.sleep(_BACKOFF_SECONDS)
             if self._recovered and self._ends_well():
-                self._save_all()
+                self._saver.save_all(self._recovery.held)
         finally:
-            self._saver.shutdown(wait=True)
+            self._saver.close()
             self._committer.close()
             self._source.close()
 
@@ -164,8 +161,8 @@ class Runner:
         else:
             self._advance(inputs)
         if isinstance(self._stage, Purging) and self._stage.purged():
-            self._save_purged()
-        self._save_next()
+            self._saver.save_purged(self._recovery.held)
+        self._saver.save_next(self._recovery.held)
 
     def _gather(self) -> list[Input]:
         """A transaction's worth of input: little and soon when idle, more when commits take long, and more still while input waits."""
@@ -249,52 +246,6 @@ class Runner:
             self._source.apply_gate(self._stage, self._source.consumer.assignment() - self._recovery.unready)
             if any(isinstance(self._stage, Gating) and self._stage.admits(tp) for tp in self._recovery.unready):
                 self._recovered = False
-
-    def _save_next(self) -> None:
-        """Begin to write the unit whose snapshot is oldest, if it is due: with all that it has folded committed."""
-        if self._saving is not None:
-            if not self._saving.done():
-                return
-            self._report(self._saving)
-            self._saving = None
-        now = time.monotonic()
-        for unit, offsets in self._recovery.held.items():
-            saved, at = self._saved_at.setdefault(unit, (now, {}))
-            if now - saved >= self._stream.snapshot_seconds and at != offsets and (saving := self._save(unit)):
-                self._saving = saving
-                return
-
-    def _save(self, unit: str) -> Future[None] | None:
-        """None for a unit without frames, for which no commit is waited: ingest has hundreds of these."""
-        offsets = dict(self._recovery.held[unit])
-        # Frames do not change once they are made, so another thread may write them while the stage goes on.
-        frames = dict(self._stage.snapshot(unit))
-        if frames:
-            self._settle()
-        self._saved_at[unit] = (time.monotonic(), offsets)
-        self._sizes.measured(unit, frames)
-        return self._saver.submit(self._store.save, unit, Snapshot(offsets, frames)) if frames else None
-
-    def _save_all(self) -> None:
-        for unit in self._recovery.held:
-            if saving := self._save(unit):
-                self._report(saving)
-
-    def _save_purged(self) -> None:
-        """Have what was forgotten in no snapshot either. Rare, so that it may hold up the loop for as long as it takes to write them."""
-        for unit in self._recovery.held:
-            if (saving := self._save(unit)) and self._report(saving):
-                self._store.drop_older(unit)
-
-    def _report(self, saving: Future[None]) -> bool:
-        """A snapshot that cannot be written costs a longer rebuild, never the stage."""
-        try:
-            saving.result()
-        except CheckpointError as error:
-            metrics.SNAPSHOT_FAILURES.labels(self._stage.name).inc()
-            _log.error("snapshot_failed", stage=self._stage.name, error=str(error))
-            return False
-        return True
 
 
 def _size(inputs: Sequence[Input]) -> int:

@@ -1,5 +1,7 @@
 """What the doctor finds: planted faults, each with its fix."""
 
+from dataclasses import replace
+
 import pytest
 
 from weaklink.ops import doctor
@@ -69,10 +71,22 @@ def test_topics_are_told_with_what_mends_them() -> None:
     (finding,) = doctor.topics_findings(missing)
     assert (finding.level, finding.fix) == (Level.ERROR, "weaklink provision")
     assert finding.what.endswith("weaklink.t4 and 2 more")
-    conflicts = [step(Change.CONFLICT, "a", "has 3 partitions"), step(Change.CONFLICT, "b", "has 1 replicas")]
-    partitions, replicas = doctor.topics_findings(conflicts)
+    conflicts = [
+        replace(
+            step(Change.CONFLICT, "a", "has 3 partitions", "x.replicas: 1 -> 2"), conflicts=frozenset({"partitions"})
+        ),
+        replace(step(Change.CONFLICT, "b", "has 1 replicas"), conflicts=frozenset({"replicas"})),
+        replace(step(Change.CONFLICT, "c", "both"), conflicts=frozenset({"partitions", "replicas"})),
+    ]
+    partitions, replicas, both = doctor.topics_findings(conflicts)
     assert "setting of its partitions" in partitions.fix
+    assert "x.replicas: 1 -> 2" in partitions.what
     assert "kafka-reassign-partitions" in replicas.fix
+    assert "kafka-reassign-partitions" not in partitions.fix
+    assert "setting of its partitions" not in replicas.fix
+    assert both.fix == f"{partitions.fix.replace('delete a', 'delete c')}; {replicas.fix}"
+    (surplus,) = doctor.topics_findings([step(Change.SURPLUS, "weaklink.links", "compression.type: gzip")])
+    assert (surplus.level, surplus.fix) == (Level.WARNING, "weaklink provision --check names them")
 
 
 def test_a_missing_right_is_an_error_and_one_too_many_a_warning() -> None:

@@ -1,5 +1,6 @@
 """Provisioning: a plan that is shown before it is executed, and that finds nothing to do the second time."""
 
+import json
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from weaklink import topology
 from weaklink.cli.main import app
+from weaklink.cli.provision import show_plan
 from weaklink.errors import BrokerError, PartyError
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops import topics_admin
@@ -57,7 +59,7 @@ def test_every_topic_of_the_topology_is_planned_with_the_brokers_clock() -> None
 def test_compacted_topics_compact_and_the_others_have_a_retention() -> None:
     topics = {topic.name: topic.configs for topic in internal_topics(Settings())}
     assert topics[topology.CAMPAIGNS]["cleanup.policy"] == "compact"
-    assert "retention.ms" not in topics[topology.PARTIES]
+    assert not {"retention.ms", "retention.bytes"} & topics[topology.PARTIES].keys()
     assert topics[topology.BENIGN]["cleanup.policy"] == "delete"
     assert topics[topology.BENIGN]["retention.ms"] == "-1"
     assert topics[topology.LINKS]["cleanup.policy"] == "delete"
@@ -86,8 +88,16 @@ def test_what_a_party_writes_can_be_bounded_in_bytes_too_but_not_what_it_is_told
     """A party that floods loses its own oldest events, not the brokers' disks; its actions stay for their days."""
     bounded = Settings(topics=TopicsConfig(party_partition_bytes_max=1 << 30))
     sizes = [topic.configs.get("retention.bytes") for topic in party_topics(bounded, unique_party())]
-    assert sizes == [str(1 << 30), str(1 << 30), None]
-    assert not any("retention.bytes" in topic.configs for topic in party_topics(Settings(), unique_party()))
+    assert sizes == [str(1 << 30), str(1 << 30), "-1"]
+    assert {topic.configs["retention.bytes"] for topic in party_topics(Settings(), unique_party())} == {"-1"}
+
+
+def test_what_could_lose_records_in_silence_is_said_of_every_topic_whatever_the_brokers_defaults_are() -> None:
+    """Else a limit that somebody set on the topic, or on the brokers, would not differ from anything."""
+    for topic in [*internal_topics(Settings()), *party_topics(Settings(), unique_party())]:
+        assert topic.configs["unclean.leader.election.enable"] == "false"
+        if topic.configs["cleanup.policy"] == "delete":
+            assert {"retention.ms", "retention.bytes"} <= topic.configs.keys()
 
 
 def test_three_replicas_need_two_in_sync() -> None:
@@ -109,6 +119,73 @@ def test_a_differing_setting_is_changed_and_named_with_both_values() -> None:
     assert step.change is Change.CONFIGURE
     assert step.configs == {"retention.ms": target.configs["retention.ms"]}
     assert step.details == (f"retention.ms: 1000 -> {target.configs['retention.ms']}",)
+
+
+def test_everything_that_differs_about_a_topic_is_told_at_once() -> None:
+    """A wrong count hides neither the other count nor a setting, and nothing of it is executed."""
+    (target,) = (topic for topic in internal_topics(Settings()) if topic.name == topology.LINKS)
+    changed = {"retention.ms": "1000", "retention.bytes": "5", "compression.type": "gzip"}
+    found = as_found(
+        target,
+        partitions=9,
+        replication_factor=2,
+        configs={**target.configs, **changed},
+        overrides=frozenset({*target.configs, "compression.type"}),
+    )
+    (step,) = compare([target], {target.name: found})
+    assert (step.change, step.configs) == (Change.CONFLICT, None)
+    assert step.conflicts == frozenset({"partitions", "replicas"})
+    starts = [detail.split(":")[0] for detail in step.details]
+    assert starts == [
+        f"has 9 partitions, should have {target.partitions}",
+        f"has 2 replicas, should have {target.replication_factor}",
+        "retention.ms",
+        "retention.bytes",
+        "compression.type",
+    ]
+    with pytest.raises(BrokerError) as refused:
+        apply(KafkaConfig(bootstrap_servers="127.0.0.1:1"), [step])
+    assert all(detail in str(refused.value) for detail in step.details)
+
+
+def test_a_setting_of_the_topic_itself_that_is_none_of_weaklinks_is_told_and_left() -> None:
+    """Retention on a compacted topic, a codec: not what the brokers' defaults say, nor what was asked for."""
+    target = internal_topics(Settings())[0]
+    others = {"retention.ms": "1000", "compression.type": "gzip"}
+    found = as_found(target, configs={**target.configs, **others}, overrides=frozenset({*target.configs, *others}))
+    (step,) = compare([target], {target.name: found})
+    assert (step.change, step.configs) == (Change.SURPLUS, None)
+    told, retention = step.details
+    assert told.startswith("compression.type: gzip is set on the topic")
+    assert "kafka-configs --alter --delete-config compression.type" in told
+    assert retention.startswith("retention.ms: 1000 is set on the topic")
+    apply(KafkaConfig(bootstrap_servers="127.0.0.1:1"), [step])  # nothing to do: it does not even connect
+
+
+def test_what_is_left_does_not_keep_the_rest_from_being_mended() -> None:
+    (target,) = (topic for topic in internal_topics(Settings()) if topic.name == topology.LINKS)
+    changed = {"retention.bytes": "5", "segment.bytes": "1048576"}
+    found = as_found(target, configs={**target.configs, **changed}, overrides=frozenset(changed))
+    (step,) = compare([target], {target.name: found})
+    assert (step.change, step.configs) == (Change.CONFIGURE, {"retention.bytes": "-1"})
+    assert step.details[0] == "retention.bytes: 5 -> -1"
+    assert step.details[1].startswith("segment.bytes: 1048576 is set on the topic")
+
+
+def test_a_difference_is_told_to_its_end_in_a_narrow_window(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names of settings are longer than a column may be; a log is eighty columns wide."""
+    monkeypatch.setenv("COLUMNS", "80")
+    name = "follower.replication.throttled.replicas.of.a.name.that.is.longer"
+    target = replace(internal_topics(Settings())[0], name="party.a-party-with-a-long-name.rejects")
+    found = as_found(target, configs={**target.configs, name: "*"}, overrides=frozenset({name}))
+    show_plan(compare([target], {target.name: found}), as_json=False)
+    printed = capsys.readouterr().out
+    assert "…" not in printed
+    lines = printed.splitlines()
+    begin = lines[0].index("difference")
+    assert name in "".join(line[begin:].strip() for line in lines[1:])
 
 
 @pytest.mark.parametrize("changes", [{"partitions": 9}, {"replication_factor": 2}])
@@ -133,6 +210,49 @@ def test_a_setting_that_somebody_changed_is_mended(settings: Settings, admin: Ka
     changed = [step for step in provision(settings) if step.topic.name == party.events_topic]
     assert [step.change for step in changed] == [Change.CONFIGURE]
     assert {step.change for step in plan_topics(settings.kafka, party_topics(settings, party))} == {Change.FINE}
+
+
+@pytest.mark.kafka
+def test_a_setting_that_loses_records_is_mended_and_any_other_is_told_and_left(
+    settings: Settings, admin: KafkaAdminClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check names both; what the broker itself reports as its default is no difference."""
+    monkeypatch.setenv("WEAKLINK_KAFKA__BOOTSTRAP_SERVERS", settings.kafka.bootstrap_servers)
+    party = add_party(settings, unique_party())
+
+    def told() -> tuple[int, dict[str, tuple[str, list[str]]]]:
+        checked = CliRunner().invoke(app, ["provision", "--check", "--json"])
+        lines = [json.loads(line) for line in checked.stdout.splitlines()]
+        steps = {line["topic"]: (line["change"], line["details"]) for line in lines if "details" in line}
+        return checked.exit_code, {name: step for name, step in steps.items() if step[0] != "fine"}
+
+    assert told() == (0, {})
+    by_topic = {
+        party.events_topic: {"retention.bytes": "1048576", "unclean.leader.election.enable": "true"},
+        topology.PARTIES: {"retention.ms": "60000", "compression.type": "gzip"},
+    }
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name, configs=some) for name, some in by_topic.items()]
+    assert set(admin.alter_configs(resources)["topic"].values()) == {"OK"}
+    try:
+        code, steps = told()
+        assert code == 1
+        assert steps.keys() == by_topic.keys()
+        change, details = steps[party.events_topic]
+        assert (change, sorted(details)) == (
+            "configure",
+            ["retention.bytes: 1048576 -> -1", "unclean.leader.election.enable: true -> false"],
+        )
+        change, details = steps[topology.PARTIES]
+        assert (change, [detail.split(" is set")[0] for detail in details]) == (
+            "surplus",
+            ["compression.type: gzip", "retention.ms: 60000"],
+        )
+        assert CliRunner().invoke(app, ["provision", "--yes"]).exit_code == 0
+        assert told() == (1, {topology.PARTIES: steps[topology.PARTIES]})
+    finally:
+        gone = dict.fromkeys(by_topic[topology.PARTIES])
+        admin.reset_configs([ConfigResource(ConfigResourceType.TOPIC, topology.PARTIES, configs=gone)])
+    assert told() == (0, {})
 
 
 @pytest.mark.kafka

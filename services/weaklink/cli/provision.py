@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from weaklink.ops.access import Difference
     from weaklink.ops.topics import Step
 
-_COLOURS = {"create": "green", "configure": "yellow", "fine": "dim", "conflict": "red"}
+_COLOURS = {"create": "green", "configure": "yellow", "fine": "dim", "surplus": "magenta", "conflict": "red"}
 
 
 def register(app: typer.Typer) -> None:
@@ -38,9 +38,9 @@ def provision(
     access = plan_access(settings)
     show_access(access, as_json=as_json)
     show_unknown(unknown_topics(settings), as_json=as_json)
-    pending = [step for step in steps if step.change is not Change.FINE]
     if check:
-        raise typer.Exit(1 if pending or access else 0)
+        raise typer.Exit(1 if access or any(step.change is not Change.FINE for step in steps) else 0)
+    pending = [step for step in steps if step.change not in (Change.FINE, Change.SURPLUS)]
     if dry_run or not (pending or any(one.mendable for one in access)):
         return
     if any(step.change is Change.CONFLICT for step in steps) or yes or typer.confirm("Execute this plan?", err=True):
@@ -84,9 +84,11 @@ def show_plan(steps: "list[Step]", *, as_json: bool) -> None:
             )  # fmt: skip
         return
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("", "topic", "partitions", "replicas", "difference", box=None, pad_edge=False)
+    # Folded, never cut: in a narrow window a difference is still told to its end.
+    topic, difference = Column("topic", overflow="fold"), Column("difference", overflow="fold")
+    table = Table("", topic, "partitions", "replicas", difference, box=None, pad_edge=False)
     for step in steps:
         colour = _COLOURS[step.change]
         table.add_row(

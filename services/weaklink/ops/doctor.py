@@ -97,12 +97,18 @@ def topics_findings(steps: Iterable[Step]) -> list[Finding]:
     for change, level, told, fix in (
         (Change.CREATE, Level.ERROR, "missing", "weaklink provision"),
         (Change.CONFIGURE, Level.WARNING, "configured otherwise", "weaklink provision"),
+        (
+            Change.SURPLUS,
+            Level.WARNING,
+            "settings that are none of Weaklink's",
+            "weaklink provision --check names them",
+        ),
         (Change.CONFLICT, Level.ERROR, "not what they should be", ""),
     ):
         some = [step for step in steps if step.change is change]
         if some and change is Change.CONFLICT:
             found += [
-                Finding("topics", level, f"{one.topic.name} {', '.join(one.details)}", _conflict_fix(one))
+                Finding("topics", level, f"{one.topic.name} {'; '.join(one.details)}", _conflict_fix(one))
                 for one in some
             ]
         elif some:
@@ -111,9 +117,12 @@ def topics_findings(steps: Iterable[Step]) -> list[Finding]:
 
 
 def _conflict_fix(step: Step) -> str:
-    if "replicas" in " ".join(step.details):
-        return "move them with kafka-reassign-partitions, or set WEAKLINK_KAFKA__REPLICATION_FACTOR to what is there"
-    return f"set the setting of its partitions to what is there; or, while it is empty, delete {step.topic.name} and run `weaklink provision`"
+    fixes = {
+        "partitions": f"set the setting of its partitions to what is there; or, while it is empty, delete {step.topic.name} "
+        "and run `weaklink provision`",
+        "replicas": "move them with kafka-reassign-partitions, or set WEAKLINK_KAFKA__REPLICATION_FACTOR to what is there",
+    }
+    return "; ".join(fix for conflict, fix in fixes.items() if conflict in step.conflicts)
 
 
 def replication_findings(described: Iterable[Mapping[str, Any]]) -> list[Finding]:

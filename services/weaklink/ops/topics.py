@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
 from weaklink import topology
 from weaklink.parties import Party
@@ -24,7 +24,13 @@ class Change(StrEnum):
     CREATE = "create"
     CONFIGURE = "configure"
     FINE = "fine"
+    SURPLUS = "surplus"
+    """It has settings of its own that are none of Weaklink's, and nothing else differs: they are told, and left."""
     CONFLICT = "conflict"
+
+
+Conflict = Literal["partitions", "replicas"]
+"""What is fixed once a topic exists, so that a person has to decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +41,19 @@ class Topic:
     partitions: int
     replication_factor: int
     configs: Mapping[str, str]
+    overrides: frozenset[str] = frozenset()
+    """Of a topic as it is: the configs that are set on itself, whatever the brokers' defaults are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One line of a plan. `details` says for a person what differs; `configs` are the values to set."""
+    """One line of a plan. `details` says for a person all that differs; `configs` are the values to set."""
 
     change: Change
     topic: Topic
     details: tuple[str, ...] = ()
     configs: Mapping[str, str] | None = None
+    conflicts: frozenset[Conflict] = frozenset()
 
 
 def _configs(settings: Settings, cleanup: str, retention_days: int | None, message_bytes_max: int) -> dict[str, str]:
@@ -55,11 +64,13 @@ def _configs(settings: Settings, cleanup: str, retention_days: int | None, messa
         "max.message.bytes": str(message_bytes_max),
         # With three replicas one may be lost without a stall and without a loss; with fewer there is no such choice.
         "min.insync.replicas": "2" if settings.kafka.replication_factor >= 3 else "1",
+        # A replica that lags and becomes the leader takes back what was acknowledged, and nobody is told.
+        "unclean.leader.election.enable": "false",
     }
-    if retention_days is not None:
-        configs["retention.ms"] = str(retention_days * _DAY_MS)
-    elif cleanup == "delete":
-        configs["retention.ms"] = "-1"  # the broker's own default is seven days
+    if cleanup == "delete":
+        # Both limits, whatever the brokers' defaults are: records that go before their time are lost in silence.
+        configs["retention.ms"] = "-1" if retention_days is None else str(retention_days * _DAY_MS)
+        configs["retention.bytes"] = "-1"
     return configs
 
 
@@ -113,22 +124,39 @@ def compare(targets: Iterable[Topic], existing: Mapping[str, Topic]) -> list[Ste
 
 
 def _compare_one(target: Topic, found: Topic | None) -> Step:
+    """All that differs about one topic: what a person must decide first, then what is set, then what is left."""
     if found is None:
         return Step(Change.CREATE, target)
+    conflicts = _conflicts(target, found)
+    differing = {name: value for name, value in target.configs.items() if found.configs.get(name) != value}
+    surplus = sorted(found.overrides - target.configs.keys())
+    details = (
+        *conflicts.values(),
+        *(f"{name}: {found.configs.get(name, 'unset')} -> {value}" for name, value in differing.items()),
+        *(
+            f"{name}: {found.configs.get(name, 'unset')} is set on the topic and none of Weaklink's settings: left as it is "
+            f"(kafka-configs --alter --delete-config {name})"
+            for name in surplus
+        ),
+    )
+    if conflicts:
+        return Step(Change.CONFLICT, target, details, conflicts=frozenset(conflicts))
+    if differing:
+        return Step(Change.CONFIGURE, target, details, differing)
+    return Step(Change.SURPLUS if surplus else Change.FINE, target, details)
+
+
+def _conflicts(target: Topic, found: Topic) -> dict[Conflict, str]:
+    """What differs and is fixed once a topic exists, with what to do about it."""
+    told: dict[Conflict, str] = {}
     if found.partitions != target.partitions:
         # More partitions would send a key elsewhere than its history; fewer is impossible.
-        detail = (
+        told["partitions"] = (
             f"has {found.partitions} partitions, should have {target.partitions}: counts are fixed once a topic exists"
         )
-        return Step(Change.CONFLICT, target, (detail,))
     if found.replication_factor != target.replication_factor:
-        detail = (
+        told["replicas"] = (
             f"has {found.replication_factor} replicas, should have {target.replication_factor}: "
             "move them with kafka-reassign-partitions, or set WEAKLINK_KAFKA__REPLICATION_FACTOR"
         )
-        return Step(Change.CONFLICT, target, (detail,))
-    differing = {name: value for name, value in target.configs.items() if found.configs.get(name) != value}
-    if not differing:
-        return Step(Change.FINE, target)
-    details = tuple(f"{name}: {found.configs.get(name, 'unset')} -> {value}" for name, value in differing.items())
-    return Step(Change.CONFIGURE, target, details, differing)
+    return told

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType, ConfigSourceType, KafkaAdminClient
 from kafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
 from weaklink.errors import BrokerError
@@ -16,6 +16,7 @@ _DELETED_SECONDS: Final = 30
 _RECORDS_IN_REQUEST_MAX: Final = 2_000
 """Kafka's controller refuses a request that would make more than 10,000 records ("excessively large batch operation")."""
 _PAUSE_SECONDS: Final = 0.1
+_OVERRIDE: Final = ConfigSourceType.DYNAMIC_TOPIC_CONFIG.name
 _Item = TypeVar("_Item")
 
 
@@ -33,6 +34,9 @@ def _read_topics(admin: KafkaAdminClient, names: Iterable[str]) -> dict[str, Top
             len(one["partitions"]),
             min(len(partition["replica_nodes"]) for partition in one["partitions"]),
             {name: str(entry["value"]) for name, entry in configs.get(one["name"], {}).items()},
+            frozenset(
+                name for name, entry in configs.get(one["name"], {}).items() if entry["config_source"] == _OVERRIDE
+            ),
         )
         for one in described
     }
@@ -48,7 +52,7 @@ def apply(kafka: KafkaConfig, steps: Sequence[Step]) -> None:
     """Execute a plan; returns when every topic has its leaders. Raises BrokerError on a conflict (before any change) or a refusal."""
     conflicts = [step for step in steps if step.change is Change.CONFLICT]
     if conflicts:
-        raise BrokerError("; ".join(f"{step.topic.name} {', '.join(step.details)}" for step in conflicts))
+        raise BrokerError("; ".join(f"{step.topic.name} {'; '.join(step.details)}" for step in conflicts))
     created = [step.topic for step in steps if step.change is Change.CREATE]
     configured = {step.topic.name: step.configs for step in steps if step.change is Change.CONFIGURE}
     if not created and not configured:

@@ -1,5 +1,6 @@
 """Who may do what, as a table: what each principal gets, what nobody gets, and what a comparison says."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -8,17 +9,20 @@ from hypothesis import strategies as st
 
 from weaklink import topology
 from weaklink.ops.access import (
+    EVERYBODY,
     SERVICE_PRINCIPALS,
     Access,
     Grant,
+    QuotaEntity,
     all_grants,
     denials,
-    differences,
     party_grants,
+    quotas_apart,
     service_grants,
     wanted_access,
 )
 from weaklink.ops.access_config import AccessConfig
+from weaklink.ops.access_differences import differences
 from weaklink.parties import Party, PartyKind
 
 CONFIG = AccessConfig()
@@ -158,6 +162,73 @@ def test_a_quota_that_is_missing_too_high_or_unknown_is_told_with_both_values() 
     assert steps[1].quotas == {"producer_byte_rate": 4194304.0, "request_percentage": 50.0, "strange": None}
     assert "request_percentage 800.0 -> 50.0" in steps[1].what
     assert "strange 1.0 -> unset" in steps[1].what
+
+
+def test_only_a_quota_of_one_user_and_all_its_clients_is_the_users_own() -> None:
+    """Kafka knows eight kinds of entities, and addresses."""
+    own, client, anybody = QuotaEntity("party.lab"), QuotaEntity("party.lab", "a"), QuotaEntity(EVERYBODY)
+    others = [client, QuotaEntity("party.lab", EVERYBODY), anybody, QuotaEntity("", "a"), QuotaEntity(address="::1")]
+    quotas = {one: {"x": float(number)} for number, one in enumerate([own, *others])}
+    assert quotas_apart(quotas) == ({"party.lab": quotas[own]}, {one: quotas[one] for one in others})
+
+
+@pytest.mark.parametrize("client", ["producer-1", EVERYBODY])
+@pytest.mark.parametrize("principal", ["party.lab", "party.gone", "weaklink.ingest"])
+def test_a_quota_of_a_principals_client_is_told_and_taken_away(principal: str, client: str) -> None:
+    """Kafka ranks it above the principal's own: it would lift a party's limit."""
+    wanted = wanted_access({"lab": party("lab")}, CONFIG)
+    others = {QuotaEntity(principal, client): {"producer_byte_rate": 1e12}}
+    (step,) = differences(wanted, replace(wanted, other_quotas=others), CONFIG)
+    assert (step.change, step.principal, step.client, step.quotas) == (
+        "quota",
+        principal,
+        client,
+        {"producer_byte_rate": None},
+    )
+    who = "every client" if client == EVERYBODY else "client producer-1"
+    assert step.what.startswith(f"user {principal}, {who}: producer_byte_rate 1000000000000.0, which outranks")
+    assert step.mendable
+
+
+@pytest.mark.parametrize(
+    ("entity", "told"),
+    [
+        (QuotaEntity(EVERYBODY), "every user: request_percentage 5.0"),
+        (QuotaEntity(EVERYBODY, EVERYBODY), "every user, every client: request_percentage 5.0"),
+        (QuotaEntity(client=EVERYBODY), "every client: request_percentage 5.0"),
+        (QuotaEntity(client="weaklink-enforce-relay"), "client weaklink-enforce-relay: request_percentage 5.0"),
+        (QuotaEntity(client="another-product"), None),
+        (QuotaEntity(EVERYBODY, "another-product"), None),
+        (QuotaEntity("another"), None),
+        (QuotaEntity("another", "kafka-python"), None),
+        (QuotaEntity("weaklink.admin", "x"), None),
+        (QuotaEntity(address="10.0.0.1"), None),
+        (QuotaEntity(address=EVERYBODY), None),
+    ],
+)
+def test_a_quota_of_everybody_is_told_where_it_reaches_the_services(entity: QuotaEntity, told: str | None) -> None:
+    """They have none, so it slows them. Others may need it: it is left, and may be allowed by name."""
+    wanted = wanted_access({"lab": party("lab")}, CONFIG)
+    found = replace(wanted, other_quotas={entity: {"request_percentage": 5.0}})
+    steps = differences(wanted, found, CONFIG)
+    assert [step.what for step in steps] == ([told] if told else [])
+    assert not any(step.mendable for step in steps)
+    assert differences(wanted, found, AccessConfig(other_principals=(f"User:{EVERYBODY}",))) == []
+
+
+def test_a_secret_of_another_kind_is_told_of_every_principal_of_weaklinks_and_of_nobody_else() -> None:
+    """Also of one that should have a secret, of a suspended one and of one that was removed: it lets in whoever knows it."""
+    wanted = wanted_access({"lab": party("lab"), "out": party("out", suspended=True)}, CONFIG)
+    names = {"party.lab", "party.out", "party.gone", "weaklink.ingest", "weaklink.admin", "admin", "weaklink.me"}
+    steps = differences(wanted, replace(wanted, other_secrets=frozenset(names)), CONFIG, "weaklink.me")
+    assert [(step.change, step.principal, step.mechanism, step.mendable) for step in steps] == [
+        ("secret", name, "SCRAM-SHA-256", True) for name in ("party.gone", "party.lab", "party.out", "weaklink.ingest")
+    ]
+    assert "party.lab has a secret of the kind SCRAM-SHA-256" in steps[1].what
+    assert (
+        differences(wanted, replace(wanted, other_secrets=frozenset({"weaklink.ingest"})), CONFIG, "weaklink.ingest")
+        == []
+    )
 
 
 @pytest.mark.parametrize("login", ["weaklink.admin", "weaklink.whoever-provisions"])

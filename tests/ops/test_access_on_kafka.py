@@ -14,6 +14,7 @@ from kafka.admin import (
     ACLOperation,
     ACLPermissionType,
     ACLResourcePatternType,
+    KafkaAdminClient,
     ResourcePatternFilter,
     ResourceType,
     ScramMechanism,
@@ -46,7 +47,7 @@ from weaklink.cli.main import app
 from weaklink.errors import BrokerError, ConfigurationError
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops import membership
-from weaklink.ops.access import CONSOLE, EXPORTER, SERVICE_PRINCIPALS, Grant, party_quotas
+from weaklink.ops.access import CONSOLE, EVERYBODY, EXPORTER, SERVICE_PRINCIPALS, Grant, QuotaEntity, party_quotas
 from weaklink.ops.access_admin import add_grants, read_quotas, remove_grants, set_quotas
 from weaklink.ops.admin import open_admin
 from weaklink.ops.broker import LocalCluster
@@ -343,7 +344,7 @@ def test_nobody_gets_in_with_a_wrong_secret_or_without_one(own: tuple[Party, Kaf
 def test_a_party_is_added_with_quotas(settings: Settings, own: tuple[Party, KafkaConfig]) -> None:
     """Bytes in and out, request share, and what asking for topics costs."""
     with open_admin(settings.kafka) as admin:
-        assert read_quotas(admin)[own[0].principal] == party_quotas(settings.access)
+        assert read_quotas(admin)[QuotaEntity(own[0].principal)] == party_quotas(settings.access)
 
 
 def test_suspending_ends_live_sessions_at_once_and_resuming_takes_a_new_secret(settings: Settings) -> None:
@@ -419,6 +420,42 @@ def test_removing_a_party_leaves_no_right_no_quota_and_no_secret(settings: Setti
         Requests(kafka.model_copy(update={"bootstrap_timeout_ms": 3_000}))
 
 
+def give_old_secret(settings: Settings, principal: str) -> None:
+    """A secret of the kind that Weaklink does not issue, as somebody gives it by hand."""
+    with open_admin(settings.kafka) as admin:
+        change = UserScramCredentialUpsertion(principal, ScramMechanism.SCRAM_SHA_256, "x" * 20)
+        assert admin.alter_user_scram_credentials([change]) == {principal: None}
+        wait_until(lambda: ScramMechanism.SCRAM_SHA_256 in kinds_of_secrets(settings, principal))
+
+
+def kinds_of_secrets(settings: Settings, principal: str) -> set[ScramMechanism]:
+    with open_admin(settings.kafka) as admin:
+        found = admin.describe_user_scram_credentials()
+    return {info["mechanism"] for info in found[principal]["credential_infos"]} if principal in found else set()
+
+
+@pytest.mark.parametrize("act", ["suspend", "remove", "rotate"])
+def test_a_secret_of_another_kind_goes_with_the_secret_and_so_does_a_quota_of_a_client(
+    settings: Settings, act: str
+) -> None:
+    """Neither outlives the party, and a rotated secret is the only one."""
+    party, _ = joined(settings, f"{act}-kinds-lab")
+    give_old_secret(settings, party.principal)
+    with open_admin(settings.kafka) as admin:
+        set_quotas(admin, party.principal, {"producer_byte_rate": 1e12}, "producer-1")
+    if act == "suspend":
+        membership.suspend_party(settings, party.id)
+    elif act == "remove":
+        remove_party(settings, party.id, delete_topics=True)
+        with open_admin(settings.kafka) as admin:
+            assert not [one for one in read_quotas(admin) if one.user == party.principal]
+    else:
+        membership.rotate_party(settings, party.id)
+    assert kinds_of_secrets(settings, party.principal) == ({ScramMechanism.SCRAM_SHA_512} if act == "rotate" else set())
+    if act != "remove":
+        remove_party(settings, party.id, delete_topics=True)
+
+
 @pytest.mark.parametrize("principal", [EXPORTER, CONSOLE])
 def test_what_is_seen_on_the_network_looks_and_changes_nothing(
     settings: Settings, other: tuple[Party, KafkaConfig], principal: str
@@ -441,6 +478,16 @@ def test_what_is_seen_on_the_network_looks_and_changes_nothing(
         producer.close(timeout=5)
 
 
+def everybody_quota(admin: KafkaAdminClient, percent: float | None) -> None:
+    """Set or remove the quota of every user that has none of its own."""
+    entry = AlterClientQuotasRequest.EntryData
+    change = entry.OpData(key="request_percentage", value=percent or 0.0, remove=percent is None)
+    one = entry(entity=[entry.EntityData(entity_type="user", entity_name=None)], ops=[change])
+    manager = admin._manager
+    answer = manager.run(manager.send, AlterClientQuotasRequest(entries=[one], validate_only=False))
+    assert error_codes(answer) == {0}
+
+
 def test_the_check_names_each_difference_and_provisioning_mends_what_it_can(
     settings: Settings, other: tuple[Party, KafkaConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -459,9 +506,13 @@ def test_the_check_names_each_difference_and_provisioning_mends_what_it_can(
         add_grants(admin, [surplus, stranger])
         remove_grants(admin, [missing])
         set_quotas(admin, party.principal, {"producer_byte_rate": 1.0})
+        set_quotas(admin, party.principal, {"producer_byte_rate": 1e12}, "producer-1")
+        set_quotas(admin, party.principal, {"consumer_byte_rate": 1e12}, EVERYBODY)
+        everybody_quota(admin, 800.0)
         admin.alter_user_scram_credentials(
             [UserScramCredentialUpsertion("party.never-added", ScramMechanism.SCRAM_SHA_512, "x" * 20)]
         )
+    give_old_secret(settings, party.principal)
     try:
         checked = CliRunner().invoke(app, ["provision", "--check"], env={"COLUMNS": "200"})
         assert checked.exit_code == 1
@@ -470,7 +521,11 @@ def test_the_check_names_each_difference_and_provisioning_mends_what_it_can(
             f"grant: {missing}",
             f"revoke: {stranger} (none of Weaklink's principals",
             "quota: party.other-lab: producer_byte_rate 1.0 ->",
+            "quota: user party.other-lab, client producer-1: producer_byte_rate 1000000000000.0",
+            "quota: user party.other-lab, every client: consumer_byte_rate 1000000000000.0",
+            "quota: every user: request_percentage 800.0 (Weaklink's services have no quota",
             "secret: party.never-added has a secret and should have none",
+            "secret: party.other-lab has a secret of the kind SCRAM-SHA-256",
         ):
             assert expected in checked.output
         mended = CliRunner().invoke(app, ["provision", "--yes"])
@@ -479,10 +534,13 @@ def test_the_check_names_each_difference_and_provisioning_mends_what_it_can(
         assert [
             line for line in left.output.splitlines() if ":" in line and "somebody" not in line and "->" in line
         ] == []
-        assert [one.what for one in plan_access(settings)] == [str(stranger)]
+        assert [one.what for one in plan_access(settings)] == [str(stranger), "every user: request_percentage 800.0"]
+        assert kinds_of_secrets(settings, party.principal) == {ScramMechanism.SCRAM_SHA_512}
     finally:
         with open_admin(settings.kafka) as admin:
             remove_grants(admin, [stranger])
+            everybody_quota(admin, None)
+            wait_until(lambda: QuotaEntity(EVERYBODY) not in read_quotas(admin))
     assert CliRunner().invoke(app, ["provision", "--check"]).exit_code == 0
 
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from weaklink.ops import doctor
-from weaklink.ops.access import Difference, Grant
+from weaklink.ops.access import Grant
+from weaklink.ops.access_differences import Difference
 from weaklink.ops.doctor import Finding, Level
 from weaklink.ops.topics import Change, Step, Topic
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from weaklink.ops.access import Difference
+    from weaklink.ops.access_differences import Difference
     from weaklink.ops.topics import Step
 
 _COLOURS = {"create": "green", "configure": "yellow", "fine": "dim", "surplus": "magenta", "conflict": "red"}

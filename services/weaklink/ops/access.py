@@ -4,7 +4,7 @@ Whatever is not granted is refused: the cluster must run with an authorizer and 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from weaklink import topology
@@ -23,6 +23,8 @@ EXPORTER, CONSOLE = (f"weaklink.{service.name}" for service in topology.SERVICES
 """What is seen on the network has no right to change anything."""
 SERVICE_PRINCIPALS: Final = (*SERVICES, EXPORTER, CONSOLE, OPERATOR)
 
+EVERYBODY: Final = "<default>"
+"""Kafka's tools write it so: whoever has no quota of his own."""
 _PREFIXES: Final = ("weaklink.", "party.")
 _RECALLS: Final[dict[str, tuple[str, ...]]] = {
     "weaklink.ingest": (topology.PARTIES, topology.EPOCHS),
@@ -139,14 +141,52 @@ def party_quotas(config: AccessConfig) -> dict[str, float]:
     }
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class QuotaEntity:
+    """Whom a quota is of, by Kafka's kinds of entity: "" where it says nothing of that kind, EVERYBODY for all that have none of their own.
+
+    Kafka takes the first that there is: user and client, user and every client, user, every user and client, every user and every
+    client, every user, client, every client (KIP-55). Quotas of addresses bound new connections only.
+    """
+
+    user: str = ""
+    client: str = ""
+    address: str = ""
+
+    @property
+    def is_of_one_user(self) -> bool:
+        """Whether it is of one user, with all its clients."""
+        return self.user not in ("", EVERYBODY) and not self.client and not self.address
+
+    def __str__(self) -> str:
+        kinds = (("user", self.user), ("client", self.client), ("address", self.address))
+        told = (f"every {kind}" if name == EVERYBODY else f"{kind} {name}" for kind, name in kinds if name)
+        return ", ".join(told)
+
+
+Quotas = Mapping[str, float]
+"""By Kafka's names of what they bound."""
+
+
+def quotas_apart(quotas: Mapping[QuotaEntity, Quotas]) -> tuple[dict[str, Quotas], dict[QuotaEntity, Quotas]]:
+    """Those of one user and all its clients by user, and all others."""
+    own = {one.user: found for one, found in quotas.items() if one.is_of_one_user}
+    return own, {one: found for one, found in quotas.items() if not one.is_of_one_user}
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """Principals' ACLs, quotas and secrets: as they should be, or as they are."""
 
     grants: frozenset[Grant]
-    quotas: Mapping[str, Mapping[str, float]]
+    quotas: Mapping[str, Quotas]
+    """By principal: those of nobody else, and of all its clients."""
     secrets: frozenset[str]
-    """Principals that have a SCRAM secret."""
+    """Principals that have a SCRAM-SHA-512 secret, the kind that Weaklink issues."""
+    other_quotas: Mapping[QuotaEntity, Quotas] = field(default_factory=dict)
+    """Every other quota of the cluster. Weaklink makes none."""
+    other_secrets: frozenset[str] = frozenset()
+    """Principals that have a SCRAM-SHA-256 secret. Weaklink issues none."""
 
 
 def wanted_access(parties: Mapping[str, Party], config: AccessConfig) -> Access:
@@ -161,90 +201,6 @@ def wanted_access(parties: Mapping[str, Party], config: AccessConfig) -> Access:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One line of what differs. `mendable`: `weaklink provision` mends it; else `advice` says who does."""
-
-    change: Literal["grant", "revoke", "quota", "secret"]
-    what: str
-    advice: str = ""
-    grant: Grant | None = None
-    principal: str | None = None
-    quotas: Mapping[str, float | None] | None = None
-
-    @property
-    def mendable(self) -> bool:
-        """Whether provisioning can do it by itself."""
-        return not self.advice
-
-
 def is_own(principal: str) -> bool:
     """Whether Weaklink keeps this principal: its ACLs, quotas and secret are then exactly what the table says."""
     return principal.startswith(("party.", "weaklink.")) and principal != ADMINISTRATOR
-
-
-def differences(wanted: Access, found: Access, config: AccessConfig, login: str | None = None) -> list[Difference]:
-    """What has to happen so that `found` becomes `wanted`: permissions first, then what is taken away.
-
-    `login`: the principal that is connected, and must not lock itself out. It and the administrator are left as they are.
-    """
-    found = _without(found, {ADMINISTRATOR, *((login,) if login and login not in wanted.secrets else ())})
-    steps = [Difference("grant", str(one), grant=one) for one in sorted(wanted.grants - found.grants)]
-    for grant in sorted(found.grants - wanted.grants):
-        if is_own(grant.principal):
-            steps.append(Difference("revoke", str(grant), grant=grant))
-        elif f"User:{grant.principal}" not in config.other_principals and _touches(grant):
-            steps.append(
-                Difference(
-                    "revoke",
-                    str(grant),
-                    "none of Weaklink's principals: remove it with kafka-acls, or name it in WEAKLINK_ACCESS__OTHER_PRINCIPALS",
-                )
-            )
-    return steps + _quota_differences(wanted, found) + _secret_differences(wanted, found)
-
-
-def _without(access: Access, principals: set[str]) -> Access:
-    return Access(
-        frozenset(grant for grant in access.grants if grant.principal not in principals),
-        {name: quotas for name, quotas in access.quotas.items() if name not in principals},
-        access.secrets - principals,
-    )
-
-
-def _touches(grant: Grant) -> bool:
-    """Whether an ACL of a stranger concerns Weaklink's resources (a denial takes nothing from anybody's safety)."""
-    if grant.deny:
-        return False
-    if grant.resource == "CLUSTER" or grant.name == "*":
-        return True
-    own = ("weaklink.", "party.")
-    return grant.name.startswith(own) or (grant.prefixed and any(prefix.startswith(grant.name) for prefix in own))
-
-
-def _quota_differences(wanted: Access, found: Access) -> list[Difference]:
-    steps = []
-    for principal in sorted({*wanted.quotas, *(name for name in found.quotas if is_own(name))}):
-        want, have = wanted.quotas.get(principal, {}), found.quotas.get(principal, {})
-        changes: dict[str, float | None] = {key: value for key, value in want.items() if have.get(key) != value}
-        changes |= dict.fromkeys(have.keys() - want.keys())
-        if changes:
-            told = ", ".join(
-                f"{key} {have.get(key, 'unset')} -> {value if value is not None else 'unset'}"
-                for key, value in sorted(changes.items())
-            )
-            steps.append(Difference("quota", f"{principal}: {told}", principal=principal, quotas=changes))
-    return steps
-
-
-def _secret_differences(wanted: Access, found: Access) -> list[Difference]:
-    steps = []
-    for principal in sorted(wanted.secrets - found.secrets):
-        command = "weaklink principal secret" if principal in SERVICE_PRINCIPALS else "weaklink party rotate"
-        name = principal.removeprefix("party.")
-        steps.append(Difference("secret", f"{principal} has no secret", f"{command} {name}", principal=principal))
-    surplus = sorted(name for name in found.secrets - wanted.secrets if is_own(name))
-    return steps + [
-        Difference("secret", f"{principal} has a secret and should have none", principal=principal)
-        for principal in surplus
-    ]

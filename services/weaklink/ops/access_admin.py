@@ -26,12 +26,16 @@ from kafka.errors import SecurityDisabledError, for_code
 from kafka.protocol.admin import AlterClientQuotasRequest, DescribeClientQuotasRequest
 
 from weaklink.errors import BrokerError
-from weaklink.ops.access import Access, Difference, Grant
+from weaklink.ops.access import EVERYBODY, Access, Grant, QuotaEntity, quotas_apart
+from weaklink.ops.access_differences import Difference, Mechanism
 
 _USER: Final = "User:"
 _SETTLED_SECONDS: Final = 30
 _PAUSE_SECONDS: Final = 0.05
-_MATCH_ANY: Final = 2  # DescribeClientQuotas: any entity of this type that has a name
+_MECHANISMS: Final[dict[Mechanism, ScramMechanism]] = {
+    "SCRAM-SHA-256": ScramMechanism.SCRAM_SHA_256,
+    "SCRAM-SHA-512": ScramMechanism.SCRAM_SHA_512,
+}
 _NO_AUTHORIZER: Final = (
     "the cluster has no authorizer, so nobody is refused anything: set authorizer.class.name on every broker "
     "(docs/security.md), or WEAKLINK_ACCESS__MANAGED=false"
@@ -39,8 +43,11 @@ _NO_AUTHORIZER: Final = (
 
 
 def read_access(admin: KafkaAdminClient) -> Access:
-    """Every ACL, user quota and SCRAM secret of the cluster. Raises BrokerError where there is no authorizer."""
-    return Access(read_grants(admin), read_quotas(admin), read_secrets(admin))
+    """Every ACL, quota and SCRAM secret of the cluster. Raises BrokerError where there is no authorizer."""
+    grants, users = read_grants(admin), _read_mechanisms(admin)
+    own, others = quotas_apart(read_quotas(admin))
+    sha_512, sha_256 = (_having(users, one) for one in (ScramMechanism.SCRAM_SHA_512, ScramMechanism.SCRAM_SHA_256))
+    return Access(grants, own, sha_512, others, sha_256)
 
 
 def read_grants(admin: KafkaAdminClient) -> frozenset[Grant]:
@@ -52,26 +59,38 @@ def read_grants(admin: KafkaAdminClient) -> frozenset[Grant]:
     return frozenset(_grant(acl) for acl in acls)
 
 
-def read_quotas(admin: KafkaAdminClient) -> dict[str, dict[str, float]]:
-    """Quotas by user, for users that have any (kafka-python has no call for them: the request itself)."""
-    part = DescribeClientQuotasRequest.ComponentData(entity_type="user", match_type=_MATCH_ANY, match=None)
-    response = _send(admin, DescribeClientQuotasRequest(components=[part], strict=True))
+def read_quotas(admin: KafkaAdminClient) -> dict[QuotaEntity, dict[str, float]]:
+    """Every quota of the cluster (kafka-python has no call for them: the request itself)."""
+    # Not strict, and without a filter: a strict one for users hides what outranks a user's quota.
+    response = _send(admin, DescribeClientQuotasRequest(components=[], strict=False))
     _raise_for(response.error_code, "describe quotas", response.error_message)
     return {
-        str(entry.entity[0].entity_name): {value.key: value.value for value in entry.values}
+        _entity((part.entity_type, part.entity_name) for part in entry.entity): {
+            one.key: one.value for one in entry.values
+        }
         for entry in response.entries or ()
-        if entry.entity[0].entity_name is not None
     }
+
+
+def _entity(parts: Iterable[tuple[str, str | None]]) -> QuotaEntity:
+    """Kafka's kinds and names; of a name that it does not give everybody is meant."""
+    named = {kind: EVERYBODY if name is None else name for kind, name in parts}
+    return QuotaEntity(named.get("user", ""), named.get("client-id", ""), named.get("ip", ""))
 
 
 def read_secrets(admin: KafkaAdminClient) -> frozenset[str]:
     """Users with a SCRAM-SHA-512 secret."""
+    return _having(_read_mechanisms(admin), ScramMechanism.SCRAM_SHA_512)
+
+
+def _read_mechanisms(admin: KafkaAdminClient) -> dict[str, frozenset[ScramMechanism]]:
+    """The kinds of secrets that each user has."""
     users = admin.describe_user_scram_credentials()
-    return frozenset(
-        name
-        for name, one in users.items()
-        if any(info["mechanism"] is ScramMechanism.SCRAM_SHA_512 for info in one["credential_infos"])
-    )
+    return {name: frozenset(info["mechanism"] for info in one["credential_infos"]) for name, one in users.items()}
+
+
+def _having(users: Mapping[str, frozenset[ScramMechanism]], mechanism: ScramMechanism) -> frozenset[str]:
+    return frozenset(name for name, mechanisms in users.items() if mechanism in mechanisms)
 
 
 def apply_differences(admin: KafkaAdminClient, steps: Sequence[Difference]) -> None:
@@ -81,9 +100,9 @@ def apply_differences(admin: KafkaAdminClient, steps: Sequence[Difference]) -> N
     remove_grants(admin, [step.grant for step in mendable if step.change == "revoke" and step.grant])
     for step in mendable:
         if step.change == "quota" and step.principal and step.quotas is not None:
-            set_quotas(admin, step.principal, step.quotas)
+            set_quotas(admin, step.principal, step.quotas, step.client)
         if step.change == "secret" and step.principal:
-            remove_secret(admin, step.principal)
+            _remove_secret(admin, step.principal, _MECHANISMS[step.mechanism])
 
 
 def add_grants(admin: KafkaAdminClient, grants: Iterable[Grant]) -> None:
@@ -109,13 +128,14 @@ def remove_grants(admin: KafkaAdminClient, grants: Iterable[Grant]) -> None:
     _settle(lambda: not set(grants) & read_grants(admin), "ACLs")
 
 
-def set_quotas(admin: KafkaAdminClient, principal: str, quotas: Mapping[str, float | None]) -> None:
-    """Set a user's quotas by Kafka's names; None removes one."""
+def set_quotas(admin: KafkaAdminClient, principal: str, quotas: Mapping[str, float | None], client: str = "") -> None:
+    """Set a user's quotas by Kafka's names, or those of one of its clients; None removes one."""
     entry = AlterClientQuotasRequest.EntryData
+    of_client = [entry.EntityData(entity_type="client-id", entity_name=None if client == EVERYBODY else client)]
     request = AlterClientQuotasRequest(
         entries=[
             entry(
-                entity=[entry.EntityData(entity_type="user", entity_name=principal)],
+                entity=[entry.EntityData(entity_type="user", entity_name=principal), *(of_client if client else ())],
                 ops=[entry.OpData(key=key, value=value or 0.0, remove=value is None) for key, value in quotas.items()],
             )
         ],
@@ -127,25 +147,43 @@ def set_quotas(admin: KafkaAdminClient, principal: str, quotas: Mapping[str, flo
     gone = quotas.keys() - kept.keys()
 
     def settled() -> bool:
-        have = read_quotas(admin).get(principal, {})
+        have = read_quotas(admin).get(QuotaEntity(principal, client), {})
         return kept.items() <= have.items() and not gone & have.keys()
 
     _settle(settled, f"quotas of {principal}")
 
 
+def remove_quotas(admin: KafkaAdminClient, principal: str) -> None:
+    """Delete every quota of a user: its own, and those of its clients."""
+    for entity, quotas in read_quotas(admin).items():
+        if entity.user == principal:
+            set_quotas(admin, principal, dict.fromkeys(quotas), entity.client)
+
+
 def set_secret(admin: KafkaAdminClient, principal: str, secret: str, iterations: int) -> None:
-    """Make or replace a user's SCRAM secret. It never leaves this process: the cluster gets salted keys."""
+    """Make or replace a user's SCRAM secret. It never leaves this process: the cluster gets salted keys.
+
+    One of another kind goes first: it would let in whoever knows it, for as long as it is there.
+    """
+    _remove_secret(admin, principal, ScramMechanism.SCRAM_SHA_256)
     change = UserScramCredentialUpsertion(principal, ScramMechanism.SCRAM_SHA_512, secret, iterations=iterations)
     _alter_secret(admin, principal, change)
     _settle(lambda: principal in read_secrets(admin), f"the secret of {principal}")
 
 
-def remove_secret(admin: KafkaAdminClient, principal: str) -> None:
-    """Delete a user's SCRAM secret; without one nothing happens."""
-    if principal not in read_secrets(admin):
-        return
-    _alter_secret(admin, principal, UserScramCredentialDeletion(principal, ScramMechanism.SCRAM_SHA_512))
-    _settle(lambda: principal not in read_secrets(admin), f"the secret of {principal}")
+def remove_secrets(admin: KafkaAdminClient, principal: str) -> None:
+    """Delete a user's SCRAM secrets of every kind; without one nothing happens."""
+    for mechanism in _MECHANISMS.values():
+        _remove_secret(admin, principal, mechanism)
+
+
+def _remove_secret(admin: KafkaAdminClient, principal: str, mechanism: ScramMechanism) -> None:
+    def is_there() -> bool:
+        return principal in _having(_read_mechanisms(admin), mechanism)
+
+    if is_there():
+        _alter_secret(admin, principal, UserScramCredentialDeletion(principal, mechanism))
+        _settle(lambda: not is_there(), f"the secret of {principal}")
 
 
 def _alter_secret(admin: KafkaAdminClient, principal: str, change: Any) -> None:

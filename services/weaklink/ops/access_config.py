@@ -30,4 +30,5 @@ class AccessConfig(BaseModel):
     """Topic partitions that a party may ask to create or delete; it may do neither, so this bounds what asking costs."""
 
     other_principals: tuple[str, ...] = ()
-    """Principals that are none of Weaklink's and may hold ACLs on its resources, as Kafka writes them (`User:backup`)."""
+    """Principals that are none of Weaklink's and may hold ACLs on its resources, as Kafka writes them (`User:backup`).
+    `User:<default>`: quotas of everybody, which slow the services too, are meant to be there."""

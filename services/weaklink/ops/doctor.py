@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from weaklink.ops.access import Difference
+from weaklink.ops.access_differences import Difference
 from weaklink.ops.topics import Change, Step
 
 KAFKA_MIN: Final = (3, 9)

@@ -11,10 +11,8 @@ from datetime import UTC, datetime
 from weaklink.errors import ConfigurationError, PartyError
 from weaklink.ops.access import (
     SERVICE_PRINCIPALS,
-    Difference,
     all_grants,
     denials,
-    differences,
     party_quotas,
     wanted_access,
 )
@@ -23,13 +21,14 @@ from weaklink.ops.access_admin import (
     apply_differences,
     read_access,
     read_grants,
-    read_quotas,
     read_secrets,
     remove_grants,
-    remove_secret,
+    remove_quotas,
+    remove_secrets,
     set_quotas,
     set_secret,
 )
+from weaklink.ops.access_differences import Difference, differences
 from weaklink.ops.admin import open_admin
 from weaklink.parties import Party
 from weaklink.party_registry import find_party, write_party
@@ -136,12 +135,12 @@ def resume_party(settings: Settings, party_id: str) -> str | None:
 
 
 def lock_out(settings: Settings, party: Party) -> None:
-    """Deny a party everything, then take its secret. Without effect where Weaklink does not keep principals."""
+    """Deny a party everything, then take its secrets, of whichever kind. Without effect where Weaklink does not keep principals."""
     if not is_managed(settings):
         return
     with open_admin(settings.kafka) as admin:
         add_grants(admin, denials(party))
-        remove_secret(admin, party.principal)
+        remove_secrets(admin, party.principal)
 
 
 def forget(settings: Settings, party: Party, *, topics_too: bool) -> None:
@@ -159,5 +158,4 @@ def forget(settings: Settings, party: Party, *, topics_too: bool) -> None:
         remove_grants(
             admin, [one for one in gone if one.deny]
         )  # last: else a session that lives on might be let in between
-        if quotas := read_quotas(admin).get(party.principal):
-            set_quotas(admin, party.principal, dict.fromkeys(quotas))
+        remove_quotas(admin, party.principal)

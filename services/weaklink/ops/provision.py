@@ -3,7 +3,7 @@
 from weaklink import topology
 from weaklink.errors import PartyError
 from weaklink.ops import membership
-from weaklink.ops.access import Difference
+from weaklink.ops.access_differences import Difference
 from weaklink.ops.admin import open_admin
 from weaklink.ops.topics import Change, Step, internal_topics, party_topics
 from weaklink.ops.topics_admin import apply, drop_topics, plan_topics

@@ -42,4 +42,6 @@ def _apply(party_id: str) -> str:
 
 
 def _read_secret(party_id: str) -> str:
-    return f"{KUBECTL} get secret {Party.principal_of(party_id)} --output jsonpath='{{.data.password}}' | base64 --decode"
+    return (
+        f"{KUBECTL} get secret {Party.principal_of(party_id)} --output jsonpath='{{.data.password}}' | base64 --decode"
+    )

@@ -24,7 +24,12 @@ class _Loader(yaml.SafeLoader):
     pass
 
 
-_Loader.add_constructor("!override", lambda loader, node: _Override(loader.construct_sequence(node)))
+def _override(loader: _Loader, node: yaml.Node) -> _Override:
+    assert isinstance(node, yaml.SequenceNode)
+    return _Override(loader.construct_sequence(node))
+
+
+_Loader.add_constructor("!override", _override)
 
 
 def merged() -> dict[str, Any]:

@@ -159,9 +159,9 @@ def resume(party_id: str = typer.Argument(metavar="ID"), secret_file: SecretFile
     refuse_existing(secret_file)
     settings = load_settings()
     secret = resume_party(settings, party_id)
-    typer.echo(f"{party_id} is let in again")
-    if _left_to_others(settings, f"the brokers keep {party_id} out", to_let_in(party_id)):
+    if _left_to_others(settings, f"{party_id} is suspended no more; the brokers keep it out", to_let_in(party_id)):
         return
+    typer.echo(f"{party_id} is let in again")
     principal = Party.principal_of(party_id)
     hand_out(principal, kafka_login(principal, secret), secret_file)
 

@@ -17,8 +17,8 @@ class KafkaConfig(BaseModel):
     """host:port of one or more brokers, by comma; the others are found through them."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     """How to talk to the brokers; anything beyond one machine wants SASL_SSL."""
-    sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
-    """How to log in, with a SASL protocol."""
+    sasl_mechanism: Literal["SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    """How to log in, with a SASL protocol: the one that neither sends the password nor is weaker than what Weaklink issues."""
     username: str | None = None
     """Of the principal whose ACLs apply."""
     password: SecretStr | None = None

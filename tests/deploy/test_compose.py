@@ -84,6 +84,13 @@ def test_ports_of_the_host_are_open_to_the_host_alone(compose: dict[str, Any]) -
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
+def test_what_kafka_and_postgresql_write_is_in_their_volumes(compose: dict[str, Any]) -> None:
+    """Not in the container, which goes with the next version of the image."""
+    kafka, postgres = compose["services"]["kafka"], compose["services"]["postgres"]
+    assert kafka["volumes"] == [f"kafka:{kafka['environment']['KAFKA_LOG_DIRS']}"]
+    assert postgres["volumes"] == ["postgres:/var/lib/postgresql/data"]
+
+
 def test_the_image_is_built_in_layers_that_change_apart() -> None:
     """Packages before code, so that a change of code makes one small layer; no root; nothing of the build in the image."""
     lines = [line for line in (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]

@@ -1,9 +1,11 @@
 """deploy/kubernetes: held to Kubernetes' schemas, Strimzi's resource definitions, the settings and the table of who may do what."""
 
 import json
+import re
 import shutil
 import subprocess
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +20,7 @@ from weaklink.cli.main import app
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops.access import SERVICE_PRINCIPALS
 from weaklink.ops.kafka_jars import cache_folder
-from weaklink.ops.strimzi import ADMIN, resources
+from weaklink.ops.strimzi import ADMIN, party_user, resources
 from weaklink.parties import Party, PartyKind
 from weaklink.settings import Settings, load_settings
 
@@ -28,6 +30,7 @@ VERSIONS: Final = ("1.37", "1.32")
 STAGES = [stage.name for stage in topology.STAGES]
 OTHERS: Final = tuple(service.name for service in topology.SERVICES)
 STRIMZI: Final = "0.45.0"
+SUSPENDED: Final = Party(id="my-lab", kind=PartyKind.LAB, suspended_at=datetime.now(UTC))
 
 
 def documents(*names: str) -> list[dict[str, Any]]:
@@ -159,6 +162,40 @@ def test_a_party_may_write_its_events_and_read_what_is_for_it_and_nothing_else()
     assert users["party.my-lab"]["quotas"]["producerByteRate"] > 0
 
 
+def test_a_suspended_partys_user_has_no_login_and_is_denied_everything() -> None:
+    """Without `authentication` Strimzi deletes the secret; of the services nothing changes."""
+    wanted = resources(Settings(), [SUSPENDED], "kafka")
+    active = resources(Settings(), [SUSPENDED.model_copy(update={"suspended_at": None})], "kafka")
+    changed = [one for one in wanted if one not in active]
+    assert changed == [party_user(Settings(), SUSPENDED, "kafka")]
+    spec = changed[0]["spec"]
+    assert "authentication" not in spec
+    assert spec["quotas"]["producerByteRate"] > 0
+    acls = spec["authorization"]["acls"]
+    assert {(one["type"], one["host"], *one["operations"]) for one in acls} == {("deny", "*", "All")}
+    literal = [{"type": kind, "name": "*", "patternType": "literal"} for kind in ("group", "topic", "transactionalId")]
+    assert sorted((one["resource"] for one in acls), key=str) == sorted([{"type": "cluster"}, *literal], key=str)
+
+
+FORBIDDEN = ("listeners", "advertised.", "broker.", "listener.", "host.name", "port", "inter.broker.listener.name", "sasl.", "ssl.",
+             "security.", "password.", "log.dir", "authorizer.", "super.user", "node.id", "process.roles", "controller.")  # fmt: skip
+"""What Strimzi ignores in `spec.kafka.config` (FORBIDDEN_PREFIXES of its KafkaClusterSpec)."""
+
+
+def test_the_patch_of_the_brokers_says_what_the_page_on_security_says() -> None:
+    """As far as Strimzi takes it there: re-authentication and the limits of connections among it."""
+    patch = yaml.safe_load((FOLDER / "patches/brokers.yaml").read_text(encoding="utf-8"))
+    config = patch["spec"]["kafka"].pop("config")
+    assert patch == {"spec": {"kafka": {}}}
+    page = (FOLDER.parents[1] / "docs/security.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^([a-z0-9.-]+)=(.*)$", page.split("```properties")[1].split("```")[0], re.MULTILINE))
+    for name, value in config.items():
+        assert not name.startswith(FORBIDDEN)
+        told_as = f"listener.name.client.scram-sha-512.{name}" if "reauth" in name else name
+        assert told[told_as] == str(value).lower()
+    assert {"connections.max.reauth.ms", "max.connections.per.ip"} <= set(config)
+
+
 @pytest.fixture(scope="module")
 def definitions() -> dict[str, dict[str, Any]]:
     """Strimzi's schemas by kind, made from its published API by its own generator."""
@@ -220,7 +257,7 @@ def closed(schema: Any) -> Any:
 
 def test_strimzi_takes_every_topic_and_user(definitions: dict[str, dict[str, Any]]) -> None:
     """By the schemas of its own resource definitions."""
-    for one in documents("kafka.yaml"):
+    for one in [*documents("kafka.yaml"), party_user(Settings(), SUSPENDED, "kafka")]:
         schema = definitions[one["kind"]][one["apiVersion"]]
         spec = {**one, "metadata": {}}  # metadata is Kubernetes' affair
         jsonschema.validate(spec, schema)

@@ -1,5 +1,6 @@
 """What a party may do on a cluster with SCRAM, and every forbidden act, tried and seen refused by the broker itself."""
 
+import json
 import stat
 import time
 from collections.abc import Iterator
@@ -47,7 +48,16 @@ from weaklink.cli.main import app
 from weaklink.errors import BrokerError, ConfigurationError
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops import membership
-from weaklink.ops.access import CONSOLE, EVERYBODY, EXPORTER, SERVICE_PRINCIPALS, Grant, QuotaEntity, party_quotas
+from weaklink.ops.access import (
+    CONSOLE,
+    EVERYBODY,
+    EXPORTER,
+    SERVICE_PRINCIPALS,
+    Grant,
+    QuotaEntity,
+    denials,
+    party_quotas,
+)
 from weaklink.ops.access_admin import add_grants, read_quotas, remove_grants, set_quotas
 from weaklink.ops.admin import open_admin
 from weaklink.ops.broker import LocalCluster
@@ -396,6 +406,48 @@ def test_a_rotated_secret_ends_old_sessions_when_the_broker_asks_again(settings:
     fresh = Requests(login(settings.kafka, party.principal, secret))
     assert error_codes(fetch(party.actions_topic)(fresh)) == {0}
     fresh.close()
+
+
+def test_where_others_keep_principals_the_registry_changes_and_what_strimzi_is_given_cuts_a_party_off(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commands touch no right and no secret; they print what does, and its denials end a live session at its next request."""
+    party, kafka = joined(settings, "strimzi-lab")
+    for name, value in settings.kafka.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("WEAKLINK_ACCESS__MANAGED", "false")
+
+    def weaklink(*words: str) -> str:
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    def user() -> dict[str, Any]:
+        (found,) = json.loads(weaklink("strimzi", "--only", party.id))["items"]
+        return dict(found["spec"])
+
+    session = Requests(kafka)
+    assert "delete secret party.strimzi-lab" in weaklink("party", "rotate", party.id)
+    assert user()["authentication"] == {"type": "scram-sha-512"}
+    assert "weaklink strimzi --only strimzi-lab |" in weaklink("party", "suspend", party.id)
+    assert error_codes(fetch(party.actions_topic)(session)) == {0}
+    assert "authentication" not in user()
+    kinds = {"topic": "TOPIC", "group": "GROUP", "transactionalId": "TRANSACTIONAL_ID", "cluster": "CLUSTER"}
+    denied = {
+        Grant(party.principal, kinds[one["resource"]["type"]], one["resource"].get("name", "kafka-cluster"), "ALL", deny=True)
+        for one in user()["authorization"]["acls"]
+    }  # fmt: skip
+    assert denied == denials(party)
+    with open_admin(settings.kafka) as admin:
+        add_grants(admin, denied)
+    assert error_codes(fetch(party.actions_topic)(session)) == {0, _TOPIC_REFUSED}
+    session.close()
+    assert "strimzi-lab |" in weaklink("party", "resume", party.id)
+    assert "authentication" in user()
+    assert "delete kafkauser party.strimzi-lab" in weaklink("party", "remove", party.id)
+    assert CliRunner().invoke(app, ["strimzi", "--only", party.id]).exit_code != 0
+    monkeypatch.delenv("WEAKLINK_ACCESS__MANAGED")
+    provision(settings)  # takes away what others had left
 
 
 @pytest.mark.parametrize("delete_topics", [False, True])

@@ -1,11 +1,13 @@
 """The doctor on real brokers, with faults planted one at a time. Each cluster is its own: what is looked at is all of it."""
 
 import json
+import shlex
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from weaklink.ops.membership import issue_service_secret
 from weaklink.ops.ports import free_ports
 from weaklink.ops.provision import add_party, provision
 from weaklink.parties import Party, PartyKind
+from weaklink.partner.keys import new_keys, rotated, save_keys
 from weaklink.party_registry import write_party
 from weaklink.settings import Settings
 
@@ -67,7 +70,8 @@ def test_a_cluster_that_was_never_provisioned_and_then_is(settings: Settings) ->
     add_party(settings, Party(id="my-lab", kind=PartyKind.LAB))
     after = examine(settings)
     assert {one.check for one in after} == {
-        "versions", "schemas", "disk", "snapshots", "ledger", "broker", "clock", "topics", "replication", "access", "connections", "sessions", "stages",
+        "versions", "schemas", "disk", "snapshots", "ledger", "broker", "clock", "topics", "replication", "access", "epochs",
+        "connections", "sessions", "stages",
     }  # fmt: skip
     assert [one for one in after if one.level is Level.ERROR] == []
     (connections,) = [one for one in after if one.check == "connections"]
@@ -77,6 +81,19 @@ def test_a_cluster_that_was_never_provisioned_and_then_is(settings: Settings) ->
     assert "connections.max.reauth.ms=900000" in sessions.fix
     (stages,) = [one for one in after if one.check == "stages"]
     assert stages.fix == "weaklink run ingest; weaklink run correlate; weaklink run campaigns; weaklink run enforce"
+
+
+def test_an_epoch_that_outlives_its_overlap_is_told_until_somebody_ends_it(settings: Settings, tmp_path: Path) -> None:
+    """By the key file of the tokeniser; the command that the finding names is one, and is enough."""
+    provision(settings)
+    file, began = tmp_path / "keys.json", datetime.now(UTC) - timedelta(days=100)
+    save_keys(file, rotated(new_keys(began), began, timedelta(days=90)))
+    settings = settings.model_copy(update={"tokeniser": settings.tokeniser.model_copy(update={"key_file": file})})
+    (epochs,) = found(settings, "epochs")
+    assert (epochs.level, "epoch 1 is over since" in epochs.what) == (Level.WARNING, True)
+    run = CliRunner().invoke(app, [*shlex.split(epochs.fix)[1:], "--yes"], env=settings.kafka.environment())
+    assert run.exit_code == 0, run.output
+    assert found(settings, "epochs") == []
 
 
 def test_brokers_that_ask_for_the_secret_again_are_as_they_should_be(tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from weaklink.parties import PartyKind
+
+if TYPE_CHECKING:
+    from weaklink.settings import Settings
 
 SecretFile = Annotated[
     Path | None,
@@ -114,12 +117,16 @@ def show(party_id: str = typer.Argument(metavar="ID")) -> None:
 def rotate(party_id: str = typer.Argument(metavar="ID"), secret_file: SecretFile = None) -> None:
     """Give a party a new secret, shown once. The old one lets nobody in from then on."""
     from weaklink.cli.secrets import hand_out, kafka_login, refuse_existing
+    from weaklink.ops.kept_by_others import to_rotate
     from weaklink.ops.membership import rotate_party
     from weaklink.parties import Party
     from weaklink.settings import load_settings
 
     refuse_existing(secret_file)
-    secret = rotate_party(load_settings(), party_id)
+    settings = load_settings()
+    secret = rotate_party(settings, party_id)
+    if _left_to_others(settings, f"the secret of {party_id} is the old one", to_rotate(party_id)):
+        return
     principal = Party.principal_of(party_id)
     hand_out(principal, kafka_login(principal, secret), secret_file)
 
@@ -127,26 +134,33 @@ def rotate(party_id: str = typer.Argument(metavar="ID"), secret_file: SecretFile
 def suspend(party_id: str = typer.Argument(metavar="ID")) -> None:
     """Keep a party out from this moment: its live sessions end at their next request, and its secret is deleted.
 
+    Where Strimzi keeps the principals, the output says what to apply for that.
     Its secret for the tokeniser too, where WEAKLINK_TOKENISER__CLIENTS_FILE is here; else the output says what to do where it runs.
     """
+    from weaklink.ops.kept_by_others import to_keep_out
     from weaklink.ops.membership import suspend_party
     from weaklink.settings import load_settings
 
     settings = load_settings()
     party = suspend_party(settings, party_id)
     typer.echo(f"{party_id} is suspended since {party.suspended_at:%Y-%m-%d %H:%M:%S}; what it published before stays")
+    _left_to_others(settings, f"the brokers let {party_id} in", to_keep_out(party_id))
     _keep_from_tokeniser(settings.tokeniser.clients_file, party_id)
 
 
 def resume(party_id: str = typer.Argument(metavar="ID"), secret_file: SecretFile = None) -> None:
     """Let a suspended party in again, with a new secret, shown once. The tokeniser lets it in by `weaklink tokeniser grant`."""
     from weaklink.cli.secrets import hand_out, kafka_login, refuse_existing
+    from weaklink.ops.kept_by_others import to_let_in
     from weaklink.ops.membership import resume_party
     from weaklink.parties import Party
     from weaklink.settings import load_settings
 
     refuse_existing(secret_file)
-    secret = resume_party(load_settings(), party_id)
+    settings = load_settings()
+    secret = resume_party(settings, party_id)
+    if _left_to_others(settings, f"{party_id} is suspended no more; the brokers keep it out", to_let_in(party_id)):
+        return
     typer.echo(f"{party_id} is let in again")
     principal = Party.principal_of(party_id)
     hand_out(principal, kafka_login(principal, secret), secret_file)
@@ -161,6 +175,7 @@ def remove(
 
     Its secret for the tokeniser goes too, where WEAKLINK_TOKENISER__CLIENTS_FILE is here; else the output says what to do where it runs.
     """
+    from weaklink.ops.kept_by_others import to_remove
     from weaklink.ops.provision import remove_party
     from weaklink.settings import load_settings
 
@@ -171,7 +186,20 @@ def remove(
     settings = load_settings()
     remove_party(settings, party_id, delete_topics=delete_topics)
     typer.echo(f"{party_id} is removed" + (", and its topics" if delete_topics else "; its topics are kept"))
+    _left_to_others(settings, f"the brokers let {party_id} in", to_remove(party_id, topics_too=delete_topics))
     _keep_from_tokeniser(settings.tokeniser.clients_file, party_id)
+
+
+def _left_to_others(settings: "Settings", until: str, commands: list[str]) -> bool:
+    """Whether others keep the principals; then what a person has to run there is told, and what holds until then."""
+    from weaklink.ops.membership import is_kept_by_others
+
+    if not is_kept_by_others(settings):
+        return False
+    typer.echo(f"{until} until you run, as Weaklink keeps no principals here (WEAKLINK_ACCESS__MANAGED=false):")
+    for command in commands:
+        typer.echo(f"  {command}")
+    return True
 
 
 def _keep_from_tokeniser(clients_file: Path, party_id: str) -> None:

@@ -1,7 +1,7 @@
 """`weaklink strimzi`: topics and principals as Strimzi's resources."""
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,17 +20,27 @@ def strimzi(
     registered: bool = typer.Option(
         True, "--registered/--no-registered", help="Ask Kafka for the registered parties; or go without."
     ),
+    only: Annotated[
+        str | None,
+        typer.Option("--only", metavar="ID", help="Nothing but this party's KafkaUser, as the registry has the party."),
+    ] = None,
 ) -> None:
-    """KafkaTopic and KafkaUser resources of Weaklink and its parties, as one JSON list for `kubectl apply -f -`."""
+    """KafkaTopic and KafkaUser resources of Weaklink and its parties, as one JSON list for `kubectl apply -f -`.
+
+    A suspended party's KafkaUser lets nobody in.
+    """
     from pydantic import ValidationError
 
     from weaklink.errors import PartyError
-    from weaklink.ops.strimzi import resources
+    from weaklink.ops.strimzi import party_user, resources
     from weaklink.parties import Party, PartyKind
-    from weaklink.party_registry import read_parties
+    from weaklink.party_registry import find_party, read_parties
     from weaklink.settings import load_settings
 
     settings = load_settings()
+    if only is not None:
+        _echo([party_user(settings, find_party(settings.kafka, only), cluster)])
+        return
     known = dict(read_parties(settings.kafka)) if registered else {}
     for one in parties or ():
         party_id, _, kind = one.partition(":")
@@ -38,5 +48,8 @@ def strimzi(
             known.setdefault(party_id, Party(id=party_id, kind=PartyKind(kind)))
         except (ValidationError, ValueError) as error:
             raise PartyError(f"--party {one} is not ID:KIND, as in my-lab:lab: {error}") from error
-    items = resources(settings, known.values(), cluster)
+    _echo(resources(settings, known.values(), cluster))
+
+
+def _echo(items: list[dict[str, Any]]) -> None:
     typer.echo(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}, indent=1))

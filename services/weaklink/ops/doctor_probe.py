@@ -17,6 +17,7 @@ from weaklink.errors import CheckpointError, LedgerError, SchemaError, WeaklinkE
 from weaklink.ops import doctor
 from weaklink.ops.admin import open_admin
 from weaklink.ops.doctor import Finding, Level, ok
+from weaklink.ops.doctor_epochs import examine_epochs
 from weaklink.ops.membership import is_managed
 from weaklink.ops.provision import plan, plan_access
 from weaklink.records.schemas import all_schemas, schema_folder
@@ -149,6 +150,7 @@ def _cluster(settings: Settings, clock: Callable[[], float]) -> list[Finding]:
             ("topics", lambda: doctor.topics_findings(plan(settings))),
             ("replication", lambda: doctor.replication_findings(admin.describe_topics())),
             ("access", lambda: _access(settings)),
+            ("epochs", lambda: [examine_epochs(settings, clock())]),
             ("connections", lambda: _connections(settings, admin)),
             ("stages", lambda: [_members(admin)]),
         )

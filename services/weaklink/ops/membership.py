@@ -41,6 +41,16 @@ def is_managed(settings: Settings) -> bool:
     return settings.kafka.security_protocol != "PLAINTEXT" if managed is None else managed
 
 
+def is_kept_by_others(settings: Settings) -> bool:
+    """Whether there are principals that somebody else keeps: Strimzi's operators, mostly. Then the registry alone changes here."""
+    return settings.kafka.security_protocol != "PLAINTEXT" and not is_managed(settings)
+
+
+def _needs_principals(settings: Settings, what: str) -> None:
+    if not is_kept_by_others(settings):
+        _needs_management(settings, what)
+
+
 def _needs_management(settings: Settings, what: str) -> None:
     if not is_managed(settings):
         raise ConfigurationError(
@@ -100,18 +110,21 @@ def issue_service_secret(settings: Settings, principal: str) -> str | None:
 
 
 def rotate_party(settings: Settings, party_id: str) -> str | None:
-    """A new secret for a party. Raises PartyError while it is suspended."""
+    """A new secret for a party; None where others keep them, who then make it. Raises PartyError while it is suspended."""
     party = find_party(settings.kafka, party_id)
     if party.suspended_at:
         raise PartyError(
             f"{party_id} is suspended: weaklink party resume {party_id} lets it in again, with a new secret"
         )
-    return issue_secret(settings, party.principal)
+    return None if is_kept_by_others(settings) else issue_secret(settings, party.principal)
 
 
 def suspend_party(settings: Settings, party_id: str) -> Party:
-    """Keep a party out from this moment: live sessions end at their next request. What it has published stays, and counts."""
-    _needs_management(settings, "suspending a party")
+    """Keep a party out from this moment: live sessions end at their next request. What it has published stays, and counts.
+
+    Where others keep principals, it is out once they apply what the registry then says (`ops.strimzi.party_user`).
+    """
+    _needs_principals(settings, "suspending a party")
     party = find_party(settings.kafka, party_id)
     lock_out(settings, party)
     if not party.suspended_at:
@@ -121,14 +134,18 @@ def suspend_party(settings: Settings, party_id: str) -> Party:
 
 
 def resume_party(settings: Settings, party_id: str) -> str | None:
-    """Let a suspended party in again, with a new secret. Raises PartyError when it is not suspended."""
-    _needs_management(settings, "resuming a party")
+    """Let a suspended party in again, with a new secret (None: others make it). Raises PartyError when it is not suspended."""
+    _needs_principals(settings, "resuming a party")
     party = find_party(settings.kafka, party_id)
     if not party.suspended_at:
         raise PartyError(f"{party_id} is not suspended: weaklink party rotate {party_id} gives it a new secret")
+    resumed = party.model_copy(update={"suspended_at": None})
+    if is_kept_by_others(settings):
+        write_party(settings.kafka, party.id, resumed)
+        return None
     # The secret before the rights: with the old one nobody gets in again.
     secret = issue_secret(settings, party.principal)
-    write_party(settings.kafka, party.id, party.model_copy(update={"suspended_at": None}))
+    write_party(settings.kafka, party.id, resumed)
     with open_admin(settings.kafka) as admin:
         remove_grants(admin, denials(party) & read_grants(admin))
     return secret

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, Final
 
-from weaklink.ops.access import Grant, party_grants, party_quotas, service_grants
+from weaklink.ops.access import Grant, denials, party_grants, party_quotas, service_grants
 from weaklink.ops.topics import Topic, internal_topics, party_topics
 from weaklink.parties import Party
 from weaklink.settings import Settings
@@ -16,7 +16,7 @@ API: Final = "kafka.strimzi.io/v1beta2"
 ADMIN: Final = "weaklink.admin"
 """Whoever runs `weaklink provision --check` and `weaklink party add`: all rights to Weaklink's topics."""
 
-_RESOURCES: Final = {"TOPIC": "topic", "GROUP": "group", "TRANSACTIONAL_ID": "transactionalId", "CLUSTER": "cluster"}
+_RESOURCES: Final = {"TOPIC": "topic", "GROUP": "group", "TRANSACTIONAL_ID": "transactionalId"}
 _QUOTAS: Final = {
     "producer_byte_rate": "producerByteRate",
     "consumer_byte_rate": "consumerByteRate",
@@ -33,9 +33,19 @@ def resources(settings: Settings, parties: Iterable[Party], cluster: str) -> lis
     for grant in sorted(service_grants(parties) | _admin_grants()):
         by_principal[grant.principal].append(grant)
     users = [_user(name, grants, cluster) for name, grants in by_principal.items()]
-    quotas = {_QUOTAS[name]: _number(value) for name, value in party_quotas(settings.access).items()}
-    users += [_user(party.principal, sorted(party_grants(party)), cluster, quotas) for party in parties]
+    users += [party_user(settings, party, cluster) for party in parties]
     return [*(_topic(topic, cluster) for topic in topics), *users]
+
+
+def party_user(settings: Settings, party: Party, cluster: str) -> dict[str, Any]:
+    """A party's KafkaUser resource. A suspended party's lets nobody in: applying it ends its live sessions at their next request.
+
+    Without `authentication` Strimzi's user operator deletes the principal's secret, at the brokers and in Kubernetes, and keeps its ACLs:
+    denials of everything. Applied again after `party resume`, with `authentication`, it makes a new secret.
+    """
+    quotas = {_QUOTAS[name]: _number(value) for name, value in party_quotas(settings.access).items()}
+    grants = denials(party) if party.suspended_at else party_grants(party)
+    return _user(party.principal, sorted(grants), cluster, quotas, logs_in=not party.suspended_at)
 
 
 def _admin_grants() -> set[Grant]:
@@ -62,30 +72,40 @@ def _topic(topic: Topic, cluster: str) -> dict[str, Any]:
 
 
 def _user(
-    principal: str, grants: Iterable[Grant], cluster: str, quotas: dict[str, float] | None = None
+    principal: str,
+    grants: Iterable[Grant],
+    cluster: str,
+    quotas: dict[str, float] | None = None,
+    *,
+    logs_in: bool = True,
 ) -> dict[str, Any]:
-    operations: dict[tuple[str, str, bool], list[str]] = defaultdict(list)
+    operations: dict[tuple[str, str, bool, bool], list[str]] = defaultdict(list)
     for grant in grants:
-        operations[grant.resource, grant.name, grant.prefixed].append(grant.operation)
+        operations[grant.resource, grant.name, grant.prefixed, grant.deny].append(grant.operation)
     acls = [
         {
-            "type": "allow",
+            "type": "deny" if deny else "allow",
             "host": "*",
             "operations": [operation.replace("_", " ").title().replace(" ", "") for operation in sorted(found)],
-            "resource": {"type": _RESOURCES[kind], "name": name, "patternType": "prefix" if prefixed else "literal"},
+            "resource": _resource(kind, name, prefixed),
         }
-        for (kind, name, prefixed), found in operations.items()
+        for (kind, name, prefixed, deny), found in operations.items()
     ]
-    spec: dict[str, Any] = {
-        "authentication": {"type": "scram-sha-512"},
-        "authorization": {"type": "simple", "acls": acls},
-    }
+    spec: dict[str, Any] = {"authentication": {"type": "scram-sha-512"}} if logs_in else {}
+    spec["authorization"] = {"type": "simple", "acls": acls}
     return {
         "apiVersion": API,
         "kind": "KafkaUser",
         "metadata": {"name": principal, "labels": _labels(cluster)},
         "spec": spec | ({"quotas": quotas} if quotas else {}),
     }
+
+
+def _resource(kind: str, name: str, prefixed: bool) -> dict[str, str]:
+    """What an ACL is about; a cluster is the one that the resource is of, and has no name in Strimzi's resources."""
+    if kind == "CLUSTER":
+        return {"type": "cluster"}
+    return {"type": _RESOURCES[kind], "name": name, "patternType": "prefix" if prefixed else "literal"}
 
 
 def _typed(value: str) -> str | int:

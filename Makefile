@@ -61,11 +61,11 @@ campaign-full: setup ## the reported campaigns at full size in a closed loop; bu
 
 chaos: setup ## the fault laboratory: every fault with a fifth of its counts (FAULTS=a,b: only these), under 50 minutes; build/chaos/results.json
 	@deploy/test-prerequisites
-	$(BIN)/python -m chaos $(if $(FAULTS),--faults $(FAULTS))
+	$(BIN)/python -m chaos $(if $(FAULTS),--faults $(FAULTS)) $(if $(SEED),--seed $(SEED))
 
 chaos-full: setup ## the same with the full counts, under 150 minutes
 	@deploy/test-prerequisites
-	$(BIN)/python -m chaos --full $(if $(FAULTS),--faults $(FAULTS))
+	$(BIN)/python -m chaos --full $(if $(FAULTS),--faults $(FAULTS)) $(if $(SEED),--seed $(SEED))
 
 docs: setup ## the documentation, into build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

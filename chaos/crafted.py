@@ -17,6 +17,7 @@ from weaklink.kafka_options import KafkaConfig
 
 _MAGIC: Final = 2
 _STEP_BYTES: Final = 1 << 20
+VALUE_BYTES_MAX: Final = (1 << 31) - (1 << 20)
 _SNAPPY_BLOCK_BYTES: Final = 32 << 10
 CODECS: Final = {"gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 
@@ -30,13 +31,16 @@ def _varint(number: int) -> bytes:
     return bytes([*out, number])
 
 
-def one_record(value_bytes: int) -> Iterator[bytes]:
-    """A record whose value is so many zeros, in pieces."""
-    head = b"\x00\x00\x00" + _varint(-1) + _varint(value_bytes)
-    yield _varint(len(head) + value_bytes + 1) + head
-    for begin in range(0, value_bytes, _STEP_BYTES):
-        yield bytes(min(_STEP_BYTES, value_bytes - begin))
-    yield b"\x00"
+def zeros(*values_bytes: int) -> Iterator[bytes]:
+    """Records whose values are so many zeros each, in pieces. Raises ValueError where one would be longer than a record's length, an int, can say."""
+    for number, value_bytes in enumerate(values_bytes):
+        if value_bytes > VALUE_BYTES_MAX:
+            raise ValueError(f"a value of {value_bytes} bytes fits no record, {VALUE_BYTES_MAX} is the most")
+        head = b"\x00\x00" + _varint(number) + _varint(-1) + _varint(value_bytes)
+        yield _varint(len(head) + value_bytes + 1) + head
+        for begin in range(0, value_bytes, _STEP_BYTES):
+            yield bytes(min(_STEP_BYTES, value_bytes - begin))
+        yield b"\x00"
 
 
 def empty_records(count: int) -> Iterator[bytes]:

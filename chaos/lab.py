@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 from chaos.drained import Drained
 from chaos.postgres import Postgres
 from chaos.publishing import Publisher
+from chaos.scale import SHORT, Scale
 from chaos.traffic import PARTIES
 from chaos.watch import Watch
 from chaos.worker import Worker
@@ -23,6 +24,7 @@ from weaklink.parties import Party
 from weaklink.settings import Settings
 
 PATIENCE_SECONDS: Final = 300
+"""With a fifth of the counts; what grows with them is waited for as much longer as there is more of it."""
 _PAUSE_SECONDS: Final = 0.2
 STAGES: Final = tuple(stage.name for stage in topology.STAGES)
 
@@ -34,7 +36,7 @@ class NotSo(Exception):
 @dataclass
 class Lab:
     """`with Lab(folder) as lab:`. `postgres`: the ledger is a PostgreSQL, else SQLite. `environment`: settings of every service.
-    `broker`: further lines of the brokers' own settings.
+    `broker`: further lines of the brokers' own settings. `scale`: how much there is to wait for.
 
     Services are started by `start`; what dies stays dead until `start` or `revive`.
     """
@@ -47,6 +49,7 @@ class Lab:
     environment: dict[str, str] = field(default_factory=dict)
     broker: dict[str, str] = field(default_factory=dict)
     heap_mib: int = 512
+    scale: Scale = SHORT
     workers: list[Worker] = field(default_factory=list)
     database: Postgres | None = None
     _stack: ExitStack = field(default_factory=ExitStack)
@@ -97,6 +100,11 @@ class Lab:
     def settings(self) -> Settings:
         """As the services have them, for what the laboratory does itself."""
         return Settings(kafka=self.kafka, data_folder=self.folder / "data")
+
+    @property
+    def patience_seconds(self) -> float:
+        """How long may be waited for what grows with the counts: input to be read, state to be rebuilt."""
+        return PATIENCE_SECONDS * self.scale.patience_times
 
     def service_environment(self) -> dict[str, str]:
         """What a service sees."""
@@ -163,7 +171,7 @@ class Lab:
             self.revive(waiting)
             return all(worker.ready() for worker in waiting)
 
-        self.until(ready, "not every worker is ready")
+        self.until(ready, "not every worker is ready", self.patience_seconds)
         return time.monotonic() - begun
 
     def until(self, condition: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
@@ -175,8 +183,11 @@ class Lab:
                 raise NotSo(f"{what}, after {seconds:.0f} s\n{logs}")
             time.sleep(_PAUSE_SECONDS)
 
-    def settle(self, stages: Sequence[str] = STAGES, seconds: float = PATIENCE_SECONDS) -> float:
-        """Until these stages have read everything, and the outbox is empty if enforce is among them; how long it took in seconds."""
+    def settle(self, stages: Sequence[str] = STAGES, patiences: float = 1.0) -> float:
+        """Until these stages have read everything, and the outbox is empty if enforce is among them; how long it took in seconds.
+
+        patiences: how many times `patience_seconds` it may take.
+        """
         begun = time.monotonic()
         self.publisher.flush()
         waits = ["nothing was looked at"]
@@ -185,7 +196,7 @@ class Lab:
             waits[:] = self.drained.waiting(stages)
             return not waits
 
-        deadline = begun + seconds
+        deadline = begun + patiences * self.patience_seconds
         try:
             while True:
                 self.until(done, "input still waits", max(1.0, deadline - time.monotonic()))

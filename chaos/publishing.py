@@ -1,6 +1,5 @@
 """Numbered events (`traffic`) on their way to the broker: a producer that knows what was acknowledged, and a thread that keeps it busy."""
 
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from types import TracebackType
@@ -8,6 +7,7 @@ from typing import Self
 
 from kafka import KafkaProducer
 
+from chaos.background import Background
 from chaos.traffic import Event
 from weaklink.kafka_options import KafkaConfig
 
@@ -61,43 +61,26 @@ class Publisher:
         self.close()
 
 
-class Stream:
-    """Publishes events in a thread, at a rate, while the block lasts or until they are all out."""
+class Stream(Background):
+    """Publishes events at a rate, while the block lasts or until they are all out."""
 
     def __init__(self, publisher: Publisher, events: Iterable[Event], per_second: float) -> None:
+        super().__init__("traffic")
         self._publisher, self._events, self._per_second = publisher, events, per_second
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="traffic", daemon=True)
-        self.error: BaseException | None = None
-
-    @property
-    def done(self) -> bool:
-        """Whether everything has been handed over."""
-        return not self._thread.is_alive()
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:  # fmt: skip
-        self._stop.set()
-        self.wait()
 
     def wait(self) -> None:
         """Until everything is at the broker. Raises what the thread raised."""
-        self._thread.join()
+        super().wait()
         self._publisher.flush()
-        if self.error:
-            raise self.error
 
-    def _run(self) -> None:
+    def _close(self) -> None:
+        self._publisher.flush()
+
+    def _work(self) -> None:
         def until_stopped() -> Iterator[Event]:
             for event in self._events:
                 if self._stop.is_set():
                     return
                 yield event
 
-        try:
-            self._publisher.publish(until_stopped(), self._per_second)
-        except Exception as error:
-            self.error = error
+        self._publisher.publish(until_stopped(), self._per_second)

@@ -12,7 +12,8 @@ from typing import Any, Final
 from chaos.lab import Lab
 from chaos.verifier.findings import Findings
 
-_PATIENCE_SECONDS: Final = 600
+_PATIENCES: Final = 2
+"""A laboratory's; hashing every row takes longer than rebuilding it."""
 
 
 def intact(folder: Path) -> None:
@@ -33,7 +34,7 @@ def rebuilt(lab: Lab, stage: str, name: str, prepare: Callable[[Path], None]) ->
     environment = {**os.environ, **lab.service_environment(), "WEAKLINK_STREAM__SNAPSHOT_URL": str(snapshots)}
     run = subprocess.run(
         [sys.executable, "-m", "chaos.state_hash", stage], cwd=Path(__file__).parents[1], env=environment, capture_output=True,
-        text=True, check=False, timeout=_PATIENCE_SECONDS,
+        text=True, check=False, timeout=_PATIENCES * lab.patience_seconds,
     )  # fmt: skip
     if run.returncode:
         raise RuntimeError(f"{stage} could not be rebuilt ({name}): {run.stderr[-3000:]}")

@@ -16,7 +16,8 @@ MEMORY_GROWTH_MIB: Final = 256.0
 
 @dataclass
 class Row:
-    """One fault. `extra`: further figures; `missed`: sentences, each a bar of this fault that was missed."""
+    """One fault. `extra`: further figures; `missed`: sentences, each a bar of this fault that was missed; `timing`: those of them that are of seconds,
+    which a machine that is busy with other things misses, too."""
 
     fault: str
     trials: int
@@ -28,11 +29,14 @@ class Row:
     memory_growth_mib: float
     extra: dict[str, Any] = field(default_factory=dict)
     missed: list[str] = field(default_factory=list)
+    timing: list[str] = field(default_factory=list)
 
-    def bar(self, ok: bool, sentence: str) -> None:
-        """Note a missed bar of this fault's own."""
+    def bar(self, ok: bool, sentence: str, *, timing: bool = False) -> None:
+        """Note a missed bar of this fault's own. timing: it is of seconds."""
         if not ok:
             self.missed.append(sentence)
+            if timing:
+                self.timing.append(sentence)
 
     def failures(self) -> list[str]:
         """Every bar that was missed: the three that all rows have, and the fault's own."""

@@ -77,11 +77,21 @@ def verify_lab(lab: Lab, **options: Any) -> Findings:
     return found
 
 
-def row_of(fault: str, trials: int, lab: Lab, found: Findings) -> Row:
-    """A row from what the laboratory measured and what the verifier found."""
+def row_of(fault: str, trials: int, lab: Lab, found: Findings, *, failed_share_max: float = 0.0) -> Row:
+    """A row from what the laboratory measured and what the verifier found. failed_share_max: of the events, which the broker may not have acknowledged:
+    what never came onto a topic cannot be lost there, and a fault without events would hold."""
     row = Row(
         fault, trials, found.counted.get("events", 0), found.lost, found.duplicate_effects, found.rejected_wrongly,
         lab.watch.stall_seconds_max, lab.watch.memory_growth_mib,
     )  # fmt: skip
     row.extra |= {"stall_seconds": lab.watch.stalls, "counted": found.counted, "findings": found.sentences[:10]}
+    failed, sent = lab.publisher.failed, len(lab.publisher.handed_over)
+    row.extra |= {
+        "events_failed": len(failed),
+        "memory_by": "samples" if lab.watch.memory_sampled else "high-water mark",
+    }
+    row.bar(
+        len(failed) <= failed_share_max * sent,
+        f"{len(failed)} of {sent} events were not acknowledged, e.g. {next(iter(failed.values()), '')}",
+    )
     return row

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
@@ -27,6 +28,15 @@ _SETTLED_SECONDS: Final = 5.0
 STAGES: Final = tuple(stage.name for stage in topology.STAGES)
 
 
+@dataclass
+class _Memory:
+    """Of one life of a process: what it had first, the most it had since, and whether that is only the most of the samples."""
+
+    first_mib: float
+    peak_mib: float
+    sampled: bool
+
+
 class Watch:
     """Samples while the block lasts. `stalls`: longest standstill of any partition by stage; `reset` begins to count anew."""
 
@@ -41,7 +51,7 @@ class Watch:
         self._looked_at = time.monotonic()
         self._stalls: dict[str, float] = defaultdict(float)
         self._ready_at: dict[tuple[str, int], float] = {}
-        self._peaks: dict[tuple[str, int], tuple[float, float]] = {}
+        self._memory: dict[tuple[str, int], _Memory] = {}
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -61,7 +71,7 @@ class Watch:
         with self._lock:
             self._since.clear()
             self._stalls.clear()
-            self._peaks.clear()
+            self._memory.clear()
 
     @property
     def stalls(self) -> dict[str, float]:
@@ -78,7 +88,13 @@ class Watch:
     def memory_growth_mib(self) -> float:
         """Most that any process grew by since it was ready (or since `reset`)."""
         with self._lock:
-            return max((peak - first for first, peak in self._peaks.values()), default=0.0)
+            return max((one.peak_mib - one.first_mib for one in self._memory.values()), default=0.0)
+
+    @property
+    def memory_sampled(self) -> bool:
+        """Whether some process's memory was only sampled, since the system does not let its peak be forgotten: what came and went in between was missed."""
+        with self._lock:
+            return any(one.sampled for one in self._memory.values())
 
     def _run(self) -> None:
         offsets: Offsets | None = None
@@ -127,10 +143,14 @@ class Watch:
                 self._ready_at[life] = now
             if now - self._ready_at.get(life, now) < _SETTLED_SECONDS:
                 continue
-            mib = worker.resident_mib()
-            with self._lock:
-                first, peak = self._peaks.get(life, (mib, mib))
-                self._peaks[life] = (first, max(peak, mib))
+            with self._lock:  # a `reset` in between would otherwise be given the peak of before
+                memory = self._memory.get(life)
+                if memory is None:
+                    sampled, mib = not worker.forget_peak(), worker.resident_mib()
+                    if mib > 0:  # else it has just ended
+                        self._memory[life] = _Memory(mib, mib, sampled)
+                else:
+                    memory.peak_mib = max(memory.peak_mib, worker.resident_mib() if memory.sampled else worker.peak_mib())  # fmt: skip
 
 
 def _close(offsets: Offsets | None) -> None:

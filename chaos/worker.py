@@ -19,6 +19,8 @@ _PROGRAM: Final = (sys.executable, "-c", "from weaklink.cli.main import main; ma
 _STOP_SECONDS: Final = 60
 _PROBE_SECONDS: Final = 2
 _MIB: Final = 1 << 20
+_FORGET_HIGH_WATER: Final = "5"
+"""Written to /proc/<pid>/clear_refs, as proc(5) has it."""
 
 
 @dataclass
@@ -116,17 +118,47 @@ class Worker:
     def resident_mib(self) -> float:
         """Memory of the process and its children; 0 when it is gone."""
         try:
-            process = psutil.Process(self.pid)
-            return sum(one.memory_info().rss for one in [process, *process.children(recursive=True)]) / _MIB
+            return sum(psutil.Process(pid).memory_info().rss for pid in self._pids()) / _MIB
         except psutil.Error:
             return 0.0
+
+    def peak_mib(self) -> float:
+        """The most that the process and its children have taken, each since it was forgotten, or started; 0 when it is gone, or the system does not say."""
+        try:
+            return sum(_high_water_mib(pid) for pid in self._pids())
+        except OSError:
+            return 0.0
+
+    def forget_peak(self) -> bool:
+        """`peak_mib` begins anew. Whether the system lets it."""
+        try:
+            for pid in self._pids():
+                Path(f"/proc/{pid}/clear_refs").write_text(_FORGET_HIGH_WATER, encoding="ascii")
+        except OSError:
+            return False
+        return self.peak_mib() > 0
 
     def tail(self, lines: int = 12) -> str:
         """The end of its log."""
         text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
         return "\n".join(text.splitlines()[-lines:])
 
+    def _pids(self) -> list[int]:
+        """Of the process and its children; none when it is gone."""
+        try:
+            return [self.pid, *(child.pid for child in psutil.Process(self.pid).children(recursive=True))]
+        except psutil.Error:
+            return []
+
     def _signal(self, number: int) -> None:
         assert self.process is not None, f"{self.name} was never started"
         if self.process.poll() is None:
             os.killpg(self.process.pid, number)
+
+
+def _high_water_mib(pid: int) -> float:
+    """VmHWM of /proc/<pid>/status. Raises OSError when there is no such process, or no such file system."""
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    return 0.0  # it has ended, and nobody has waited for it yet

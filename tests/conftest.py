@@ -11,6 +11,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.prerequisites import in_ci, require
 from weaklink.errors import BrokerError
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops.broker import existing_or_local
@@ -21,7 +22,7 @@ from weaklink.ops.kafka_jars import missing_tools
 hypothesis.settings.register_profile(
     "weaklink",
     deadline=None,
-    derandomize="CI" in os.environ,
+    derandomize=in_ci(),
     print_blob=True,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
@@ -57,6 +58,12 @@ def kafka_container() -> Iterator[KafkaConfig]:
 
 
 @pytest.fixture(scope="session")
+def own_brokers() -> None:
+    """For tests that start brokers of their own: whatever the machine lacks for it."""
+    require(missing_tools())
+
+
+@pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaConfig]:
     """How to reach a real Kafka. Tests use topics and groups of their own names, since the cluster is shared."""
     configured = "WEAKLINK_KAFKA__BOOTSTRAP_SERVERS" in os.environ
@@ -64,8 +71,8 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaConfig]:
         with kafka_container() as config:
             yield config
         return
-    if not configured and (missing := missing_tools()):
-        pytest.skip("; ".join(missing))
+    if not configured:
+        require(missing_tools())
     try:
         with existing_or_local(Path(tmp_path_factory.mktemp("kafka"))) as config:
             yield config

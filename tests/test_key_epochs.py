@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from tests.campaigns.test_track import PARTIES, world_with
 from tests.events_of_worlds import Account, Publisher, holders, publish, token
+from tests.prerequisites import require
 from tests.waiting import wait_until
 from weaklink import frames, topology
 from weaklink.correlate.config import CorrelateConfig
@@ -103,8 +104,7 @@ class Pipeline:
 
 @pytest.fixture
 def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
-    if missing := missing_tools():
-        pytest.skip("; ".join(missing))
+    require(missing_tools())
     with LocalCluster(tmp_path / "kafka") as cluster:
         settings = Settings(kafka=cluster.kafka, data_folder=tmp_path / "data", clock="event")
         provision(settings)

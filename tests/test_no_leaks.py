@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 from tests import planted_ring
 from tests.console.conftest import PASSWORD, Ready, sign_in
 from tests.ops.scram import joined, login
+from tests.prerequisites import require
 from tests.waiting import PATIENCE_SECONDS, wait_until
 from weaklink import frames, topology
 from weaklink.cli.main import app
@@ -165,8 +166,7 @@ class Left:
 def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Left]:
     """A run of all stages under their own logins, with tokeniser and console: planted identifiers, a ring that becomes a campaign, actions on it with
     their receipts, hostile texts, rejects, and snapshots."""
-    if missing := missing_tools():
-        pytest.skip("; ".join(missing))
+    require(missing_tools())
     data, elsewhere = tmp_path_factory.mktemp("left"), tmp_path_factory.mktemp("party")
     with LocalCluster(tmp_path_factory.mktemp("kafka"), scram=True) as cluster:
         settings = Settings(kafka=cluster.kafka)

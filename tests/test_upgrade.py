@@ -18,6 +18,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from tests.campaigns.test_track import PARTIES, world_with
 from tests.events_of_worlds import Publisher, holders, publish, token
+from tests.prerequisites import require
 from tests.waiting import PATIENCE_SECONDS, wait_until
 from weaklink import frames, topology
 from weaklink.kafka_options import KafkaConfig
@@ -62,8 +63,7 @@ def revision_before(root: Path = ROOT) -> str:
     """
     if named := os.environ.get("UPGRADE_FROM"):
         return named
-    if shutil.which("git") is None:
-        pytest.skip("git is not installed: the version before cannot be had")
+    require(() if shutil.which("git") else ["git is not installed: the version before cannot be had"])
     try:
         is_shallow = _git("rev-parse", "--is-shallow-repository", root=root).strip() == b"true"
     except subprocess.CalledProcessError:
@@ -239,8 +239,7 @@ def test_the_version_before_is_one_whose_services_or_schemas_were_others(
 @pytest.mark.kafka
 def test_a_rolling_restart_from_the_version_before_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """Events come all the while. What came out is counted from the topics, and compared with what was published."""
-    if missing := missing_tools():
-        pytest.skip("; ".join(missing))
+    require(missing_tools())
     publisher = Publisher(world_with("c"))
     accounts = sorted(publisher.opened, key=lambda one: (not one[1].startswith("c-"), one))
     with deployed(tmp_path) as deployment:

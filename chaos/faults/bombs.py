@@ -31,9 +31,9 @@ BOMBER: Final = Party(id="bomber", kind=PartyKind.LAB, events_partitions=2)
 _ROUNDS, _SHORT_ROUNDS = 5, 1
 _MESSAGE_BYTES_MAX: Final = 12 << 20
 _INFLATED_BYTES: Final = {"gzip": 3 << 30, "lz4": 2 << 30, "zstd": 4 << 30, "snappy": 180 << 20}
-"""As far as the broker's largest batch (16 MiB) goes with each: snappy makes a 21st of zeros, lz4 a 255th, gzip a 1,000th."""
+"""As far as the broker's largest batch (16 MiB) goes with each: snappy makes a 21st of zeros, lz4 a 255th, gzip a 1,000th. In several records, where one
+cannot be so long."""
 _SHORT_INFLATED_BYTES: Final = 200 << 20
-_RECORD_BYTES_MAX: Final = (1 << 31) - (1 << 20)  # a record's length is an int
 _EVENTS_PER_SECOND: Final = 300
 _DECODE_SECONDS: Final = 4
 _RANGE: Final = "BATCH_TOO_LARGE"
@@ -65,7 +65,7 @@ class Bomb:
 def run(folder: Path, scale: Scale) -> Row:
     """The row of this fault."""
     rounds = scale.count(_ROUNDS, _SHORT_ROUNDS)
-    with Lab(folder, parties=(*PARTIES, BOMBER)) as lab:
+    with Lab(folder, scale=scale, parties=(*PARTIES, BOMBER)) as lab:
         _allow_large(lab)
         lab.start("ingest")
         lab.await_ready()
@@ -103,10 +103,11 @@ def _bombs(crafter: Crafter, traffic: Traffic, *, short: bool) -> Iterator[Bomb]
         offset = crafter.send_value(BOMBER.events_topic, number % 2, value)
         yield Bomb(name, number % 2, offset, offset, frozenset({reason}), whole=False)
     for codec, inflated in _INFLATED_BYTES.items():
-        size = min(_SHORT_INFLATED_BYTES if short else inflated, inflated, _RECORD_BYTES_MAX)
-        data = crafted.compress(codec, crafted.one_record(size))
-        offset = crafter.send(BOMBER.events_topic, 0, codec, data, 1)
-        yield Bomb(f"{size >> 20} MiB in {codec}", 0, offset, offset, frozenset({_RANGE}), whole=True, data=data)
+        size = min(_SHORT_INFLATED_BYTES if short else inflated, inflated)
+        values = [min(size - begin, crafted.VALUE_BYTES_MAX) for begin in range(0, size, crafted.VALUE_BYTES_MAX)]
+        data = crafted.compress(codec, crafted.zeros(*values))
+        offset = crafter.send(BOMBER.events_topic, 0, codec, data, len(values))
+        yield Bomb(f"{size >> 20} MiB in {codec}", 0, offset, offset + len(values) - 1, frozenset({_RANGE}), whole=True, data=data)  # fmt: skip
     for codec, count in (
         ("zstd", 400_000),
         *((codec, 10_000 if short else 99_999) for codec in ("gzip", "zstd", "lz4")),
@@ -116,7 +117,7 @@ def _bombs(crafter: Crafter, traffic: Traffic, *, short: bool) -> Iterator[Bomb]
         whole = count > 100_000
         yield Bomb(f"{count} empty records", 1, offset, offset + count - 1, frozenset({_RANGE if whole else "EMPTY_VALUE"}), whole, data)  # fmt: skip
     for _ in range(12):  # each within the limit, all of them far beyond it
-        offset = crafter.send(BOMBER.events_topic, 1, "zstd", crafted.compress("zstd", crafted.one_record(31 << 20)), 1)
+        offset = crafter.send(BOMBER.events_topic, 1, "zstd", crafted.compress("zstd", crafted.zeros(31 << 20)), 1)
         # zeros: Confluent's framing with a schema id that nobody has
         yield Bomb("31 MiB in zstd", 1, offset, offset, frozenset({"UNKNOWN_SCHEMA"}), whole=False)
 

@@ -1,14 +1,12 @@
 """The ledger's PostgreSQL killed, frozen, gone without a word, and cut off in mid-commit, while decisions and receipts go on coming."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
+from chaos.background import Background
 from chaos.cutting import CuttingProxy, Edge
 from chaos.decisions import Decisions
 from chaos.lab import Lab
@@ -36,7 +34,7 @@ _LEAST_SECONDS: Final = 5.0
 
 def run(folder: Path, scale: Scale) -> Row:
     """The row of this fault. extra: `outages`, seconds that each lasted and seconds until everything that had waited was done."""
-    with Lab(folder, postgres=True) as lab, behind_proxy(lab) as proxy:
+    with Lab(folder, scale=scale, postgres=True) as lab, behind_proxy(lab) as proxy:
         return torment(lab, proxy, scale)
 
 
@@ -80,17 +78,13 @@ def torment(lab: Lab, proxy: CuttingProxy, scale: Scale) -> Row:
                 _await_cut(lab, proxy, lambda edge=edge: proxy.arm(edge))  # type: ignore[misc]  # bound at once
             database.cut()
             _cut_all(lab, proxy)
-        load.stop()
+        load.end()
         lab.settle(("ingest", "enforce"))
     lab.finish(("ingest", "enforce"))
     trials = kills + freezes + cuts * (len(_EDGES) + 2)
     row = row_of("database", trials, lab, verify_lab(lab, stages=("ingest", "enforce")))
-    row.extra |= {
-        "decisions": load.decided,
-        "receipts": parties.answered,
-        "outages": outages.measured,
-        "cuts": proxy.cuts,
-    }
+    row.extra |= {"decisions": load.decided, "outages": outages.measured, "cuts": proxy.cuts}
+    parties.judge(row)
     row.stall_seconds_max = max(lab.watch.stalls.get(one.stage, 0.0) for one in lab.workers)
     buried = rows(lab.ledger_url, "SELECT error FROM dead_letters")
     row.bar(not buried, f"{len(buried)} dead letters, the first: {buried[0]['error'] if buried else ''}")
@@ -98,7 +92,7 @@ def torment(lab: Lab, proxy: CuttingProxy, scale: Scale) -> Row:
     row.bar(growth < MEMORY_GROWTH_MIB, f"a service grew by {growth:.0f} MiB, {MEMORY_GROWTH_MIB:.0f} are allowed")
     for kind, lasted, behind in outages.measured:
         allowed = max(_LEAST_SECONDS, _CAUGHT_UP_TIMES * lasted)
-        row.bar(behind <= allowed, f"{kind} for {lasted} s: caught up after {behind} s, {allowed:.0f} are allowed")
+        row.bar(behind <= allowed, f"{kind} for {lasted} s: caught up after {behind} s, {allowed:.0f} are allowed", timing=True)  # fmt: skip
     return row
 
 
@@ -121,32 +115,20 @@ def _cut_all(lab: Lab, proxy: CuttingProxy) -> None:
     lab.until(cut, "no connection was cut: nobody is connected to the ledger")
 
 
-@dataclass
-class Load:
+class Load(Background):
     """So many decisions a second, while the block lasts."""
 
-    lab: Lab
-    per_second: float
-    decided: int = 0
-    _stop: threading.Event = field(default_factory=threading.Event)
+    def __init__(self, lab: Lab, per_second: float) -> None:
+        super().__init__("decisions")
+        self._decisions = Decisions(lab.kafka)
+        self._per_second = per_second
+        self.decided = 0
 
-    def __enter__(self) -> Self:
-        self._decisions = Decisions(self.lab.kafka)
-        self._thread = threading.Thread(target=self._run, name="decisions", daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:  # fmt: skip
-        self.stop()
+    def _close(self) -> None:
         self._decisions.close()
 
-    def stop(self) -> None:
-        """No more of them."""
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(1 / self.per_second):
+    def _work(self) -> None:
+        while not self._stop.wait(1 / self._per_second):
             self._decisions.decide(self.decided, 1, measures=_MEASURES)
             self.decided += 1
 

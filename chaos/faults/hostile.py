@@ -56,7 +56,7 @@ def run(folder: Path, scale: Scale) -> Row:
         "max.connections.per.ip": str(_CONNECTIONS_PER_ADDRESS),
         "max.connections.per.ip.overrides": "127.0.0.1:10000",
     }
-    with Lab(folder, scram=True, broker=limits) as lab:
+    with Lab(folder, scale=scale, scram=True, broker=limits) as lab:
         login = admit(lab)
         for stage in STAGES:
             principal = topology.stage(stage).group
@@ -83,7 +83,7 @@ def torment(lab: Lab, login: KafkaConfig, scale: Scale) -> Row:
     traffic = Traffic(9, accounts=5_000)
     rings = scale.count(_RINGS, _SHORT_RINGS)
     with (
-        Answering(lab.kafka, lab.publisher, traffic),
+        Answering(lab.kafka, lab.publisher, traffic) as parties,
         closing(ActionClock(lab, traffic)) as clock,
         Stream(lab.publisher, traffic.events(0, 1 << 30), _EVENTS_PER_SECOND),
     ):
@@ -104,6 +104,7 @@ def torment(lab: Lab, login: KafkaConfig, scale: Scale) -> Row:
         "latency_ratio": round(ratio, 2),
         "refusals_logged": refusals_logged(lab),
     }
+    parties.judge(row)
     _judge(row, report, lab, scale)
     return row
 

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import statistics
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,13 +33,13 @@ def run(folder: Path, scale: Scale) -> Row:
     kills, events = scale.count(_KILLS, _SHORT_KILLS), scale.count(_EVENTS, _SHORT_EVENTS)
     pauses = _SHORT_PAUSE_SECONDS if scale.is_short else _PAUSE_SECONDS
     workers = scale.count(_WORKERS, _SHORT_WORKERS) if scale.is_short else _WORKERS
-    with Lab(folder) as lab:
+    with Lab(folder, scale=scale) as lab:
         lab.start_all(scalable=workers, single=workers)
-        return torment(lab, kills, events, pauses)
+        return torment(lab, kills, events, pauses, scale.seed)
 
 
 def torment(lab: Lab, kills: int, events: int, pauses: tuple[float, float], seed: int = 1) -> Row:
-    """Kills in a laboratory whose services run; the events are spread over the time that the kills take."""
+    """Kills in a laboratory whose services run, each so many seconds after the one before; the events are spread over the time that the kills take."""
     traffic, chance = Traffic(seed, accounts=max(200, events // 50)), random.Random(seed)
     lab.publisher.publish(traffic.ring(0))
     lab.settle()
@@ -46,13 +47,15 @@ def torment(lab: Lab, kills: int, events: int, pauses: tuple[float, float], seed
     lab.watch.reset()
     per_second = events / (kills * sum(pauses) / 2)
     killed: list[Worker] = []
+    moments = [time.monotonic()]
     with Answering(lab.kafka, lab.publisher, traffic) as parties:
         with Stream(lab.publisher, _with_rings(traffic, events), per_second) as stream:
             for _ in range(kills):
-                time.sleep(chance.uniform(*pauses))
+                time.sleep(rest_seconds(chance.uniform(*pauses), moments[-1], time.monotonic()))
                 victim = _victim(lab, chance)
                 victim.kill()
                 killed.append(victim)
+                moments.append(time.monotonic())
                 time.sleep(chance.uniform(0, _RESTART_SECONDS_MAX))
                 lab.revive()
             stream.wait()
@@ -60,16 +63,25 @@ def torment(lab: Lab, kills: int, events: int, pauses: tuple[float, float], seed
         lab.settle()
     lab.finish()
     row = row_of("kill_services", kills, lab, verify_lab(lab))
-    row.extra |= {"killed": _counts(killed), "receipts": parties.answered, "events_per_second": round(per_second)}
+    between = [later - earlier for earlier, later in itertools.pairwise(moments)]
+    row.extra |= {"seed": seed, "killed": _counts(killed), "events_per_second": round(per_second)}
+    row.extra["seconds_between_kills"] = {"median": round(statistics.median(between), 1), "max": round(max(between), 1)}
+    pace = statistics.mean(between)
+    row.bar(pace <= pauses[1], f"a kill every {pace:.1f} s, {pauses[1]:.0f} are allowed", timing=True)
+    parties.judge(row)
     for stage, seconds in lab.watch.stalls.items():
         allowed = ENFORCE_STALL_SECONDS if stage == "enforce" else COLUMNAR_STALL_SECONDS
-        row.bar(seconds <= allowed, f"{stage} stood still for {seconds} s, {allowed:.0f} s are allowed")
-    row.bar(row.extra["counted"]["actions"] > 0, "no action came about: the way to the parties was not under load")
+        row.bar(seconds <= allowed, f"{stage} stood still for {seconds} s, {allowed:.0f} s are allowed", timing=True)
     return row
 
 
+def rest_seconds(pause_seconds: float, killed_at: float, now: float) -> float:
+    """What is left of the pause between two kills, once the victim of the first was started again."""
+    return max(0.0, killed_at + pause_seconds - now)
+
+
 def _victim(lab: Lab, chance: random.Random) -> Worker:
-    """Any worker whose stage has another one that is ready: how long a process takes to start is not what is measured here."""
+    """Any worker whose stage has another one that is ready, waited for if need be: how long a process takes to start is not what is measured here."""
     while True:
         worker = chance.choice([worker for worker in lab.workers if worker.alive])
         if any(other.ready() for other in lab.of(worker.stage) if other is not worker):

@@ -35,7 +35,7 @@ def run(folder: Path, scale: Scale) -> Row:
             # Snapshots and ingest's spilled event ids, which are made to be many.
             environment["WEAKLINK_STREAM__SNAPSHOT_URL"] = str((disk.folder / "snapshots").resolve())
             environment["WEAKLINK_INGEST__DUPLICATE_MEMORY_BYTES_MAX"] = str(64 << 10)
-        with Lab(folder, environment=environment) as lab:
+        with Lab(folder, scale=scale, environment=environment) as lab:
             if disk:
                 lab.start("ingest", WEAKLINK_DATA_FOLDER=str((disk.folder / "ingest").resolve()))
             else:

@@ -23,9 +23,10 @@ _ENVIRONMENT: Final = {"WEAKLINK_KAFKA__SESSION_TIMEOUT_MS": "6000"}
 
 def run(folder: Path, scale: Scale) -> Row:
     """The row of this fault."""
-    with Lab(folder, environment=dict(_ENVIRONMENT)) as lab:
+    with Lab(folder, scale=scale, environment=dict(_ENVIRONMENT)) as lab:
         lab.start_all(scalable=_FEW, single=_FEW)
-        return torment(lab, scale.count(_ROUNDS, _SHORT_ROUNDS), many=_SHORT_MANY if scale.is_short else _MANY)
+        many = _SHORT_MANY if scale.is_short else _MANY
+        return torment(lab, scale.count(_ROUNDS, _SHORT_ROUNDS), many=many, seed=scale.seed)
 
 
 def torment(
@@ -39,7 +40,7 @@ def torment(
     lab.watch.reset()
     with (
         Load(lab.kafka, lab.publisher, traffic),
-        Answering(lab.kafka, lab.publisher, traffic),
+        Answering(lab.kafka, lab.publisher, traffic) as parties,
         Stream(lab.publisher, traffic.events(0, _EVENTS_MAX), _EVENTS_PER_SECOND),
     ):
         for _ in range(rounds):
@@ -52,7 +53,8 @@ def torment(
             lab.await_ready()
     lab.finish()
     row = row_of("members", rounds * len(stages), lab, verify_lab(lab))
-    row.extra |= {"rounds": rounds, "members_most": many}
+    row.extra |= {"seed": seed, "rounds": rounds, "members_most": many}
+    parties.judge(row)
     return row
 
 

@@ -72,7 +72,7 @@ def run(folder: Path, scale: Scale) -> Row:
     """The row of this fault."""
     events = _SHORT_EVENTS if scale.is_short else _EVENTS
     rounds = 1 if scale.is_short else _ROUNDS
-    with Lab(folder, environment={"WEAKLINK_INGEST__DUPLICATE_WINDOW_OFFSETS": "50000"}) as lab:
+    with Lab(folder, scale=scale, environment={"WEAKLINK_INGEST__DUPLICATE_WINDOW_OFFSETS": "50000"}) as lab:
         lab.start("ingest")
         lab.await_ready()
         return feed(lab, events, rounds, scale)

@@ -34,7 +34,7 @@ _IDLE_SECONDS: Final = 5.0
 
 def run(folder: Path, scale: Scale) -> Row:
     """The row of this fault. extra: `latency_seconds` of the other party's actions (median) before, while they wait, and while they are read."""
-    with Lab(folder, environment={"WEAKLINK_CLOCK": "event"}) as lab:
+    with Lab(folder, scale=scale, environment={"WEAKLINK_CLOCK": "event"}) as lab:
         lab.start("enforce")
         lab.start("ingest")  # of the receipts
         lab.await_ready()
@@ -85,7 +85,7 @@ def publish_a_day(lab: Lab, actions: int) -> None:
         for number in range(decisions):
             at_us = begin_us + number * _DAY_SECONDS * 1_000_000 // decisions
             producer.decide(number, 1, measures=_MEASURES, at_us=at_us)
-    lab.settle(("enforce",), seconds=600)
+    lab.settle(("enforce",), patiences=2)
 
 
 class Bystander:

@@ -37,9 +37,9 @@ ENVIRONMENT: Final = {
 
 def run(folder: Path, scale: Scale) -> Row:
     """The row of this fault."""
-    with Lab(folder, postgres=True, environment=dict(ENVIRONMENT)) as lab:
+    with Lab(folder, scale=scale, postgres=True, environment=dict(ENVIRONMENT)) as lab:
         lab.start_all()
-        return torment(lab, scale.count(_ROUNDS, _SHORT_ROUNDS))
+        return torment(lab, scale.count(_ROUNDS, _SHORT_ROUNDS), seed=scale.seed)
 
 
 def torment(lab: Lab, rounds: int, *, stages: tuple[str, ...] = STAGES, seed: int = 3) -> Row:
@@ -51,7 +51,7 @@ def torment(lab: Lab, rounds: int, *, stages: tuple[str, ...] = STAGES, seed: in
     lab.watch.reset()
     with (
         Load(lab.kafka, lab.publisher, traffic),
-        Answering(lab.kafka, lab.publisher, traffic),
+        Answering(lab.kafka, lab.publisher, traffic) as parties,
         Stream(lab.publisher, traffic.events(0, _EVENTS_MAX), _EVENTS_PER_SECOND),
     ):
         for number in range(rounds):
@@ -70,6 +70,8 @@ def torment(lab: Lab, rounds: int, *, stages: tuple[str, ...] = STAGES, seed: in
                 refused[sleeper.stage] += _aborted(sleeper) > before[sleeper.stage]
     lab.finish()
     row = row_of("zombie", rounds * len(stages), lab, verify_lab(lab))
+    row.extra["seed"] = seed
+    parties.judge(row)
     row.extra["refused"] = {stage: count for stage, count in refused.items() if stage != "enforce"}
     return row
 

@@ -6,11 +6,10 @@ import pytest
 from bench.scale import scale
 
 from weaklink.ops.broker import LocalCluster
-from weaklink.ops.kafka_jars import missing_tools
 
 
 @pytest.mark.kafka
-@pytest.mark.skipif(bool(missing_tools()), reason="a broker of its own needs Java and Maven")
+@pytest.mark.usefixtures("own_brokers")
 def test_two_workers_a_stage_lose_nothing_when_one_dies_and_another_joins(tmp_path: Path) -> None:
     with LocalCluster(tmp_path / "broker") as cluster:
         found = scale(cluster.kafka, tmp_path, workers=2, events=9_000)

@@ -8,12 +8,11 @@ from chaos.forbidden import Forbidden
 from chaos.scale import SHORT
 
 from weaklink.ops.broker import LocalCluster
-from weaklink.ops.kafka_jars import missing_tools
 
 pytestmark = [
     pytest.mark.kafka,
     pytest.mark.timeout(600),
-    pytest.mark.skipif(bool(missing_tools()), reason="; ".join(missing_tools())),
+    pytest.mark.usefixtures("own_brokers"),
 ]
 
 

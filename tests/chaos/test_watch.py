@@ -1,11 +1,19 @@
 """How long a partition stood still, as seen from outside."""
 
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import pytest
 from chaos.offsets import Behind
 from chaos.watch import Watch
+from chaos.worker import Worker
 from kafka import TopicPartition
 
+from tests.waiting import wait_until
 from weaklink.kafka_options import KafkaConfig
 
 TP = TopicPartition("weaklink.links", 0)
@@ -75,3 +83,63 @@ def test_reset_forgets() -> None:
     assert watch.stall_seconds_max == 0.0
     take(watch, seen, 23.5, tp=5)
     assert watch.stall_seconds_max == 2.5
+
+
+_PASSING_PEAK = """
+import signal, time
+def peak(*_):
+    taken = b"x" * (100 << 20)
+    del taken
+    print("PEAK", flush=True)
+signal.signal(signal.SIGUSR1, peak)
+print("READY", flush=True)
+while True:
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def peaking(tmp_path: Path) -> Iterator[Worker]:
+    """A process that takes 100 MiB for a moment when it is told to."""
+    worker = Worker("ingest", "ingest-0", tmp_path / "log", {}, (sys.executable, "-c", _PASSING_PEAK))
+    worker.start()
+    wait_until(lambda: "READY" in worker.tail())
+    yield worker
+    worker.kill()
+
+
+def take_memory(worker: Worker) -> None:
+    """Let it peak, and come down again."""
+    before = worker.tail().count("PEAK")
+    os.kill(worker.pid, signal.SIGUSR1)
+    wait_until(lambda: worker.tail().count("PEAK") > before)
+
+
+@pytest.mark.parametrize("forgets", [True, False])
+def test_memory_that_comes_and_goes_between_two_samples_counts(peaking: Worker, monkeypatch: pytest.MonkeyPatch, forgets: bool) -> None:  # fmt: skip
+    """From the baseline on, and anew after a reset; where the system keeps its high-water mark to itself, the samples are what there is, and it is said."""
+    monkeypatch.setattr(Worker, "ready", lambda _: True)
+    monkeypatch.setattr("chaos.watch._SETTLED_SECONDS", 0.0)
+    if not forgets:
+        monkeypatch.setattr(Worker, "forget_peak", lambda _: False)
+    elif not peaking.forget_peak():
+        pytest.skip("this system does not let a process's high-water mark be forgotten")
+    watch = Watch(KafkaConfig(), [peaking])
+    take_memory(peaking)  # before anybody looks
+    watch._sample_memory()
+    watch._sample_memory()
+    assert watch.memory_growth_mib < 20
+    take_memory(peaking)
+    watch._sample_memory()
+    assert watch.memory_sampled is not forgets
+    assert (watch.memory_growth_mib > 90) is forgets
+    watch.reset()
+    watch._sample_memory()
+    watch._sample_memory()
+    assert watch.memory_growth_mib < 20
+
+
+def test_a_process_that_is_gone_has_no_memory(peaking: Worker) -> None:
+    """And nothing of it can be forgotten."""
+    peaking.kill()
+    assert (peaking.peak_mib(), peaking.resident_mib(), peaking.forget_peak()) == (0.0, 0.0, False)

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
+from tests.prerequisites import require
 from weaklink.enforce.clock import Clock
 from weaklink.enforce.config import EnforceConfig
 from weaklink.enforce.database import Database
@@ -30,11 +31,11 @@ def _postgres_binaries() -> Path | None:
 def postgres() -> Iterator[str]:
     """URL of a PostgreSQL server of this test session, without a database name."""
     binaries = _postgres_binaries()
-    if binaries is None:
-        pytest.skip("PostgreSQL is not installed: its half of the ledger's tests is left out")
     root = os.geteuid() == 0  # PostgreSQL refuses to run as root
+    require(() if binaries else ["PostgreSQL is not installed: its half of the ledger's tests is left out"])
+    assert binaries is not None
     if root and "postgres" not in {entry.pw_name for entry in pwd.getpwall()}:
-        pytest.skip("PostgreSQL cannot run as root, and there is no user postgres")
+        require(["PostgreSQL cannot run as root, and there is no user postgres"])
     as_user = ["runuser", "-u", "postgres", "--"] if root else []
     folder = Path(tempfile.mkdtemp(prefix="weaklink-postgres-"))
     if root:

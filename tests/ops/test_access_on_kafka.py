@@ -40,6 +40,7 @@ from kafka.protocol.metadata import FindCoordinatorRequest, MetadataRequest
 from kafka.protocol.producer import InitProducerIdRequest
 from tests.ops.scram import Act, Requests, joined, login
 from tests.partner.conftest import TOKENISER, usage
+from tests.prerequisites import require
 from tests.waiting import PATIENCE_SECONDS, wait_until
 from typer.testing import CliRunner
 
@@ -81,8 +82,7 @@ _INVISIBLE = 3  # "unknown topic": what may not be described is not there
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """A broker with SCRAM whose sessions last four seconds: every client here logs in again on the way."""
-    if missing := missing_tools():
-        pytest.skip("; ".join(missing))
+    require(missing_tools())
     with LocalCluster(tmp_path_factory.mktemp("scram"), scram=True, reauth_ms=_REAUTH_MS) as running:
         yield running
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from kafka.admin import KafkaAdminClient
 from pydantic import SecretStr
+from tests.prerequisites import require
 from tests.topics import create_topics
 from typer.testing import CliRunner
 
@@ -40,8 +41,7 @@ pytestmark = pytest.mark.kafka
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """With SCRAM and an authorizer."""
-    if missing := missing_tools():
-        pytest.skip("; ".join(missing))
+    require(missing_tools())
     with LocalCluster(tmp_path_factory.mktemp("doctor"), scram=True) as running:
         yield running
 
@@ -98,8 +98,7 @@ def test_an_epoch_that_outlives_its_overlap_is_told_until_somebody_ends_it(setti
 
 def test_brokers_that_ask_for_the_secret_again_are_as_they_should_be(tmp_path: Path) -> None:
     """Set for one mechanism of one listener, which is how docs/security.md has it."""
-    if missing := missing_tools():
-        pytest.skip("; ".join(missing))
+    require(missing_tools())
     with LocalCluster(tmp_path / "kafka", scram=True, reauth_ms=900_000) as cluster:
         findings = examine(Settings(kafka=cluster.kafka, data_folder=tmp_path))
     (sessions,) = [one for one in findings if one.check == "sessions"]

@@ -13,6 +13,7 @@ from tests.certificates import Authority
 from tests.ops.scram import Requests, joined, login
 from tests.ops.test_access_on_kafka import fetch
 from tests.partner.conftest import TOKENISER, usage
+from tests.prerequisites import require
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
 from weaklink import topology
@@ -40,8 +41,7 @@ _EVENTS = 40
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    if missing := missing_tools():
-        pytest.skip("; ".join(missing))
+    require(missing_tools())
     return Authority(tmp_path_factory.mktemp("certificates"))
 
 

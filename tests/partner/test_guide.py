@@ -17,6 +17,7 @@ from kafka import KafkaProducer
 from tests.ingest.batches import Record, batch_of
 from tests.ingest.registry import schema_registry, text_of
 from tests.partner.conftest import SUSPEND
+from tests.prerequisites import require
 from tests.waiting import PATIENCE_SECONDS
 from typer.testing import CliRunner
 
@@ -144,8 +145,7 @@ class Partner:
 @pytest.fixture(scope="module")
 def admin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A broker with SCRAM and an authorizer, provisioned."""
-    if missing := missing_tools():
-        pytest.skip("; ".join(missing))
+    require(missing_tools())
     with LocalCluster(tmp_path_factory.mktemp("scram"), scram=True) as cluster:
         settings = Settings(kafka=cluster.kafka)
         provision(settings)

@@ -10,6 +10,7 @@ import psutil
 import pytest
 from rich.console import Console
 
+from tests.prerequisites import require
 from tests.sim.test_score import SUMMARY_KEYS
 from weaklink.ops.kafka_jars import missing_tools
 from weaklink.records.identifiers import IdentifierKind as Kind
@@ -37,8 +38,7 @@ def test_a_small_demo_survives_kills_and_accounts_for_every_event(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With services killed all the time every event is still counted once, the audit passes, no raw identifier is in what is left, and nothing runs on."""
-    if missing := missing_tools():
-        pytest.skip("; ".join(missing))
+    require(missing_tools())
     # A cluster of its own: ingest follows every party's topic by pattern.
     monkeypatch.delenv("WEAKLINK_KAFKA__BOOTSTRAP_SERVERS", raising=False)
     before = {child.pid for child in psutil.Process().children(recursive=True)}

@@ -13,6 +13,7 @@ from chaos.lab import Lab
 from chaos.rebuilding import compare_campaigns
 from chaos.row import Row
 from chaos.verifier.actions import Actions
+from chaos.verifier.campaigns import Campaigns
 from chaos.verifier.columns import Columns
 from chaos.verifier.events import Expected, Rejects
 from chaos.verifier.findings import Findings
@@ -70,9 +71,13 @@ def verify(
 
 
 def verify_lab(lab: Lab, **options: Any) -> Findings:
-    """The same for a laboratory whose services were stopped, with the events that its publisher had acknowledged, and with what campaigns held."""
+    """The same for a laboratory whose services were stopped, with the events that its publisher had acknowledged, and with what campaigns said and held."""
     found = verify(lab.kafka, lab.ledger_url, published=lab.publisher.acknowledged, **options)
     if lab.of("campaigns"):
+        campaigns = Campaigns()
+        read_topics(lab.kafka, [topology.DECISIONS], campaigns.take_decision)
+        read_topics(lab.kafka, [topology.CAMPAIGNS], campaigns.take_record)
+        campaigns.compare(found)
         compare_campaigns(lab, found)
     return found
 

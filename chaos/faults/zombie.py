@@ -20,6 +20,7 @@ from chaos.row import Row
 from chaos.scale import Scale
 from chaos.traffic import Traffic
 from chaos.verify import row_of, verify_lab
+from chaos.waking import Wakes
 from chaos.worker import Worker
 
 _ROUNDS, _SHORT_ROUNDS = 10, 1
@@ -45,7 +46,7 @@ def run(folder: Path, scale: Scale) -> Row:
 def torment(lab: Lab, rounds: int, *, stages: tuple[str, ...] = STAGES, seed: int = 3) -> Row:
     """So many sleepers of each of these stages, all stages at the same time, at one edge after the other."""
     traffic, chance = Traffic(seed, accounts=2_000), random.Random(seed)
-    refused = dict.fromkeys(stages, 0)
+    refused, wakes = dict.fromkeys(stages, 0), Wakes()
     lab.grow(STAGES, 1)
     lab.await_ready()
     lab.watch.reset()
@@ -61,6 +62,7 @@ def torment(lab: Lab, rounds: int, *, stages: tuple[str, ...] = STAGES, seed: in
             lab.await_ready([worker for worker in lab.workers if not worker.frozen])
             time.sleep(max(0.0, frozen_at + _SESSION_SECONDS + _BEYOND_SECONDS - time.monotonic()))
             before = {sleeper.stage: _aborted(sleeper) for sleeper in sleepers}
+            wakes.note(lab.ledger_url)
             for sleeper in sleepers:
                 sleeper.thaw()
             lab.await_ready(sleepers)
@@ -73,6 +75,13 @@ def torment(lab: Lab, rounds: int, *, stages: tuple[str, ...] = STAGES, seed: in
     row.extra["seed"] = seed
     parties.judge(row)
     row.extra["refused"] = {stage: count for stage, count in refused.items() if stage != "enforce"}
+    if "enforce" in stages:  # it has no transaction that a broker could refuse: the relay itself looks before it writes
+        published = row.extra["published_after_waking"] = wakes.published_after(lab.kafka)
+        row.extra["claims_lapsed"] = sum(map(_lapsed, lab.of("enforce")))
+        row.bar(
+            published == 0,
+            f"{published} messages were published by sleepers after they woke, in spite of what others had done meanwhile",
+        )
     return row
 
 
@@ -99,3 +108,8 @@ def _sleeps(worker: Worker) -> bool:
 def _aborted(worker: Worker) -> int:
     """How often its log says that its transaction was aborted."""
     return worker.log.read_text(errors="replace").count('"event": "transaction_aborted"')
+
+
+def _lapsed(worker: Worker) -> int:
+    """How often its log says that it wrote nothing of a topic's rows, because its claim on them was over."""
+    return worker.log.read_text(errors="replace").count("ClaimLapsedError")

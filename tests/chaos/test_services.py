@@ -38,6 +38,7 @@ def test_workers_that_die_or_sleep_in_a_commit_harm_nothing_and_their_state_can_
         sleepers = zombie.torment(lab, rounds=1, stages=("ingest", "enforce"))
         unharmed(sleepers)
         assert sleepers.extra["refused"] == {"ingest": 1}
+        assert sleepers.extra["published_after_waking"] == 0
         again = rebuild.compare(lab, ways=("intact", "damaged", "none"))
         unharmed(again)
         assert again.trials == 1 + 3 + 3  # ingest has no snapshots

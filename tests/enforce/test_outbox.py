@@ -12,6 +12,7 @@ from weaklink.enforce.config import EnforceConfig
 from weaklink.enforce.database import Database
 from weaklink.enforce.ledger import Ledger
 from weaklink.enforce.outbox import Outbox, Relay, Row
+from weaklink.enforce.producer import Lease
 from weaklink.enforce.tables import outbox as table
 from weaklink.kafka_options import KafkaConfig
 
@@ -65,12 +66,46 @@ async def test_a_killed_workers_claim_lapses_and_its_restart_takes_it_back_at_on
     assert await restarted.claim()
 
 
+async def test_who_slept_past_its_claim_changes_nothing_of_its_successors(
+    ledger: Ledger, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither gives it the rows back that it wanted to try again, nor the time back at which they were closed."""
+    await fill(ledger, "a", "b")
+    now_us = 1_000_000_000
+    monkeypatch.setattr("weaklink.enforce.outbox.wall_us", lambda: now_us)
+    sleeper, other = Outbox(database, CONFIG, "w1"), Outbox(database, CONFIG, "w2")
+    mine = await sleeper.claim()
+    now_us += int(CONFIG.outbox_lease_seconds * 1e6) + 1
+    theirs = await other.claim()
+    await other.close_rows(theirs[:1])
+    closed_us, now_us = now_us, now_us + 1
+    await sleeper.close_rows(mine[:1])
+    await sleeper.put_back(mine[1:])
+    async with database.read() as connection:
+        found = (await connection.execute(sa.select(table).order_by(table.c.id))).mappings().all()
+    assert found[0]["closed_wall_us"] == closed_us
+    assert (found[1]["claimed_by"], found[1]["claimed_until_wall_us"]) == ("w2", theirs[1].lease.until_wall_us)
+
+
+async def test_rows_claimed_anew_wait_for_what_an_earlier_claim_handed_over(ledger: Ledger, database: Database) -> None:
+    """Else what lapsed would go out under the new claim."""
+    box = Outbox(database, CONFIG, "w1")
+    await fill(ledger, "a")
+    rows = await box.claim()
+    producer: Any = Producer({}, {})
+    producer.leases[rows[0].topic] = Lease(0, 0.0)
+    await Relay(box, KafkaConfig(), CONFIG)._publish(producer, rows)
+    assert producer.queued == []
+    assert await box.claim() == []
+
+
 class Producer:
     """Answers as aiokafka's producer does: `send` queues, and gives a future of the delivery."""
 
     def __init__(self, outcomes: dict[bytes, Exception], refuse: dict[bytes, Exception]) -> None:
         self.outcomes, self.refuse = outcomes, refuse
         self.queued: list[bytes] = []
+        self.leases: dict[str, Lease] = {}
 
     async def send(self, _topic: str, value: bytes, _key: bytes, headers: Any) -> "asyncio.Future[None]":
         if value in self.refuse:
@@ -93,7 +128,9 @@ async def test_only_what_was_delivered_is_closed(ledger: Ledger, database: Datab
     good, large, late = (row.value for row in rows)
     failing: dict[bytes, Exception] = {late: KafkaTimeoutError()}
     too_large: dict[bytes, Exception] = {large: MessageSizeTooLargeError()}
-    producer = Producer(failing if trouble == "delivery" else {}, too_large | (failing if trouble == "queue" else {}))
+    producer: Any = Producer(
+        failing if trouble == "delivery" else {}, too_large | (failing if trouble == "queue" else {})
+    )
     relay = Relay(box, KafkaConfig(), CONFIG)
     await relay._publish(producer, rows)
     async with database.read() as connection:
@@ -114,7 +151,7 @@ async def test_after_a_row_that_cannot_be_queued_the_later_ones_wait(ledger: Led
     box = Outbox(database, CONFIG, "w1")
     await fill(ledger, "a", "b")
     rows = await box.claim()
-    producer = Producer({}, {rows[0].value: KafkaTimeoutError()})
+    producer: Any = Producer({}, {rows[0].value: KafkaTimeoutError()})
     await Relay(box, KafkaConfig(), CONFIG)._publish(producer, rows)
     assert producer.queued == []
 
@@ -123,5 +160,6 @@ def test_headers_travel_as_bytes() -> None:
     """As Kafka wants them."""
     from weaklink.enforce.outbox import _row
 
-    row = _row({"id": 1, "topic": "t", "key": b"k", "value": b"v", "headers": {"weaklink-reason": "NOT_YOUR_ACTION"}})
-    assert row == Row(1, "t", b"k", b"v", (("weaklink-reason", b"NOT_YOUR_ACTION"),))
+    lease = Lease(1, 1.0)
+    found = {"id": 1, "topic": "t", "key": b"k", "value": b"v", "headers": {"weaklink-reason": "NOT_YOUR_ACTION"}}
+    assert _row(found, lease) == Row(1, "t", b"k", b"v", (("weaklink-reason", b"NOT_YOUR_ACTION"),), lease)

@@ -2,10 +2,12 @@
 action id and revision, which the SDK drops.
 
 Several workers may run. A claim takes whole topics: while one worker has rows of a topic, no other takes that topic's next ones, so
-that the revisions of an action reach its party in order. A claim lapses, so that a killed worker's rows do not stay behind.
+that the revisions of an action reach its party in order. A claim lapses, so that a killed worker's rows do not stay behind; a worker
+that slept past its claim writes nothing of it when it wakes (`weaklink.enforce.producer`).
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -13,12 +15,12 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 import structlog
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from sqlalchemy.exc import SQLAlchemyError
 
 from weaklink.enforce.config import EnforceConfig
 from weaklink.enforce.database import Database, wall_us
+from weaklink.enforce.producer import ClaimLapsedError, Lease, LeasedProducer
 from weaklink.enforce.tables import outbox
 from weaklink.enforce.transport import aiokafka_options
 from weaklink.kafka_options import KafkaConfig
@@ -28,6 +30,7 @@ log = structlog.get_logger()
 _CLAIM_LOCK: Final = "weaklink.ledger.outbox"
 _REQUEST_TIMEOUT_MS: Final = 10_000  # also how long a missing topic is waited for; well below the lease
 _MESSAGE_BYTES_MAX: Final = 2 << 20
+_MARGIN_SHARE: Final = 0.2  # of a lease: what other workers' clocks may be ahead by, and the way to the broker
 _RETRY_US: Final = 2_000_000
 _SECOND_US: Final = 1_000_000
 DATABASE_TROUBLE: Final = (SQLAlchemyError, OSError, TimeoutError)
@@ -43,6 +46,7 @@ class Row:
     key: bytes
     value: bytes
     headers: tuple[tuple[str, bytes], ...]
+    lease: Lease
 
 
 class Outbox:
@@ -58,14 +62,15 @@ class Outbox:
         async with self._database.read() as connection:  # idle relays should not take turns with writers
             if await connection.scalar(sa.select(sa.exists().where(_OPEN))) is not True:
                 return []
-        now_us = wall_us()
+        # As of before the transaction: whoever sleeps from here on finds, when it wakes, that what it claims is over.
+        now_us, lease_seconds = wall_us(), self._config.outbox_lease_seconds
+        lease = Lease(now_us + int(lease_seconds * _SECOND_US), time.monotonic() + lease_seconds)
         held = sa.select(outbox.c.topic).where(_OPEN, outbox.c.claimed_until_wall_us > now_us)
         free = sa.select(outbox).where(_OPEN, outbox.c.topic.not_in(held)).order_by(outbox.c.id)
         async with self._database.write(_CLAIM_LOCK) as connection:
             found = (await connection.execute(free.limit(self._config.outbox_batch_rows))).mappings().all()
-            rows = [_row(one) for one in found]
-            until_us = now_us + int(self._config.outbox_lease_seconds * _SECOND_US)
-            await self._set(connection, rows, claimed_by=self._worker, claimed_until_wall_us=until_us)
+            rows = [_row(one, lease) for one in found]
+            await self._set(connection, rows, claimed_by=self._worker, claimed_until_wall_us=lease.until_wall_us)
         return rows
 
     async def close_rows(self, rows: Sequence[Row], error: str | None = None) -> None:
@@ -74,9 +79,11 @@ class Outbox:
             await self._set(connection, rows, closed_wall_us=wall_us(), error=error)
 
     async def put_back(self, rows: Sequence[Row]) -> None:
-        """They could not be published now: their topic is tried again after a pause."""
+        """Rows of one claim, at least one, could not be published now: their topic is tried again after a pause, unless another has claimed them since."""
+        until_us = rows[0].lease.until_wall_us
+        mine = sa.and_(outbox.c.claimed_by == self._worker, outbox.c.claimed_until_wall_us == until_us)
         async with self._database.write() as connection:
-            await self._set(connection, rows, claimed_until_wall_us=wall_us() + _RETRY_US)
+            await self._set(connection, rows, mine, claimed_until_wall_us=wall_us() + _RETRY_US)
 
     async def release(self) -> None:
         """Give up what a worker of this name claimed before it was killed."""
@@ -84,11 +91,10 @@ class Outbox:
             mine = sa.and_(_OPEN, outbox.c.claimed_by == self._worker)
             await connection.execute(sa.update(outbox).where(mine).values(claimed_until_wall_us=0))
 
-    async def _set(self, connection: Any, rows: Sequence[Row], **values: Any) -> None:
+    async def _set(self, connection: Any, rows: Sequence[Row], *only: sa.ColumnElement[bool], **values: Any) -> None:
         if rows:
-            await connection.execute(
-                sa.update(outbox).where(outbox.c.id.in_([row.id for row in rows])).values(**values)
-            )
+            those = sa.and_(_OPEN, outbox.c.id.in_([row.id for row in rows]), *only)
+            await connection.execute(sa.update(outbox).where(those).values(**values))
 
 
 _OPEN: Final = outbox.c.closed_wall_us.is_(None)
@@ -111,7 +117,8 @@ class Relay:
     async def run(self) -> None:
         """Relay until cancelled; whatever is then under way is given a moment to finish."""
         # Not idempotent: aiokafka has one request a partition under way, so order holds, and repeats are dropped by (action, revision).
-        producer = AIOKafkaProducer(
+        producer = LeasedProducer(
+            margin_seconds=_MARGIN_SHARE * self._config.outbox_lease_seconds,
             **aiokafka_options(self._kafka),
             acks="all",
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
@@ -126,7 +133,7 @@ class Relay:
                 await asyncio.wait(self._publishing, timeout=_REQUEST_TIMEOUT_MS / 1000)
             await producer.stop()
 
-    async def _start(self, producer: AIOKafkaProducer) -> None:
+    async def _start(self, producer: LeasedProducer) -> None:
         while True:
             try:
                 await producer.start()
@@ -135,7 +142,7 @@ class Relay:
                 log.warning("broker_trouble", error=str(error), next="retry")
                 await asyncio.sleep(self._config.retry_seconds_max)
 
-    async def _relay(self, producer: AIOKafkaProducer) -> None:
+    async def _relay(self, producer: LeasedProducer) -> None:
         released = False
         while True:
             self._woken.clear()
@@ -170,7 +177,7 @@ class Relay:
             # The claim lapses and the rows are published then.
             log.error("publishing_cut_short", error=repr(error), next="when the claim lapses")
 
-    async def _publish(self, producer: AIOKafkaProducer, rows: Sequence[Row]) -> None:
+    async def _publish(self, producer: LeasedProducer, rows: Sequence[Row]) -> None:
         results = await self._deliver(producer, rows)
         done = [row for row, error in zip(rows, results, strict=True) if error is None]
         too_large = [
@@ -189,8 +196,19 @@ class Relay:
         except DATABASE_TROUBLE as error:
             log.warning("published_not_noted", error=str(error), next="published again when the claim lapses")
 
-    async def _deliver(self, producer: AIOKafkaProducer, rows: Sequence[Row]) -> list[BaseException | None]:
+    async def _deliver(self, producer: LeasedProducer, rows: Sequence[Row]) -> list[BaseException | None]:
         """Per row: None when the broker has it, else why not. After a row that cannot be queued none of the following is tried."""
+        topic = rows[0].topic
+        if topic in producer.leases:
+            # What was handed over under an earlier claim, now lapsed, is not settled: it must not go out under this one.
+            return [ClaimLapsedError(f"rows of an earlier claim for {topic} are under way")] * len(rows)
+        producer.leases[topic] = rows[0].lease
+        try:
+            return await self._send(producer, rows)
+        finally:
+            del producer.leases[topic]
+
+    async def _send(self, producer: LeasedProducer, rows: Sequence[Row]) -> list[BaseException | None]:
         deliveries: list[Any] = []
         stopped: BaseException | None = None
         for row in rows:
@@ -214,6 +232,6 @@ def _failed(error: BaseException) -> "asyncio.Future[None]":
     return future
 
 
-def _row(found: Any) -> Row:
+def _row(found: Any, lease: Lease) -> Row:
     headers = tuple((name, text.encode()) for name, text in found["headers"].items())
-    return Row(found["id"], found["topic"], found["key"], found["value"], headers)
+    return Row(found["id"], found["topic"], found["key"], found["value"], headers, lease)

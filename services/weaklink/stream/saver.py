@@ -37,7 +37,10 @@ class Saver:
         self._settle = settle
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="snapshots")
         self._writing: Future[None] | None = None
-        self._saved_at: dict[str, tuple[float, Mapping[TopicPartition, int]]] = {}
+        self._begun_seconds: dict[str, float] = {}  # when a unit was last begun to be written, or first seen
+        self._written: dict[
+            str, Mapping[TopicPartition, int]
+        ] = {}  # where it stood in the last snapshot that is really there
 
     def save_next(self, held: Held) -> None:
         """Begin to write the next unit that is due and has moved since its last snapshot, unless one is being written."""
@@ -48,19 +51,23 @@ class Saver:
             self._writing = None
         now = time.monotonic()
         for unit, offsets in held.items():
-            saved, at = self._saved_at.setdefault(unit, (now, {}))
-            if now - saved >= self._interval_seconds and at != offsets and (writing := self._save(unit, offsets)):
+            due = now - self._begun_seconds.setdefault(unit, now) >= self._interval_seconds
+            if due and self._has_moved(unit, offsets) and (writing := self._save(unit, offsets)):
                 self._writing = writing
                 return
 
     def save_all(self, held: Held) -> None:
-        """Have every unit written before this returns."""
+        """Have every unit written, before this returns, that has moved since its last snapshot."""
+        if self._writing is not None:
+            self._report(self._writing)
+            self._writing = None
         for unit, offsets in held.items():
-            if writing := self._save(unit, offsets):
+            if self._has_moved(unit, offsets) and (writing := self._save(unit, offsets)):
                 self._report(writing)
 
     def save_purged(self, held: Held) -> None:
         """Have what was forgotten in no snapshot either. Rare, so that it may hold up the loop for as long as it takes to write them."""
+        self._written.clear()  # what is there holds what must be forgotten, wherever it stands
         for unit, offsets in held.items():
             if (writing := self._save(unit, offsets)) and self._report(writing):
                 self._store.drop_older(unit)
@@ -69,6 +76,9 @@ class Saver:
         """Wait for the snapshot that is being written."""
         self._writer.shutdown(wait=True)
 
+    def _has_moved(self, unit: str, held: Mapping[TopicPartition, int]) -> bool:
+        return self._written.get(unit) != held
+
     def _save(self, unit: str, held: Mapping[TopicPartition, int]) -> Future[None] | None:
         """None for a unit without frames, for which no commit is waited: ingest has hundreds of these."""
         offsets = dict(held)
@@ -76,9 +86,13 @@ class Saver:
         frames = dict(self._stage.snapshot(unit))
         if frames:
             self._settle()
-        self._saved_at[unit] = (time.monotonic(), offsets)
+        self._begun_seconds[unit] = time.monotonic()
         self._sizes.measured(unit, frames)
-        return self._writer.submit(self._store.save, unit, Snapshot(offsets, frames)) if frames else None
+        return self._writer.submit(self._write, unit, Snapshot(offsets, frames)) if frames else None
+
+    def _write(self, unit: str, snapshot: Snapshot) -> None:
+        self._store.save(unit, snapshot)
+        self._written[unit] = snapshot.offsets
 
     def _report(self, writing: Future[None]) -> bool:
         """A snapshot that cannot be written costs a longer rebuild, never the stage."""

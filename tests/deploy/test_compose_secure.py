@@ -146,7 +146,7 @@ def broker(services: dict[str, dict[str, Any]], tmp_path_factory: pytest.TempPat
     properties = server_properties(folder, environment, replaced)
     with (folder / "broker.log").open("wb") as log:
         process = subprocess.Popen(
-            ["java", "-Xmx512m", "-cp", f"{ensure_jars()}/*", "kafka.Kafka", str(properties)],
+            ["java", "-Xmx512m", "-Dlog4j2.level=INFO", "-cp", f"{ensure_jars()}/*", "kafka.Kafka", str(properties)],
             stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     try:

@@ -38,7 +38,11 @@ class _Memory:
 
 
 class Watch:
-    """Samples while the block lasts. `stalls`: longest standstill of any partition by stage; `reset` begins to count anew."""
+    """Samples while the block lasts. `stalls`: longest standstill of any partition by stage; `reset` begins to count anew.
+
+    `resumed`: the same, counted from the last death of a worker of that stage that `note_death` was told of, where it came in between: several
+    deaths in a row, each within what the one before takes, make one long standstill.
+    """
 
     def __init__(self, kafka: KafkaConfig, workers: Sequence[Worker]) -> None:
         self._kafka = kafka
@@ -50,6 +54,8 @@ class Watch:
         self._since: dict[tuple[str, TopicPartition], tuple[int, float]] = {}
         self._looked_at = time.monotonic()
         self._stalls: dict[str, float] = defaultdict(float)
+        self._resumed: dict[str, float] = defaultdict(float)
+        self._died_at: dict[str, float] = {}
         self._ready_at: dict[tuple[str, int], float] = {}
         self._memory: dict[tuple[str, int], _Memory] = {}
 
@@ -71,13 +77,26 @@ class Watch:
         with self._lock:
             self._since.clear()
             self._stalls.clear()
+            self._resumed.clear()
+            self._died_at.clear()
             self._memory.clear()
+
+    def note_death(self, stage: str, now: float) -> None:
+        """A worker of this stage was killed at this moment (`time.monotonic`)."""
+        with self._lock:
+            self._died_at[stage] = now
 
     @property
     def stalls(self) -> dict[str, float]:
         """Seconds by stage."""
         with self._lock:
             return {stage: round(seconds, 1) for stage, seconds in self._stalls.items()}
+
+    @property
+    def resumed(self) -> dict[str, float]:
+        """Seconds by stage."""
+        with self._lock:
+            return {stage: round(seconds, 1) for stage, seconds in self._resumed.items()}
 
     @property
     def stall_seconds_max(self) -> float:
@@ -123,16 +142,20 @@ class Watch:
                 for key, one in current.items()
             }
             for (stage, _), (_, since) in (known.items() - self._since.items()) if blind else ():
-                self._stalls[stage] = max(self._stalls[stage], now - since)
-            standing = [(key, now - since) for key, (_, since) in self._since.items()]
-        for key, seconds in standing:
-            doubtful = seconds > max(_DOUBT_SECONDS, self._stalls[key[0]])
+                self._stood(stage, since, now)
+            standing = [(key, since) for key, (_, since) in self._since.items()]
+        for key, since in standing:
+            doubtful = now - since > max(_DOUBT_SECONDS, self._stalls[key[0]])
             idle = doubtful and not offsets.has_records(current[key])
             with self._lock:
                 if idle and key in self._since:
                     self._since[key] = (current[key].committed, now)
                 elif not idle:
-                    self._stalls[key[0]] = max(self._stalls[key[0]], seconds)
+                    self._stood(key[0], since, now)
+
+    def _stood(self, stage: str, since: float, now: float) -> None:
+        self._stalls[stage] = max(self._stalls[stage], now - since)
+        self._resumed[stage] = max(self._resumed[stage], now - max(since, self._died_at.get(stage, since)))
 
     def _sample_memory(self) -> None:
         for worker in list(self._workers):

@@ -56,6 +56,7 @@ def torment(lab: Lab, kills: int, events: int, pauses: tuple[float, float], seed
                 victim.kill()
                 killed.append(victim)
                 moments.append(time.monotonic())
+                lab.watch.note_death(victim.stage, moments[-1])
                 time.sleep(chance.uniform(0, _RESTART_SECONDS_MAX))
                 lab.revive()
             stream.wait()
@@ -69,9 +70,14 @@ def torment(lab: Lab, kills: int, events: int, pauses: tuple[float, float], seed
     pace = statistics.mean(between)
     row.bar(pace <= pauses[1], f"a kill every {pace:.1f} s, {pauses[1]:.0f} are allowed", timing=True)
     parties.judge(row)
-    for stage, seconds in lab.watch.stalls.items():
+    row.extra["resumed_seconds"] = lab.watch.resumed
+    for stage, seconds in lab.watch.resumed.items():
         allowed = ENFORCE_STALL_SECONDS if stage == "enforce" else COLUMNAR_STALL_SECONDS
-        row.bar(seconds <= allowed, f"{stage} stood still for {seconds} s, {allowed:.0f} s are allowed", timing=True)
+        row.bar(
+            seconds <= allowed,
+            f"{stage} stood still for {seconds} s after its last death, {allowed:.0f} s are allowed",
+            timing=True,
+        )
     return row
 
 

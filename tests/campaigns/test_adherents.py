@@ -142,6 +142,23 @@ def test_who_is_believed_already_joins_by_one_device(hot: bool, label: int) -> N
     assert labels_after(world, "known", hot=hot)["new-0"] == label
 
 
+@pytest.mark.parametrize(("members", "honest", "address", "label"), [
+    (6, 0, True, 0), (6, 1, True, 0), (6, 0, False, NONE), (6, 4, True, NONE), (3, 0, True, NONE),
+])  # fmt: skip
+def test_a_campaigns_own_referral_code_is_enough_with_an_address_of_members(
+    members: int, honest: int, address: bool, label: int
+) -> None:
+    """Not without the address, not a code that others hold too, nor one of a few: friends bring friends."""
+    world = World()
+    known, new, others = world.add("known", "lab-a", members), world.add("new", "lab-a", 1), world.add("h", "lab-a", 4)
+    code, place = world.values(1), world.values(1)
+    for accounts in (known, new, others[:honest]):
+        world.link(accounts, Kind.REFERRAL, np.repeat(code, accounts.height))
+    for accounts in (known[:3], new if address else others[-1:]):
+        world.link(accounts, Kind.IP, np.repeat(place, accounts.height))
+    assert labels_after(world, "known")["new-0"] == label
+
+
 def test_what_honest_people_hold_too_takes_nobody_in() -> None:
     """A member on a family's device and card does not make the family members."""
     world = World()

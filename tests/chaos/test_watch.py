@@ -46,6 +46,22 @@ def test_a_standstill_is_counted_until_the_partition_moves() -> None:
     assert watch.stall_seconds_max == 9.0
 
 
+def test_a_second_death_before_the_partition_moves_begins_a_new_count() -> None:
+    """Of the stage's own workers: how long one death costs is asked. The standstill itself is told as long as it was."""
+    watch, seen = Watch(KafkaConfig(), []), Seen(TP)
+    watch.note_death("correlate", 0.0)
+    for second in range(20):
+        take(watch, seen, float(second), tp=5)
+        if second == 8:
+            watch.note_death("correlate", 8.0)
+            watch.note_death("ingest", 8.0)
+    assert watch.stalls == {"correlate": 19.0}
+    assert watch.resumed == {"correlate": 11.0}
+    watch.note_death("ingest", 19.0)
+    take(watch, seen, 20.0, tp=5)
+    assert watch.resumed == {"correlate": 12.0}
+
+
 def test_what_moves_while_nobody_can_look_counts_as_having_stood() -> None:
     """A broker that answers no question hides when a partition went on."""
     watch, seen = Watch(KafkaConfig(), []), Seen(TP)

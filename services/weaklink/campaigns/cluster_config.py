@@ -160,6 +160,12 @@ class FastConfig(Section):
     """Weight of addresses at most."""
     organisation: float = 0.5
     """Weight of an organisation."""
+    referral: float = 1.4
+    """Weight of a referral code of the campaign's own: with one address as well, or a hard identifier, it is enough."""
+    referral_holders_min: int = 5
+    """Members that must hold a referral code for it to be the campaign's own."""
+    referral_share_min: float = 0.8
+    """Share of its other holders that must be members."""
     unconfirmed_hours: float = 1.0
     """A newcomer that evaluations do not confirm leaves after so long."""
     independent_parties: int = 3

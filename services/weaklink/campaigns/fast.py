@@ -22,7 +22,7 @@ class Ties:
     account: Ints
     label: Ints
     weight: Floats
-    strong: Bools  # one hard kind, or two PROMPT bands
+    strong: Bools  # one hard kind, two PROMPT bands, or a referral code
     hard_kinds: Ints
     identifiers: Ints
     own_party: Bools  # evidenced members at the own party
@@ -42,12 +42,16 @@ def ties(
     """What ties `candidates` (no members) to campaigns (`labels` of members, else NONE).
 
     An identifier counts when at least two members hold it (`hard_holders_min` for hard kinds) and they are `share_min` of its other holders.
+    A referral code counts only when it is the campaign's own: many members, and hardly others, whatever is asked of other kinds.
     """
     n_nodes = len(graph.kind)
     member = labels[graph.account] != NONE
     held = counts(graph.node[member], n_nodes)
+    code = graph.kind == IdentifierKind.REFERRAL
     enough = np.where(IS_HARD[graph.kind], hard_holders_min, config.flagged_holders_min)
-    flagged = (held >= enough) & (held >= share_min * (graph.known + graph.unseen - 1))
+    enough = np.where(code, config.referral_holders_min, enough)
+    share = np.where(code, config.referral_share_min, share_min)
+    flagged = (held >= enough) & (held >= share * (graph.known + graph.unseen - 1))
     links = np.flatnonzero(flagged[graph.node])  # no others tie anybody
     account, node = graph.account[links], graph.node[links]
     starts, order = grouped(account, graph.n_accounts)
@@ -69,7 +73,7 @@ def ties(
             first,
             part_label,
             vouching,
-            (many > 0) & (IS_HARD[kind] | bands),
+            (many > 0) & (IS_HARD[kind] | bands | (kind == IdentifierKind.REFERRAL)),
             np.where(many > 0, _weight(kind, many, config), 0.0),
             IS_HARD,
             size,
@@ -83,6 +87,7 @@ def _weight(kind: Ints, values: Ints, config: FastConfig) -> Floats:
     weight = np.where(bands, config.prompt, weight)
     addresses = np.minimum(config.ip * values, config.ip_max)
     weight = np.where(kind == IdentifierKind.IP, addresses, weight)
+    weight = np.where(kind == IdentifierKind.REFERRAL, config.referral, weight)
     return np.where(kind == IdentifierKind.ORGANISATION, config.organisation, weight)
 
 

@@ -6,12 +6,12 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from kafka import TopicPartition
 from kafka.errors import KafkaError
 
+from chaos.background import Background
 from chaos.offsets import Behind, Offsets
 from chaos.worker import Worker
 from weaklink import topology
@@ -37,7 +37,7 @@ class _Memory:
     sampled: bool
 
 
-class Watch:
+class Watch(Background):
     """Samples while the block lasts. `stalls`: longest standstill of any partition by stage; `reset` begins to count anew.
 
     `resumed`: the same, counted from the last death of a worker of that stage that `note_death` was told of, where it came in between: several
@@ -45,10 +45,9 @@ class Watch:
     """
 
     def __init__(self, kafka: KafkaConfig, workers: Sequence[Worker]) -> None:
+        super().__init__("watch")
         self._kafka = kafka
         self._workers = workers
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._lock = threading.Lock()
         self._paused = False
         self._since: dict[tuple[str, TopicPartition], tuple[int, float]] = {}
@@ -58,14 +57,6 @@ class Watch:
         self._died_at: dict[str, float] = {}
         self._ready_at: dict[tuple[str, int], float] = {}
         self._memory: dict[tuple[str, int], _Memory] = {}
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:  # fmt: skip
-        self._stop.set()
-        self._thread.join()
 
     def pause(self) -> None:
         """Keep what was measured as it is: what is stopped on purpose does not stand still. `reset` begins anew."""
@@ -115,7 +106,7 @@ class Watch:
         with self._lock:
             return any(one.sampled for one in self._memory.values())
 
-    def _run(self) -> None:
+    def _work(self) -> None:
         offsets: Offsets | None = None
         while not self._stop.wait(_SAMPLE_SECONDS):
             if self._paused:

@@ -168,7 +168,9 @@ def test_watching_shows_one_sample_after_the_other_until_ctrl_c(world: World) ->
 
     def records() -> int:
         assert process.stdout
-        sample = json.loads(process.stdout.readline())
+        line = process.stdout.readline()
+        assert line, process.communicate(timeout=PATIENCE_SECONDS)[1].decode()
+        sample = json.loads(line)
         (own,) = [one["records"] for one in sample["readers"] if one["group"] == world.topic]
         return int(own)
 

@@ -12,6 +12,7 @@ from kafka.admin import KafkaAdminClient
 from kafka.protocol.consumer import OffsetSpec
 
 from weaklink import topology
+from weaklink.edge_offsets import edge_offsets
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops.group_offsets import committed_offsets
 from weaklink.ops.lag import PartitionLag, ReaderLag
@@ -66,8 +67,8 @@ class LagProbe:
         committed = committed_offsets(self._admin, sorted({group for _, group, _ in readers}))
         partitions = {topic: self._partitions(topic) for topic in {one for _, _, names in readers for one in names}}
         wanted = {tp for found in partitions.values() for tp in found}
-        ends = self._consumer.end_offsets(list(wanted)) if wanted else {}
-        begins = self._consumer.beginning_offsets(list(wanted)) if wanted else {}
+        ends = edge_offsets(self._consumer.end_offsets, list(wanted))
+        begins = edge_offsets(self._consumer.beginning_offsets, list(wanted))
         members = self._members({group for _, group, _ in readers})
         seen: dict[tuple[TopicPartition, int], int] = {}
         lags = []

@@ -10,6 +10,7 @@ from kafka import TopicPartition
 from kafka.errors import KafkaError
 
 from weaklink import metrics
+from weaklink.edge_offsets import edge_offsets
 from weaklink.errors import WeaklinkError
 from weaklink.settings import Settings
 from weaklink.stream.checkpoint import Snapshot, SnapshotStore
@@ -105,7 +106,7 @@ class Recovery:
         snapshot = self._restore(unit, committed)
         if self._stage.recalls:
             self._stage.recall(unit, read_compacted(self._stage.recalls, self._settings))
-        beginnings = self._source.consumer.beginning_offsets(list(committed))
+        beginnings = edge_offsets(self._source.consumer.beginning_offsets, list(committed))
         starts: dict[TopicPartition, int] = {}
         for tp, offset in committed.items():
             at = snapshot.offsets.get(tp) if snapshot else None

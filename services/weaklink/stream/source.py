@@ -7,6 +7,7 @@ import structlog
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 
 from weaklink import topology
+from weaklink.edge_offsets import edge_offsets
 from weaklink.group_member import complete_joins
 from weaklink.parties import EVENTS_TOPICS
 from weaklink.settings import Settings
@@ -164,7 +165,7 @@ class Source:
         partitions = list(partitions)
         if not partitions:
             return {}
-        beginnings = self.consumer.beginning_offsets(partitions)
+        beginnings = edge_offsets(self.consumer.beginning_offsets, partitions)
         committed = committed_offsets(self.consumer, partitions)
         found: dict[TopicPartition, int] = {}
         for tp in partitions:

@@ -11,6 +11,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from weaklink import topology
+from weaklink.edge_offsets import edge_offsets
 from weaklink.errors import BrokerError
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops.audit import (
@@ -58,7 +59,7 @@ def _audit_once(kafka: KafkaConfig) -> list[PartitionAudit]:
     with closing(committed_reader(kafka)) as consumer:
         events = partitions_of(consumer, sorted(topic for topic in topics if re.fullmatch(EVENTS_TOPICS, topic)))
         ranges, expired = _ranges(consumer, committed)
-        begins = consumer.beginning_offsets(events) if events else {}
+        begins = edge_offsets(consumer.beginning_offsets, events)
         spans = {}
         for tp in events:
             start = counted_from(ranges[tp], begins[tp])
@@ -82,7 +83,7 @@ def _ranges(
 ) -> tuple[dict[TopicPartition, list[AuditRange]], bool]:
     """All ranges by source partition up to the committed offsets, and whether older ones may have expired."""
     partitions = partitions_of(consumer, [topology.ACTIVITY])
-    begins, ends = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
+    begins, ends = (edge_offsets(ask, partitions) for ask in (consumer.beginning_offsets, consumer.end_offsets))
     ranges: dict[TopicPartition, list[AuditRange]] = defaultdict(list)
 
     def take(tp: TopicPartition, record: Any) -> None:
@@ -119,7 +120,7 @@ def _rejects(
         begin, end = spans.get(source, (0, 0))
         counts[source] += len(range(max(begin, offsets.start), min(end, offsets.stop)))
 
-    begins, ends = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
+    begins, ends = (edge_offsets(ask, partitions) for ask in (consumer.beginning_offsets, consumer.end_offsets))
     read_spans(consumer, {tp: (begins[tp], ends[tp]) for tp in partitions}, take)
     return counts
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from kafka import TopicPartition
 
+from weaklink.edge_offsets import edge_offsets
 from weaklink.errors import LedgerError, RecordError
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops.audit_actions import ActionsAudit, Published, Told, audit_actions
@@ -46,9 +47,7 @@ def read_published(kafka: KafkaConfig) -> list[Published]:
     with closing(committed_reader(kafka)) as consumer:
         topics = sorted(topic for topic in consumer.topics() if _ACTIONS_TOPICS.fullmatch(topic))
         partitions = partitions_of(consumer, topics)
-        begins, ends = (
-            (consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)) if partitions else ({}, {})
-        )
+        begins, ends = (edge_offsets(ask, partitions) for ask in (consumer.beginning_offsets, consumer.end_offsets))
         found = {
             topic: Published(
                 topic, party_of_topic(topic), all(not begins[tp] for tp in partitions if tp.topic == topic), {}, []

@@ -37,7 +37,7 @@ _GATHERED_BYTES_MAX: Final = 12 << 20
 """So much is enough for a transaction. Less than the largest batch there may be (`stream.inflated_batch_bytes_max`): with one of those a second is not held."""
 _ROW_BYTES: Final = 160
 _ENOUGH_BYTES: Final = 8 << 20
-"""With so much gathered, only what lies ready is added: what is under way arrives while this is folded. Waiting for it took a third of a reader's time."""
+"""With so much gathered, only what lies ready is added: what is under way arrives while this is folded. Waiting for it took a quarter of a reader's time."""
 _PAUSE_BYTES_MAX: Final = 1 << 20
 """With more than this gathered, input is plenty: whoever reads a backlog does not pause."""
 _FETCHES_IN_LINGER: Final = 2

@@ -37,10 +37,10 @@ class Saver:
         self._settle = settle
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="snapshots")
         self._writing: Future[None] | None = None
-        self._begun_seconds: dict[str, float] = {}  # when a unit was last begun to be written, or first seen
-        self._written: dict[
-            str, Mapping[TopicPartition, int]
-        ] = {}  # where it stood in the last snapshot that is really there
+        # when a unit was last begun to be written, or first seen
+        self._begun_seconds: dict[str, float] = {}
+        # where it stood in the last snapshot that is really there
+        self._written: dict[str, Mapping[TopicPartition, int]] = {}
 
     def save_next(self, held: Held) -> None:
         """Begin to write the next unit that is due and has moved since its last snapshot, unless one is being written."""

@@ -199,6 +199,45 @@ def test_a_small_campaign_beside_large_ones_is_looked_for_at_once_when_the_stage
     assert evaluator.evaluate(NOW_US, whole=False, eager=True) is None, "nothing has moved since"
 
 
+@pytest.mark.parametrize("opened", ["everybody", "one lab"])
+def test_usage_that_begins_after_everything_was_evaluated_is_held_against_what_is_usual_now(opened: str) -> None:
+    """Who sends the openings of all its accounts first is no payment processor for the days until everything is evaluated again."""
+    world, config = world_of(7), CampaignsConfig()
+    state, activity = CampaignsState(config), world.activity()
+    usage = pl.col("record") == "ApiUsage"
+    first = ~usage if opened == "everybody" else ~(usage & (pl.col("party") == "lab-a"))
+    evaluator = Evaluator(config, state)
+    state.fold_activity(activity.filter(first))
+    state.fold_shared(world.shared())
+    before = evaluator.evaluate(NOW_US, whole=False)
+    state.fold_activity(activity.filter(~first))
+    after = evaluator.evaluate(NOW_US, whole=False)
+    assert before is not None
+    assert after is not None
+    assert "lab-a" in before.population.silent
+    assert "lab-a" not in after.population.silent
+    known = after.accounts.filter("flagged", pl.col("account_name").str.contains("^[cd]-[0-9]"))
+    assert known.height > 60
+    assert evaluator.evaluate(NOW_US, whole=False) is None, "nothing has changed since"
+
+
+def test_some_accounts_with_usage_of_a_party_without_any_change_nothing_yet() -> None:
+    """A full evaluation for each party that tries out its connection would be one too many."""
+    world, config = world_of(7), CampaignsConfig()
+    state, activity = CampaignsState(config), world.activity()
+    of_lab = (pl.col("record") == "ApiUsage") & (pl.col("party") == "lab-a")
+    few = activity.filter(of_lab)["account"].unique().sort().head(config.incremental.full_speaking_accounts - 1)
+    evaluator = Evaluator(config, state)
+    state.fold_activity(activity.filter(~of_lab))
+    state.fold_shared(world.shared())
+    before = evaluator.evaluate(NOW_US, whole=False)
+    state.fold_activity(activity.filter(of_lab & pl.col("account").is_in(few.implode())))
+    after = evaluator.evaluate(NOW_US, whole=True)
+    assert before is not None
+    assert after is not None
+    assert after.population is before.population or "lab-a" in after.population.silent
+
+
 def test_a_plan_sees_all_bystanders_though_only_suspects_were_evaluated() -> None:
     """The links that a plan works on, and their holders, are those of the whole state."""
     world, state = world_of(5), CampaignsState(NEVER)

@@ -72,7 +72,12 @@ class IncrementalConfig(Section):
     chain_rounds_max: int = Field(default=6, ge=1)
     """Steps by which a component of rare identifiers is followed from a new link."""
     full_growth_share: float = 0.5
-    """Everything is evaluated anew, against a population measured anew, when the accounts have grown by this share."""
+    """Everything is evaluated anew, against a population measured anew, when the accounts, or those of them with usage, have grown by this share."""
+    full_used_share_min: float = 0.01
+    """Of all accounts: the growth of fewer with usage than this leads to nothing, as each of the first ones would be a multiple of those before it."""
+    full_speaking_accounts: int = Field(default=20, ge=1)
+    """And when a party that had no usage at all has so many accounts with usage: it is no payment processor, and its accounts are judged by more
+    than what they share."""
     full_hours: float = 120.0
     """And after so long."""
     full_after_snapshot_accounts_max: int = Field(default=50_000, ge=0)

@@ -15,6 +15,7 @@ from weaklink.campaigns.incremental import Incremental
 from weaklink.campaigns.live_sums import Region
 from weaklink.campaigns.outcome import Belief, Case, Evaluation, organisations
 from weaklink.campaigns.planning import HOLDER
+from weaklink.campaigns.population import Population
 from weaklink.campaigns.profiles import JUDGED, TOLD, US_PER_DAY, US_PER_HOUR
 from weaklink.campaigns.state import CampaignsState
 from weaklink.weaklinks.holdings import FEEDING_KINDS
@@ -28,7 +29,7 @@ class Evaluator:
         self.state: Final = state
         self._incremental: Final = Incremental(config)
         self._full_us = 0
-        self._full_accounts = 0
+        self._full_accounts = self._full_used = 0
         self._communities_us = 0
         self._members = pl.DataFrame(schema={"account": pl.UInt64, "campaign_id": pl.String})
         self._campaigns: tuple[str, ...] = ()
@@ -37,10 +38,13 @@ class Evaluator:
         """As of now. None: nobody can have joined a campaign. `whole`: look for communities in any case; `eager`: when anything has moved that
         may change them."""
         news, incremental = self.state.news(), self._incremental
-        if news.all or self._outgrown(now_us):
+        long = now_us - self._full_us >= self._config.incremental.full_hours * US_PER_HOUR
+        if news.all or long or incremental.population is None:
             return self._evaluate_all(now_us)
         touched = self.state.accounts(now_us, pl.concat(news.accounts), JUDGED)
         evaluated = incremental.update(touched, self.state.usable(pl.concat(news.links), now_us))
+        if self._outgrown(incremental.population):
+            return self._evaluate_all(now_us)
         if whole or news.refused or self._communities_due(now_us, eager=eager):
             self._communities_us = now_us
             incremental.moved = np.zeros(0, np.int64)
@@ -87,10 +91,14 @@ class Evaluator:
             .select(HOLDER)
         )
 
-    def _outgrown(self, now_us: int) -> bool:
+    def _outgrown(self, population: Population) -> bool:
+        """Whether the population that was measured is no longer who there is: many more accounts, or accounts with usage, than there were, or a
+        party with usage that had none. Whatever is held against a population of accounts that had only just been opened says little."""
         config, accounts = self._config.incremental, len(self._incremental.live.links.accounts)
-        grown = accounts >= (1 + config.full_growth_share) * self._full_accounts
-        return grown or now_us - self._full_us >= config.full_hours * US_PER_HOUR
+        used = self._incremental.used_accounts()
+        before = max(self._full_used, config.full_used_share_min * accounts, 1)
+        grown = max(accounts / max(self._full_accounts, 1), sum(used.values()) / before) >= 1 + config.full_growth_share
+        return grown or any(used.get(party, 0) >= config.full_speaking_accounts for party in population.silent)
 
     def _evaluate_all(self, now_us: int) -> Evaluation:
         evaluation, case = self.state.evaluate_all(now_us)
@@ -99,6 +107,7 @@ class Evaluator:
         self.know(self._members)
         self._full_us = self._communities_us = now_us
         self._full_accounts = case.graph.n_accounts
+        self._full_used = sum(self._incremental.used_accounts().values())
         return evaluation
 
     def _communities_due(self, now_us: int, *, eager: bool) -> bool:

@@ -42,6 +42,7 @@ class Incremental:
         self._unsettled = np.zeros(0, np.int64)
         self.moved = np.zeros(0, np.int64)
         """Accounts that became hot or cooled down, or are hot, in no campaign, and have new links, since communities were last looked for."""
+        self._used_by_party = np.zeros(0, np.int64)
 
     def adopt(self, case: Case, ring: Rings) -> None:
         """Begin again from a full evaluation."""
@@ -63,8 +64,14 @@ class Incremental:
             ("disputed", accounts["disputed"].to_numpy()),
             ("reseller", named_resellers(accounts, self._config)),
             ("first_seen_us", accounts["first_seen_us"].to_numpy()),
+            ("used", accounts["windows"].to_numpy() > 0),
         ):
             state[name][:] = column
+        self._used_by_party = counts(state["party"][state["used"]], len(self.live.parties))
+
+    def used_accounts(self) -> dict[str, int]:
+        """How many accounts of each party have usage."""
+        return dict(zip(self.live.parties, self._used_by_party.tolist(), strict=True))
 
     def update(self, accounts: pl.DataFrame, links: pl.DataFrame) -> Ints:
         """Evaluate what changed. `accounts`: those touched, as evaluate takes them; `links`: SHARED.
@@ -120,11 +127,16 @@ class Incremental:
             (p >= config.warm) & (np.abs(change) * p * (1 - p) >= config.p_moved)
         )
         moved |= disputed != columns["disputed"][number]
+        used = accounts["windows"].to_numpy() > 0
+        began = counts(columns["party"][number[used & ~columns["used"][number]]], len(live.parties))
+        began[: len(self._used_by_party)] += self._used_by_party
+        self._used_by_party = began
         for name, column in (
             ("b", b),
             ("disputed", disputed),
             ("reseller", named_resellers(accounts, self._config)),
             ("first_seen_us", accounts["first_seen_us"].to_numpy()),
+            ("used", used),
         ):
             columns[name][number] = column
         return number[moved]

@@ -33,6 +33,7 @@ _JOINS: Final[Bools] = IS_HARD | (np.arange(KINDS) == IdentifierKind.EMAIL)
 
 _ACCOUNT: Final = {
     "key": np.uint64(0), "party": np.int16(0), "person": np.int32(0), "mates": False,  # mates: its person has other accounts
+    "used": False,  # there was usage
     "counted": False,  # whether the sums of its groups and nodes hold it
     "b": 0.0, "b_reckoned": 0.0,  # conduct, as it is and as it was when the account was last evaluated
     "structure": 0.0, "chain": 0.0, "logit_q": 0.0, "p": 0.0, "disputed": False, "evidenced": False,

@@ -113,6 +113,8 @@ class Lab:
             "WEAKLINK_DATA_FOLDER": str(self.folder / "data"),
             "WEAKLINK_LOG_JSON": "true",
             "WEAKLINK_STREAM__SNAPSHOT_SECONDS": "5",
+            # A transaction costs about the same whatever is in it, and here a dozen workers make them on two cores: fewer, larger ones.
+            "WEAKLINK_STREAM__LINGER_MS": "150",
             "WEAKLINK_ENFORCE__LEDGER_URL": self.ledger_url,
             # One core each at most: there are a dozen processes and often only two cores.
             "POLARS_MAX_THREADS": "1",

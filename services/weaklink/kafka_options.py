@@ -35,7 +35,7 @@ class KafkaConfig(BaseModel):
     """What the client's key is encrypted with; None: nothing."""
     bootstrap_timeout_ms: int = Field(default=5_000, ge=100)
     """How long a client looks for a broker that answers and lets it in, before it says that there is none."""
-    session_timeout_ms: int = 10_000
+    session_timeout_ms: int = 8_000
     """A worker that the broker does not hear of for so long loses its partitions to others."""
     transaction_timeout_ms: int = 10_000
     """The broker aborts a transaction that a dead worker left open after so long; readers wait for that."""

@@ -148,6 +148,8 @@ class Runner:
                 self._guard.refresh()
             self._recovery.recover(self._source.accept_changes())
             self._recovered = True
+            # What waits is folded and committed before anything is evaluated, which after a rebuild takes longest.
+            self._next_tick = time.monotonic() + self._stream.tick_seconds
             self._sizes.keep(self._recovery.held)
             self._next_gate = 0.0
             self._gate()

@@ -92,7 +92,8 @@ class Source:
             # Before it joins anew the library waits for fresh metadata, within one poll: its pause before asking must be a small part of that.
             retry_backoff_ms=_RETRY_BACKOFF_MS,
             session_timeout_ms=kafka.session_timeout_ms,
-            heartbeat_interval_ms=max(kafka.session_timeout_ms // 5, 100),
+            # The others hear of a worker's death with their next heartbeat: what lies between two of them is added to the session.
+            heartbeat_interval_ms=max(kafka.session_timeout_ms // 8, 100),
             max_poll_interval_ms=stream.max_poll_interval_ms,
         )
         complete_joins(self.consumer)

@@ -289,3 +289,37 @@ def test_what_a_tick_says_is_fenced_like_what_input_says(
         wait_until(lambda: len(committed_values(kafka, output)[0]) >= 2)
     assert covered
     assert all(covered)
+
+
+def test_what_waited_is_committed_before_the_first_tick(
+    kafka: KafkaConfig, topics: tuple[str, str], tmp_path: Path
+) -> None:
+    """Whoever takes over from a dead worker goes on with the input first: the first evaluation may take seconds."""
+    source, output = topics
+
+    class Once(Counting):
+        ticked = False
+
+        def process(self, batches: Sequence[Chunk], *, replaying: bool) -> list[Message]:
+            time.sleep(2 * StreamConfig().tick_seconds)
+            return super().process(batches, replaying=replaying)
+
+        def tick(self, now_us: int) -> list[Message]:
+            first, self.ticked = not self.ticked and bool(self.sums), True
+            return [Message(output, b"tick", partition=0)] if first else []
+
+    produce(kafka, source, [2])
+    with running(Runner(Once(source, output), spec(source, source), settings_for(kafka, tmp_path))):
+        wait_until(lambda: committed_values(kafka, output)[0] == [b"2 2", b"tick"])
+    reader = KafkaConsumer(**kafka.client_options(), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest")  # fmt: skip
+    reader.assign([TopicPartition(output, 0)])
+    offsets: list[int] = []
+    wait_until(lambda: len(taken(reader, offsets)) >= 2)
+    reader.close()
+    assert offsets == [0, 2], "a transaction's marker lies between them"
+
+
+def taken(reader: KafkaConsumer, known: list[int]) -> list[int]:
+    """Those known and those that have come."""
+    known += [record.offset for records in reader.poll(timeout_ms=200).values() for record in records]
+    return known

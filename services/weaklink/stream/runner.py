@@ -43,6 +43,8 @@ _PAUSE_BYTES_MAX: Final = 1 << 20
 _FETCHES_IN_LINGER: Final = 2
 _BACKOFF_SECONDS: Final = 0.5
 _SETTLE_SECONDS: Final = 1.0
+_TAKE_UP_SECONDS: Final = 2.0
+"""So long at most a stage that was rebuilt is not asked what time alone makes of its state, unless input has come."""
 _log = structlog.get_logger()
 
 
@@ -81,6 +83,7 @@ class Runner:
         self._stopping = False
         self._recovered = False
         self._ahead = False  # the state holds more than any transaction that was begun
+        self._tick_first_at = 0.0  # until then a rebuilt stage waits for what waits for it
         self._next_tick = self._next_gate = 0.0
 
     def stop(self) -> None:
@@ -148,8 +151,7 @@ class Runner:
                 self._guard.refresh()
             self._recovery.recover(self._source.accept_changes())
             self._recovered = True
-            # What waits is folded and committed before anything is evaluated, which after a rebuild takes longest.
-            self._next_tick = time.monotonic() + self._stream.tick_seconds
+            self._tick_first_at = time.monotonic() + _TAKE_UP_SECONDS
             self._sizes.keep(self._recovery.held)
             self._next_gate = 0.0
             self._gate()
@@ -202,7 +204,11 @@ class Runner:
             with metrics.PROCESS_SECONDS.labels(self._stage.name).time(), span("process", weaklink__inputs=len(inputs)):
                 messages += process(self._stage, inputs, self._guard, replaying=False)
             inputs = self._without_deferred(inputs)
-        if self._recovery.held and time.monotonic() >= self._next_tick:
+        # What waited is committed before anything is evaluated, which after a rebuild takes longest.
+        take_up = time.monotonic() < self._tick_first_at
+        if inputs:
+            self._tick_first_at = 0.0
+        if self._recovery.held and time.monotonic() >= self._next_tick and not take_up:
             self._next_tick = time.monotonic() + self._stream.tick_seconds
             messages += self._stage.tick(time.time_ns() // 1000)
         if self._committer.has_ended:

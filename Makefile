@@ -25,8 +25,9 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(BIN)/python -m weaklink.compiled
 	@touch $@
 
-lock: ## resolve pyproject.toml again into requirements.lock, with hashes
+lock: ## resolve pyproject.toml again into requirements.lock, with hashes; and Kafka's jars (needs Maven)
 	$(BIN)/uv pip compile --universal --generate-hashes --all-extras --quiet --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+	$(BIN)/python -m weaklink.ops.kafka_jars > services/weaklink/ops/kafka-jars.sha256.new && mv services/weaklink/ops/kafka-jars.sha256.new services/weaklink/ops/kafka-jars.sha256
 
 demo: setup ## the whole of Weaklink on a local broker: parties, campaigns, actions, receipts
 	$(BIN)/weaklink demo

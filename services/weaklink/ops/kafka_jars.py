@@ -1,8 +1,13 @@
-"""Apache Kafka's own jars, fetched once from Maven Central into the user's cache."""
+"""Apache Kafka's own jars, fetched once from Maven Central into the user's cache, and held against the hashes of `kafka-jars.sha256`.
 
+`make lock` writes that file anew, of whatever Maven fetches (`python -m weaklink.ops.kafka_jars`): after a change of version.
+"""
+
+import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -20,6 +25,8 @@ _POM: Final = f"""<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersi
 </dependencies></project>
 """
 _MAVEN_TIMEOUT_SECONDS: Final = 600
+_PINNED: Final = Path(__file__).with_name("kafka-jars.sha256")
+"""As sha256sum writes it: a line for each jar."""
 
 
 def cache_folder() -> Path:
@@ -47,7 +54,7 @@ def jars_folder() -> Path:
 
 
 def ensure_jars() -> Path:
-    """The folder with Kafka's jars, fetched by Maven if need be. Raises BrokerError saying what is missing.
+    """The folder with Kafka's jars, fetched by Maven if need be. Raises BrokerError saying what is missing, or not as it should be.
 
     Fetched into a folder aside and renamed, so that two processes, or one that is killed, never leave half a set behind.
     """
@@ -62,24 +69,59 @@ def ensure_jars() -> Path:
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as work:
-        (Path(work) / "pom.xml").write_text(_POM, encoding="utf-8")
-        run = subprocess.run(
-            ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=libs"],
-            cwd=work,
-            capture_output=True,
-            text=True,
-            timeout=_MAVEN_TIMEOUT_SECONDS,
-            check=False,
-        )
-        if run.returncode != 0:
+        libs = _fetched(Path(work))
+        if unlike := differences(_PINNED.read_text(encoding="ascii"), hashes(libs)):
             raise BrokerError(
-                f"Maven could not fetch Kafka {KAFKA_VERSION}'s jars:\n{(run.stdout + run.stderr)[-2000:]}"
+                f"what Maven fetched is not Kafka {KAFKA_VERSION} as it is known: {'; '.join(unlike)}. Nothing of it was kept or run: ask whoever keeps "
+                "the repository that Maven uses (~/.m2/settings.xml)."
             )
-        (Path(work) / "libs" / "complete").touch()
+        (libs / "complete").touch()
         if not folder.exists():
             try:
-                (Path(work) / "libs").rename(folder)
+                libs.rename(folder)
             except OSError:  # another process was first
                 if not (folder / "complete").exists():
                     raise
     return folder
+
+
+def hashes(libs: Path) -> str:
+    """SHA-256 of each jar of a folder, as sha256sum writes them."""
+    return "".join(
+        f"{hashlib.sha256(jar.read_bytes()).hexdigest()}  {jar.name}\n" for jar in sorted(libs.glob("*.jar"))
+    )
+
+
+def differences(pinned: str, found: str) -> list[str]:
+    """What differs between two such lists, by jar; empty: nothing."""
+    known, there = ({name: digest for digest, name in map(str.split, text.splitlines())} for text in (pinned, found))
+    return [
+        *(f"{name} is missing" for name in sorted(known.keys() - there.keys())),
+        *(f"{name} is one too many" for name in sorted(there.keys() - known.keys())),
+        *(
+            f"{name} has SHA-256 {there[name]}, not {known[name]}"
+            for name in sorted(known.keys() & there.keys())
+            if known[name] != there[name]
+        ),
+    ]
+
+
+def _fetched(work: Path) -> Path:
+    """The folder, below this one, with what Maven fetches. Raises BrokerError."""
+    (work / "pom.xml").write_text(_POM, encoding="utf-8")
+    run = subprocess.run(
+        ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=libs"],
+        cwd=work,
+        capture_output=True,
+        text=True,
+        timeout=_MAVEN_TIMEOUT_SECONDS,
+        check=False,
+    )
+    if run.returncode != 0:
+        raise BrokerError(f"Maven could not fetch Kafka {KAFKA_VERSION}'s jars:\n{(run.stdout + run.stderr)[-2000:]}")
+    return work / "libs"
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder_aside:
+        sys.stdout.write(hashes(_fetched(Path(folder_aside))))

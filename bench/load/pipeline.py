@@ -32,6 +32,7 @@ from weaklink.small_topics import append
 
 _SAMPLE_SECONDS: Final = 2.0
 _PAUSE_SECONDS: Final = 0.5
+BROKER_HEAP_MIB: Final = 1024
 _MIB: Final = 1 << 20
 
 
@@ -48,7 +49,7 @@ class Pipeline:
 
 @contextlib.contextmanager
 def running(
-    folder: Path, parties: Sequence[Party], further: Mapping[str, str] | None = None, heap_mib: int = 1024
+    folder: Path, parties: Sequence[Party], further: Mapping[str, str] | None = None, heap_mib: int = BROKER_HEAP_MIB
 ) -> Iterator[Pipeline]:
     """A broker with these parties, and every stage, with `further` settings; stopped at the end, on SIGTERM too. Logs stay below `folder`; data does not."""
     for old in ("broker", "services", "data"):

@@ -47,12 +47,13 @@ def torment(lab: Lab, kills: int, events: int, pauses: tuple[float, float], seed
     lab.watch.reset()
     per_second = events / (kills * sum(pauses) / 2)
     killed: list[Worker] = []
+    owners_turn = chance.randrange(kills)
     moments = [time.monotonic()]
     with Answering(lab.kafka, lab.publisher, traffic) as parties:
         with Stream(lab.publisher, _with_rings(traffic, events), per_second) as stream:
-            for _ in range(kills):
+            for number in range(kills):
                 time.sleep(rest_seconds(chance.uniform(*pauses), moments[-1], time.monotonic()))
-                victim = _victim(lab, chance)
+                victim = _owner(lab) if number == owners_turn else _victim(lab, chance)
                 victim.kill()
                 killed.append(victim)
                 moments.append(time.monotonic())
@@ -92,6 +93,17 @@ def _victim(lab: Lab, chance: random.Random) -> Worker:
         worker = chance.choice([worker for worker in lab.workers if worker.alive])
         if any(other.ready() for other in lab.of(worker.stage) if other is not worker):
             return worker
+        time.sleep(_POLL_SECONDS)
+
+
+def _owner(lab: Lab) -> Worker:
+    """Whoever has all of campaigns, once another one is ready to take it over: by lot it would often not be hit at all, and its death costs most."""
+    while True:
+        owned = {one["worker"]: one["units"] for one in lab.logged("recovered", "campaigns")}
+        owners = [worker for worker in lab.of("campaigns") if worker.ready() and owned.get(worker.name)]
+        others = [worker for worker in lab.of("campaigns") if worker.ready() and worker not in owners]
+        if len(owners) == 1 and others:
+            return owners[0]
         time.sleep(_POLL_SECONDS)
 
 

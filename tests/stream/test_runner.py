@@ -227,6 +227,37 @@ def test_a_commit_under_way_is_let_through_before_the_partitions_go(
     assert not aborted
 
 
+def test_a_worker_that_the_group_gave_up_on_commits_nothing_of_what_another_has_counted(
+    kafka: KafkaConfig, topics: tuple[str, str], tmp_path: Path
+) -> None:
+    """It slept while it worked; its heartbeat learns first that it is no member any more, and forgets as whom it held the partitions."""
+    source, output = topics
+    settings = settings_for(kafka.model_copy(update={"session_timeout_ms": 6_000}), tmp_path)
+    asleep, awake = threading.Event(), threading.Event()
+
+    class Sleeper(Counting):
+        def process(self, batches: Sequence[Chunk], *, replaying: bool) -> list[Message]:
+            if any(int(chunk.value) == 20 for chunk in batches) and not asleep.is_set():
+                # As kafka's heartbeat does when the broker answers that it does not know the member.
+                sleeper._source.consumer._coordinator.reset_generation()
+                asleep.set()
+                assert awake.wait(PATIENCE_SECONDS)
+            return super().process(batches, replaying=replaying)
+
+    sleeper = Runner(Sleeper(source, output), spec(source, source), settings, slot="one")
+    with running(sleeper):
+        produce(kafka, source, range(20))
+        wait_until(lambda: committed_values(kafka, output) == expected_values(range(20)))
+        produce(kafka, source, range(20, 40))
+        assert asleep.wait(PATIENCE_SECONDS)
+        with running(Runner(Counting(source, output), spec(source, source), settings, slot="two")):
+            wait_until(lambda: committed_values(kafka, output) == expected_values(range(40)))
+            awake.set()
+            produce(kafka, source, range(40, 60))
+            wait_until(lambda: sum(map(len, committed_values(kafka, output))) >= 60)
+    assert committed_values(kafka, output) == expected_values(range(60))
+
+
 def test_partitions_move_between_workers(kafka: KafkaConfig, topics: tuple[str, str], tmp_path: Path) -> None:
     """A second worker takes over a partition with its state, and gives it back when it leaves."""
     source, output = topics

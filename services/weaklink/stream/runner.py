@@ -246,10 +246,14 @@ class Runner:
     def _commit(self, messages: Sequence[Output], ranges: dict[TopicPartition, Range], records: int) -> None:
         """Begin the transaction, once the one before is committed."""
         self._settle()
+        if self._source.given_up:
+            raise TransactionAborted(
+                "the group has given up on this worker: nothing may be committed before it has joined anew"
+            )
         offsets = {tp: span.end for tp, span in ranges.items()}
         # What a tick alone says goes with the offsets as they are: only offsets let the broker refuse a worker that the group has given up on.
         fence = {tp: offset for held in self._recovery.held.values() for tp, offset in held.items()}
-        self._committer.begin(messages, offsets or fence, self._source.consumer.group_metadata(), records)
+        self._committer.begin(messages, offsets or fence, self._source.membership, records)
         for tp, offset in offsets.items():
             self._recovery.held[self._stage.unit(tp)][tp] = offset
 

@@ -96,6 +96,10 @@ class Source:
             heartbeat_interval_ms=max(kafka.session_timeout_ms // 8, 100),
             max_poll_interval_ms=stream.max_poll_interval_ms,
         )
+        self.membership: Any = None
+        """As which member of which generation the group's partitions are held (kafka's ConsumerGroupMetadata). Not as it is when a transaction is
+        committed: the library's heartbeat may have learnt meanwhile that the group has given up on this worker, and then says "no member", whose
+        offsets a broker takes from anybody, as from producers of before KIP-447."""
         complete_joins(self.consumer)
         receive_in_place(self.consumer)
         if traits.whole_batches:
@@ -118,9 +122,15 @@ class Source:
         return self._listener.joining
 
     def accept_changes(self) -> set[TopicPartition]:
-        """The assignment as it is now."""
+        """The assignment as it is now; `membership` is that to which it belongs."""
         self._seen_changes = self._listener.changes
+        self.membership = self.consumer.group_metadata()
         return set(self.consumer.assignment())
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the group had given up on this worker, and the library known of it, when the assignment was accepted."""
+        return self.membership is None or self.membership.generation_id < 0
 
     def poll(self, timeout_ms: int, records_max: int) -> list[Input]:
         """What has arrived, in order within each partition. While the group is joined, a poll may last longer, so as not to cut a join short."""

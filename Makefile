@@ -14,14 +14,16 @@ help: ## list the targets
 
 setup: $(VENV)/.installed ## make .venv with everything pinned, and the command `weaklink` in it
 
-# uv comes first, by its own pinned hashes: it installs the rest ten times faster than pip.
+# uv comes first, by its own pinned hashes: it installs the rest ten times faster than pip. Bytecode is made now: where Python may not write it
+# (PYTHONDONTWRITEBYTECODE, folders that are read only) every start would compile all libraries anew, which is half of a worker's start.
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Weaklink needs Python 3.11 or newer; $$($(PYTHON) --version) is what '$(PYTHON)' is. Set PYTHON=/path/to/python3.11."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	awk '/^[a-z]/{keep=/^uv==/} keep' requirements.lock > $(VENV)/uv.lock
 	$(BIN)/pip install --quiet --require-hashes -r $(VENV)/uv.lock
-	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.lock
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
+	$(BIN)/python -m compileall -q services
 	$(BIN)/python -m weaklink.compiled
 	@touch $@
 

@@ -195,6 +195,50 @@ def test_what_a_party_refused_and_what_people_listed_moves_with_the_identifier()
         assert old not in b"".join(one.write_ipc(None, compression="uncompressed").getvalue() for one in state.to_frames().values())  # fmt: skip
 
 
+def _named(*uses: tuple[tuple[str, str], int, int]) -> pl.DataFrame:
+    """ACTIVITY of accounts whose customer is known by the token of an epoch."""
+    rows = [
+        {
+            "party": account[0], "account_name": account[1], "account": frames.account_key(*account), "record": "ApiUsage", "task": "OTHER",
+            "end_user": frames.token_bytes(value + (epoch - OLD) * _SHIFT, epoch * 256, int(Kind.END_USER), epoch),
+            "windows": 1, "requests": 10, "hour": 0, "first_seen_us": 1, "last_seen_us": epoch, "appended_at_us": 1, "events": 1,
+        }
+        for account, value, epoch in uses
+    ]  # fmt: skip
+    return conform(pl.DataFrame(rows), frames.ACTIVITY)
+
+
+@pytest.mark.parametrize("equated_first", [False, True])
+def test_a_customer_with_tokens_of_two_epochs_is_one_customer(equated_first: bool) -> None:
+    """Counted once, with the usage of both, whatever comes first; for the reseller that says so alone; and still there when the older epoch is over."""
+    anna, bo = ("lab-a", "anna"), ("lab-b", "bo")
+    uses = _named((anna, 10, OLD), (anna, 10, NEW), (anna, 11, OLD), (bo, 10, OLD), (bo, 10, NEW))
+    said = _equations([("lab-a", 10, 10)]).with_columns(pl.lit(int(Kind.END_USER), pl.UInt8).alias("kind"))
+    state = CampaignsState(CampaignsConfig())
+    for fold in [lambda: state.fold_equations(said), lambda: state.fold_activity(uses)][:: 1 if equated_first else -1]:
+        fold()
+
+    def customers(account: tuple[str, str]) -> list[tuple[bytes, int, int]]:
+        key = pl.Series([frames.account_key(*account)], dtype=pl.UInt64)
+        (counted,) = state.accounts(NOW_US, key)["end_users"]
+        found = state.customers.of(key).select("end_user", "requests", "last_seen_us").rows()
+        assert counted == len(found)
+        return sorted(found)
+
+    def token(value: int, epoch: int) -> bytes:
+        return frames.token_bytes(value + (epoch - OLD) * _SHIFT, epoch * 256, int(Kind.END_USER), epoch)
+
+    assert customers(anna) == [(token(11, OLD), 10, OLD), (token(10, NEW), 20, NEW)]
+    assert customers(bo) == [(token(10, OLD), 10, OLD), (token(10, NEW), 10, NEW)]
+    assert state.customers.rows()["requests"].sum() == 50
+    state.forget_epochs_before(NEW)
+    assert customers(anna) == [(token(10, NEW), 20, NEW)]
+    assert customers(bo) == [(token(10, NEW), 10, NEW)]
+    again = CampaignsState(CampaignsConfig())
+    again.from_frames(state.to_frames())
+    assert_frame_equal(again.customers.rows(), state.customers.rows())
+
+
 def test_a_campaign_outlives_the_epoch_it_was_found_in_and_nothing_tells_of_it_any_more() -> None:
     """Same id, same members; measures on the older tokens fall; what the topic holds has none of them, nor has the next snapshot."""
     made = world_with("c")

@@ -19,8 +19,8 @@ from weaklink.settings import Settings
 from weaklink.stream.stage import Message, Output
 
 Pair = tuple[bytes, bytes, str]
-_tokens = st.builds(token, st.sampled_from([1, 4, 9]), st.integers(0, 2), st.integers(1, 3))
-_same_value = st.builds(lambda kind, value: [token(kind, value, 1), token(kind, value, 2)], st.sampled_from([1, 4, 9]), st.integers(0, 3))  # fmt: skip
+_tokens = st.builds(token, st.sampled_from([1, 4, 9, 12]), st.integers(0, 2), st.integers(1, 3))
+_same_value = st.builds(lambda kind, value: [token(kind, value, 1), token(kind, value, 2)], st.sampled_from([1, 4, 9, 12]), st.integers(0, 3))  # fmt: skip
 _identifiers = st.one_of(
     st.lists(_tokens, max_size=6), st.lists(_same_value, max_size=5).map(lambda some: [one for both in some for one in both])
 )  # fmt: skip

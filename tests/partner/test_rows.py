@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from tests.partner.conftest import TOKENISER
 
 from weaklink.errors import ConfigurationError, RecordError
-from weaklink.partner import AccountOpened, ApiUsage, EventBuilder, PaymentAttempt
+from weaklink.partner import AccountOpened, ApiUsage, EventBuilder, LocalTokeniser, PaymentAttempt
 from weaklink.partner.files import FileFormat, Row, format_of, read_rows, size_of
+from weaklink.partner.keys import new_keys, rotated
 from weaklink.partner.rows import derived_id, event_of
 from weaklink.partner.symbols import Task, Verified
 from weaklink.records import reasons
@@ -63,6 +64,37 @@ def test_a_raw_end_user_becomes_a_token() -> None:
     event = event_of(row(end_user="customer-7"), BUILDER, 1)
     assert isinstance(event, ApiUsage)
     assert event.end_user == TOKENISER.newest(IdentifierKind.END_USER, "customer-7")
+    assert event.identifiers == ()
+
+
+@pytest.mark.parametrize("built", [False, True])
+def test_while_two_epochs_overlap_an_event_has_both_tokens_of_its_customer_where_they_fit(built: bool) -> None:
+    """Or a customer would be another one from the rotation on. Of a file's row and of what a program builds alike."""
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    keys = rotated(new_keys(start), start + timedelta(days=10), timedelta(days=30))
+    tokeniser = LocalTokeniser(keys, clock=(start + timedelta(days=20)).timestamp)
+    builder = EventBuilder(tokeniser)
+
+    def event(*devices: str) -> ApiUsage:
+        if built:
+            pairs = [(IdentifierKind.DEVICE, device) for device in devices]
+            fields = {"event_id": bytes(16), "occurred_at": start, "account": "a", "model": "m", "task": Task.OTHER}
+            counts = dict.fromkeys(("window_seconds", "requests", "input_tokens", "output_tokens"), 1)
+            return builder.build(ApiUsage, identifiers=pairs, end_user="customer-7", **fields, **counts)
+        identifiers = [{"kind": "DEVICE", "value": device} for device in devices]
+        made = event_of(row(identifiers=identifiers, end_user="customer-7"), builder, 1)
+        assert isinstance(made, ApiUsage)
+        return made
+
+    customer = tokeniser.tokens(IdentifierKind.END_USER, "customer-7")
+    assert [token[1] for token in customer] == [1, 2]
+    for devices in ([], ["d"], [f"d{number}" for number in range(15)]):
+        made = event(*devices)
+        assert made.end_user == customer[1]
+        assert made.identifiers == (*builder.tokens([("DEVICE", device) for device in devices]), *customer)
+    full = event(*(f"d{number}" for number in range(16)))
+    assert (full.end_user, len(full.identifiers)) == (customer[1], 32)
+    assert not set(customer) & set(full.identifiers)
 
 
 def test_identifiers_may_be_json_text_as_csv_needs_it() -> None:

@@ -1,11 +1,22 @@
-"""One owner for everything, and it stays the owner."""
+"""Who gets which partitions: one owner for everything, who stays the owner; or all alike, and who stays keeps what it has."""
 
+import threading
 from types import SimpleNamespace
+from uuid import uuid4
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kafka import TopicPartition
 
+from tests.topics import create_topics
+from tests.waiting import wait_until
+from weaklink.kafka_options import KafkaConfig
+from weaklink.settings import Settings
 from weaklink.stream.assignor import SingleOwnerAssignor, choose_owner
+from weaklink.stream.source import Source
+from weaklink.stream.stage import Traits
+from weaklink.topology import StageSpec
 
 
 @given(claims=st.dictionaries(st.text(min_size=1), st.integers(-1, 5), min_size=1))
@@ -33,3 +44,52 @@ def test_every_partition_goes_to_one_member() -> None:
     assignors["m0"] = SingleOwnerAssignor()
     members = [SimpleNamespace(member_id=name, metadata=one.metadata(["a"])) for name, one in assignors.items()]
     assert assignors["m0"].assign(cluster, members)["m1"].assigned_partitions
+
+
+class Member:
+    """A source that is polled in a thread of its own, as a worker's is."""
+
+    def __init__(self, spec: StageSpec, kafka: KafkaConfig) -> None:
+        self._source = Source(spec, Traits(), Settings(kafka=kafka))
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work)
+        self.owned: set[TopicPartition] = set()
+        self._thread.start()
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            self._source.poll(50, 1)
+            self.owned = set() if self._source.joining else set(self._source.consumer.assignment())
+        self._source.close()
+
+    def leave(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+@pytest.mark.kafka
+def test_who_stays_keeps_what_it_has_and_topics_of_one_partition_are_spread(kafka: KafkaConfig) -> None:
+    """Whatever members are called: a partition that moves between two that stay would be state rebuilt for nothing."""
+    mark = uuid4().hex[:8]
+    topics = tuple(f"spread-{mark}-{number}" for number in range(12))
+    create_topics(kafka, topics, partitions=1)
+    spec = StageSpec(mark, "columnar", f"weaklink.{mark}", topics, (), "")
+    members = [Member(spec, kafka) for _ in range(2)]
+
+    def shares(size: int) -> list[set[TopicPartition]]:
+        wait_until(lambda: all(len(one.owned) == size for one in members))
+        return [one.owned for one in members]
+
+    try:
+        two = shares(6)
+        members.append(Member(spec, kafka))
+        three = shares(4)
+        assert three[0] < two[0]
+        assert three[1] < two[1]
+        members.pop(0).leave()
+        again = shares(6)
+        assert again[0] > three[1]
+        assert again[1] > three[2]
+    finally:
+        for one in members:
+            one.leave()

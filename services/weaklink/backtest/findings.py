@@ -8,6 +8,7 @@ import polars as pl
 
 from weaklink.campaigns import planning
 from weaklink.campaigns.config import CampaignsConfig
+from weaklink.campaigns.customers import Customers
 from weaklink.campaigns.outcome import Evaluation
 from weaklink.campaigns.profiles import Profiles
 from weaklink.parties import PartyKind
@@ -55,6 +56,7 @@ class Run:
     activity: pl.DataFrame
     links: pl.DataFrame
     profiles: Profiles
+    customers: Customers
     measures: pl.DataFrame
     evaluation: Evaluation
     parties: Mapping[str, PartyKind]
@@ -138,7 +140,7 @@ def _curves(run: Run, first: pl.DataFrame, campaigns: CampaignsConfig, config: W
             links,
             run.parties,
             config,
-            slices=planning.reseller_slices(rows, run.profiles, run.evaluation, campaigns),
+            slices=planning.reseller_slices(rows, run.profiles, run.customers, run.evaluation, campaigns),
         )
         parts.append(found.with_columns(pl.lit(name, pl.String).alias("campaign_id")))
     return _stacked(parts, CURVES)

@@ -114,6 +114,7 @@ class Replay:
             activity=activity,
             links=state.links.rows(),
             profiles=state.profiles,
+            customers=state.customers,
             measures=self.ledger.measures(),
             evaluation=self._evaluation(),
             parties=self._parties,

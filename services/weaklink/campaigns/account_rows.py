@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from weaklink.campaigns.benign import BenignList
+from weaklink.campaigns.customers import Customers
 from weaklink.campaigns.folding import FoldedTable
 from weaklink.campaigns.graph import Floats
 from weaklink.campaigns.profiles import EVALUATED, JUDGED, US_PER_DAY, Profiles, opened_attributes
@@ -18,8 +19,11 @@ _VOLUME_DAYS_MIN: Final = 0.25
 class AccountRows:
     """Reads these tables, of which it changes none."""
 
-    def __init__(self, profiles: Profiles, feedback: FoldedTable, benign: BenignList, volume_days: float) -> None:
+    def __init__(
+        self, profiles: Profiles, customers: Customers, feedback: FoldedTable, benign: BenignList, volume_days: float
+    ) -> None:
         self._profiles: Final = profiles
+        self._customers: Final = customers
         self._feedback: Final = feedback
         self._benign: Final = benign
         self._volume_days: Final = volume_days
@@ -54,7 +58,7 @@ class AccountRows:
 
     def _end_users(self, accounts: pl.Series, keys: pl.Series | None) -> pl.Series:
         """How many customers each of these accounts (sorted) names."""
-        found = (self._profiles.end_users.rows() if keys is None else self._profiles.end_users.of(keys))["account"]
+        found = (self._customers.rows() if keys is None else self._customers.of(keys))["account"]
         low, high = (np.searchsorted(found.to_numpy(), accounts.to_numpy(), side) for side in ("left", "right"))
         return pl.Series("end_users", (high - low).astype(np.uint32))
 

@@ -73,6 +73,10 @@ class FoldedTable:
         delta = self._pending[0].filter(pl.col(self._keys[0]).is_in(pl.Series(wanted).implode()))
         return self._folded(known, delta).sort(self._keys) if delta.height else known
 
+    def folded(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rows of `schema` as a table with nothing else would hold them: one for each key, sorted."""
+        return self._folded(rows.clear(), rows).sort(self._keys)
+
     def _folded(self, known: pl.DataFrame, delta: pl.DataFrame) -> pl.DataFrame:
         grouped = pl.concat([known, delta]).group_by(self._keys).agg(self._aggregations)
         return grouped.select(self.schema.names()).cast(self.schema)

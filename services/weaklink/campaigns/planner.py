@@ -181,7 +181,7 @@ class Planner:
         plan = planning.make_plan(
             members,
             links,
-            planning.reseller_slices(members, self._state.profiles, evaluation, self._config),
+            planning.reseller_slices(members, self._state.profiles, self._state.customers, evaluation, self._config),
             parties,
             self._learned(campaign, own, evaluation.now_us),
             time_limit_seconds=self._config.plan_seconds_max,

@@ -7,6 +7,7 @@ import polars as pl
 
 from weaklink.campaigns import calibration
 from weaklink.campaigns.config import CampaignsConfig
+from weaklink.campaigns.customers import Customers
 from weaklink.campaigns.end_users import end_user_slices
 from weaklink.campaigns.graph import UNLINKED_KINDS
 from weaklink.campaigns.identity import Situation
@@ -97,7 +98,7 @@ def shared_links(members: pl.DataFrame, links: pl.DataFrame, accounts: pl.DataFr
 
 
 def reseller_slices(
-    members: pl.DataFrame, profiles: Profiles, evaluation: Evaluation, config: CampaignsConfig
+    members: pl.DataFrame, profiles: Profiles, customers: Customers, evaluation: Evaluation, config: CampaignsConfig
 ) -> pl.DataFrame:
     """The campaign's part of its resellers' traffic (`candidates.SLICES`).
 
@@ -110,7 +111,7 @@ def reseller_slices(
     windows = profiles.accounts.of(resellers["account"]).select("account", "windows", "end_user_windows")
     share = pl.col("end_user_windows") >= config.reseller_end_user_share_min * pl.col("windows")
     names = resellers.join(windows.filter(share & (pl.col("end_user_windows") > 0)), on="account", how="semi")
-    by_customer = end_user_slices(names, profiles.end_users.of(names["account"]), evaluation.population.conduct, config)
+    by_customer = end_user_slices(names, customers.of(names["account"]), evaluation.population.conduct, config)
     silent = resellers.join(names, on="account", how="anti")
     used = profiles.models.of(pl.concat([members["account"], silent["account"]]))
     return pl.concat([by_customer, _model_slices(members, silent, used)])

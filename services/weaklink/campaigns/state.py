@@ -13,6 +13,7 @@ from weaklink.campaigns.account_rows import AccountRows
 from weaklink.campaigns.benign import BenignList
 from weaklink.campaigns.columns import FoldedColumns
 from weaklink.campaigns.config import CampaignsConfig
+from weaklink.campaigns.customers import Customers
 from weaklink.campaigns.equations import Equations
 from weaklink.campaigns.evaluate import evaluate
 from weaklink.campaigns.folding import Fold, FoldedTable
@@ -80,7 +81,8 @@ class CampaignsState:
         self.benign: Final = BenignList()
         self.equations: Final = Equations(config.equation_parties_min)
         self.refusals: Final = FoldedTable(REFUSALS, ["party", "measure", "target"], {"recorded_at_us": "max"})
-        self._rows: Final = AccountRows(self.profiles, self.feedback, self.benign, config.volume_days)
+        self.customers: Final = Customers(self.profiles, self.equations)
+        self._rows: Final = AccountRows(self.profiles, self.customers, self.feedback, self.benign, config.volume_days)
         self._news = News.none()
         self._latest_links = _NO_LINKS
         self._expired_us = 0
@@ -200,7 +202,7 @@ class CampaignsState:
             self.links.add(moved)
         self.refusals.replace(self.equations.renewed(self.refusals.rows(), "target", oldest, by_party=True))
         self.benign.replace(self.equations.renewed(self.benign.table.rows(), "token", oldest, by_party=False))
-        self.profiles.end_users.keep(pl.col("end_user").bin.slice(1, 1).bin.reinterpret(dtype=pl.UInt8) >= oldest)
+        self.customers.forget_epochs_before(oldest)
         self.equations.forget_before(oldest)
         self._news = News.none()
         self._news.all = True

@@ -10,7 +10,7 @@ from weaklink.partner.models import Event
 from weaklink.partner.outside_lists import Classes
 from weaklink.partner.tokens import Preparing, Tokeniser
 from weaklink.records import reasons
-from weaklink.records.identifiers import IdentifierKind
+from weaklink.records.identifiers import IDENTIFIERS_MAX, IdentifierKind
 
 E = TypeVar("E", bound=Event)
 
@@ -57,6 +57,7 @@ class EventBuilder:
             fields = self.classes(model, raw) | fields
         if end_user is not None:
             fields["end_user"] = self.end_user(end_user)
+            fields["identifiers"] = self.with_customer(fields.get("identifiers", ()), end_user)
         return validated(model, fields)
 
     def classes(self, model: type[Event], identifiers: Iterable[tuple[IdentifierKind | str, str]]) -> dict[str, str]:
@@ -75,6 +76,16 @@ class EventBuilder:
     def end_user(self, value: str) -> bytes:
         """The END_USER token of a reseller's own id of its customer."""
         return self._tokeniser.newest(IdentifierKind.END_USER, value)
+
+    def with_customer(self, tokens: tuple[bytes, ...], value: str) -> tuple[bytes, ...]:
+        """An event's tokens; while two epochs of keys overlap also both END_USER tokens of its customer, the older first, where they still fit.
+
+        `end_user` has room for one. Side by side they say that the customer is the one known by the older token; END_USER tokens link no accounts.
+        """
+        both = self._tokeniser.tokens(IdentifierKind.END_USER, value)
+        if len(both) == 1 or len(tokens) + len(both) > IDENTIFIERS_MAX:
+            return tokens
+        return tuple(dict.fromkeys((*tokens, *both)))
 
     def tokens(self, identifiers: Iterable[tuple[IdentifierKind | str, str]]) -> tuple[bytes, ...]:
         """The tokens of raw identifiers, each once, in their order."""

@@ -49,7 +49,10 @@ def event_of(row: Mapping[str, Any], builder: EventBuilder | None, position: int
         if builder is not None:
             fields = builder.classes(model, raw) | fields
     if "end_user" in fields:
-        fields["end_user"] = _end_user(fields["end_user"], builder)
+        customer = fields["end_user"]
+        fields["end_user"] = _end_user(customer, builder)
+        if builder is not None and isinstance(customer, str):
+            fields["identifiers"] = builder.with_customer(fields.get("identifiers", ()), customer)
     return validated(model, fields)
 
 

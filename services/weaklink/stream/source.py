@@ -5,6 +5,8 @@ from typing import Any, Final
 
 import structlog
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka.coordinator.assignors.range import RangePartitionAssignor
+from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
 from weaklink import topology
 from weaklink.edge_offsets import edge_offsets
@@ -70,13 +72,15 @@ class Source:
         self._batch_bytes = self._batch_records = 0  # of the last poll's batches on average
         self.full = False
         """Whether the last poll gave all that it could: more lies ready."""
-        strategy: dict[str, Any] = (
-            {"partition_assignment_strategy": (SingleOwnerAssignor(),)} if traits.single_owner else {}
+        # Who stays keeps what it has: every partition that moves is state to be rebuilt. Range, by which topics of one partition all go to one worker, is
+        # what workers of earlier versions know: while some of those are in the group the broker chooses it.
+        assignors = (
+            (SingleOwnerAssignor(),) if traits.single_owner else (StickyPartitionAssignor, RangePartitionAssignor)
         )
         by_pattern = topology.PARTY_EVENTS in spec.reads
         self.consumer = KafkaConsumer(
             **kafka.client_options(),
-            **strategy,
+            partition_assignment_strategy=assignors,
             group_id=spec.group,
             isolation_level="read_committed",
             enable_auto_commit=False,

@@ -1,4 +1,4 @@
-"""Membership in a consumer group that always comes to an end: a step around two defects of kafka-python 3.0.12, by private names.
+"""Membership in a consumer group that always comes to an end: a step around two defects of kafka-python 3.0.12, by private names; and leaving for good.
 
 When metadata change (a new topic of a pattern, more partitions), the coordinator joins the group anew, within the time that `poll` was given.
 If that runs out, the join goes on in the background, and the next `poll` should wait for it. It asks `need_rejoin()`: but the join under way
@@ -40,3 +40,13 @@ def complete_joins(consumer: KafkaConsumer) -> None:
         return bool(poll(timeout_ms=_JOIN_MS if short and need_rejoin() else timeout_ms))
 
     coordinator.need_rejoin, coordinator.poll = need_rejoin, poll_long_enough
+
+
+def leave_when_closed(consumer: KafkaConsumer) -> None:
+    """Make a static member (`group_instance_id`) leave the group when it is closed, as others do.
+
+    The library, like Java's, lets its session end instead: whoever stops a worker for good would wait for that. A worker that is killed does not
+    get as far as this: it is a member until its session ends, or is one again, with the same partitions and without a rebalance, when it is back before.
+    """
+    coordinator: Any = consumer._coordinator
+    coordinator.is_dynamic_member = lambda: True

@@ -1,5 +1,6 @@
 """Rotation of keys: tokens of two epochs are one identifier, for whom they may be; what is over is forgotten; campaigns go on."""
 
+from collections.abc import Callable
 from itertools import product
 
 import polars as pl
@@ -215,7 +216,8 @@ def test_a_customer_with_tokens_of_two_epochs_is_one_customer(equated_first: boo
     uses = _named((anna, 10, OLD), (anna, 10, NEW), (anna, 11, OLD), (bo, 10, OLD), (bo, 10, NEW))
     said = _equations([("lab-a", 10, 10)]).with_columns(pl.lit(int(Kind.END_USER), pl.UInt8).alias("kind"))
     state = CampaignsState(CampaignsConfig())
-    for fold in [lambda: state.fold_equations(said), lambda: state.fold_activity(uses)][:: 1 if equated_first else -1]:
+    folds: list[Callable[[], None]] = [lambda: state.fold_equations(said), lambda: state.fold_activity(uses)]
+    for fold in folds if equated_first else folds[::-1]:
         fold()
 
     def customers(account: tuple[str, str]) -> list[tuple[bytes, int, int]]:

@@ -14,6 +14,7 @@ from kafka.errors import KafkaError
 from tests.stream.counting import Counting, spec
 from tests.topics import create_topics
 from tests.waiting import PATIENCE_SECONDS, wait_until
+from weaklink.errors import BrokerError
 from weaklink.kafka_options import KafkaConfig
 from weaklink.settings import Settings
 from weaklink.stream.config import StreamConfig
@@ -273,6 +274,49 @@ def test_partitions_move_between_workers(kafka: KafkaConfig, topics: tuple[str, 
         produce(kafka, source, range(40, 60))
         wait_until(lambda: committed_values(kafka, output) == expected_values(range(60)))
         assert len(first.sums) == 2
+
+
+def test_who_is_killed_and_soon_back_in_its_slot_has_its_partitions_and_nobody_else_notices(
+    kafka: KafkaConfig, topics: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long before its session ends: no rebalance, and what it had comes back from its snapshot and the log."""
+    source, output = topics
+    settings = settings_for(kafka.model_copy(update={"session_timeout_ms": 60_000}), tmp_path)
+    first, second, again = (Counting(source, output) for _ in range(3))
+    other = Runner(second, spec(source, source), settings, slot="two")
+    with running(other):
+        with monkeypatch.context() as killed:
+            killed.setattr(
+                "weaklink.stream.source.leave_when_closed", lambda _: None
+            )  # as one that is killed: nobody is told
+            with running(Runner(first, spec(source, source), settings, slot="one")):
+                wait_until(lambda: len(second.sums) == 1 and len(first.sums) == 1)
+                produce(kafka, source, range(20))
+                wait_until(lambda: committed_values(kafka, output) == expected_values(range(20)))
+                held, changes = set(first.sums), other._source._listener.changes
+        produce(kafka, source, range(20, 40))
+        begun = time.monotonic()
+        with running(Runner(again, spec(source, source), settings, slot="one")):
+            wait_until(lambda: committed_values(kafka, output) == expected_values(range(40)))
+            assert time.monotonic() - begun < settings.kafka.session_timeout_ms / 2000
+            assert set(again.sums) == held
+            assert other._source._listener.changes == changes
+
+
+def test_of_two_in_one_slot_the_first_ends_and_nothing_counts_twice(
+    kafka: KafkaConfig, topics: tuple[str, str], tmp_path: Path
+) -> None:
+    """By mistake, or a machine that was given up and is back. Not by fencing each other in turn."""
+    source, output = topics
+    settings = settings_for(kafka, tmp_path)
+    first = Runner(Counting(source, output), spec(source, source), settings, slot="one")
+    with pytest.raises(BrokerError, match="same --slot"), running(first):  # noqa: PT012  # it is raised when the block ends
+        produce(kafka, source, range(20))
+        wait_until(lambda: committed_values(kafka, output) == expected_values(range(20)))
+        with running(Runner(Counting(source, output), spec(source, source), settings, slot="one")):
+            for end in (40, 60, 80):
+                produce(kafka, source, range(end - 20, end))
+                wait_until(lambda end=end: committed_values(kafka, output) == expected_values(range(end)))  # type: ignore[misc]  # bound at once
 
 
 def test_idle_workers_settle_behind_transaction_markers(

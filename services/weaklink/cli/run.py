@@ -1,6 +1,7 @@
 """`weaklink run STAGE`: one service in the foreground, until SIGTERM or Ctrl-C."""
 
 import os
+import re
 import signal
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -32,6 +33,16 @@ _EXPORTER_PORT: Final = 9464
 """Of the exporter, which is for nothing else; the port that OpenTelemetry's Prometheus exporters listen on by default."""
 
 
+_SLOT: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,248}")
+"""What Kafka takes as the name of a static member."""
+
+
+def _legal_slot(slot: str | None) -> str | None:
+    if slot is not None and not _SLOT.fullmatch(slot):
+        raise typer.BadParameter("1 to 249 letters, digits, '-', '_' and '.', of which the last does not come first")
+    return slot
+
+
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     app.command("run")(run)
@@ -48,7 +59,9 @@ def run(
     slot: Annotated[
         str | None,
         typer.Option(
-            help="Stable name of this worker (a StatefulSet's ordinal): its restart aborts at once what it left open. Never two at a time."
+            callback=_legal_slot,
+            help="Stable name of this worker (a StatefulSet's ordinal): back within its session it has its partitions again, and aborts at once "
+            "what it left open. Never two at a time.",
         ),
     ] = None,
     metrics_port: Annotated[

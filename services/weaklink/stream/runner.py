@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import structlog
 from kafka import TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import FencedInstanceIdError, KafkaError
 
 from weaklink import metrics
 from weaklink.health import Health
@@ -23,7 +23,7 @@ from weaklink.stream.guard import Guard, process
 from weaklink.stream.partitions import positions
 from weaklink.stream.recovery import Interrupted, Recovery
 from weaklink.stream.saver import Saver
-from weaklink.stream.sink import TransactionAborted, TransactionalSink
+from weaklink.stream.sink import TransactionAborted, TransactionalSink, slot_taken
 from weaklink.stream.sizes import StateSizes
 from weaklink.stream.source import Input, Source
 from weaklink.stream.stage import Chunk, Deferring, Gating, Output, Purging, Range, Sealing, Stage, Traits
@@ -75,7 +75,9 @@ class Runner:
         self._committer = Committer(stage.name, TransactionalSink(stage.name, slot, settings))
         # A worker that the group has given up on may not commit: what is under way is let through before the partitions go.
         patience_seconds = settings.kafka.session_timeout_ms / 2000
-        self._source = Source(spec, traits, settings, guard, lambda: self._committer.await_end(patience_seconds))
+        self._source = Source(
+            spec, traits, settings, guard, lambda: self._committer.await_end(patience_seconds), slot=slot
+        )
         url = self._stream.snapshot_url or str(Path(settings.data_folder) / "snapshots")
         store = SnapshotStore(url, stage.name, self._stream.snapshots_kept, self._stream.snapshot_compression)
         self._recovery = Recovery(stage, self._source, store, settings, guard)
@@ -105,6 +107,8 @@ class Runner:
                     metrics.TRANSACTIONS_ABORTED.labels(self._stage.name).inc()
                     self._recovery.forget()
                     self._recovered = False
+                except FencedInstanceIdError as error:
+                    raise slot_taken(self._stage.name) from error
                 except KafkaError as error:
                     _log.warning(
                         "broker_trouble", stage=self._stage.name, error=f"{type(error).__name__}: {error}", next="retry"

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import structlog
 from kafka import KafkaProducer, TopicPartition
-from kafka.errors import KafkaError, KafkaTimeoutError, ProducerFencedError
+from kafka.errors import FencedInstanceIdError, KafkaError, KafkaTimeoutError, ProducerFencedError
 from kafka.structs import OffsetAndMetadata
 
 from weaklink.errors import BrokerError
@@ -35,6 +35,13 @@ def transactional_id(stage: str, slot: str | None) -> str:
     return f"weaklink.{stage}.{slot or f'{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}'}"
 
 
+def slot_taken(stage: str) -> BrokerError:
+    """The error of a worker whose place in the group another process has taken, under the same slot."""
+    return BrokerError(
+        f"another process runs {stage} with the same --slot, and has this one's partitions: give each its own"
+    )
+
+
 class TransactionalSink:
     """A transactional producer that is replaced when it is fenced or fails for good."""
 
@@ -46,7 +53,7 @@ class TransactionalSink:
         self._producer: Any = self._open()  # None: closed, and no other could be opened yet
 
     def commit(self, messages: Sequence[Output], offsets: Mapping[TopicPartition, int], group_metadata: Any) -> None:
-        """Send and commit as one. Raises TransactionAborted; then nothing of it is visible to a reader of committed messages.
+        """Send and commit as one. Raises TransactionAborted; then nothing of it is visible to a reader of committed messages. BrokerError: for good.
 
         KIP-447: the group's metadata lets the broker refuse the offsets of a member that the group has given up on.
         """
@@ -69,6 +76,8 @@ class TransactionalSink:
                 positions = {tp: OffsetAndMetadata(offset, "", _UNKNOWN_EPOCH) for tp, offset in offsets.items()}
                 self._await("send_offsets_to_transaction", positions, group_metadata)
             self._await("begin_commit")
+        except FencedInstanceIdError as error:
+            raise slot_taken(self._stage) from error
         except KafkaError as error:
             self._give_up(error)
             raise TransactionAborted(str(error)) from error

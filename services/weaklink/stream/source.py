@@ -10,7 +10,7 @@ from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAs
 
 from weaklink import topology
 from weaklink.edge_offsets import edge_offsets
-from weaklink.group_member import complete_joins
+from weaklink.group_member import complete_joins, leave_when_closed
 from weaklink.parties import EVENTS_TOPICS
 from weaklink.settings import Settings
 from weaklink.stream.assignor import SingleOwnerAssignor
@@ -53,7 +53,10 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-pytho
 
 
 class Source:
-    """A consumer of the topics that a stage reads. `before_revoked` is called before the group is joined anew. Raises kafka's errors."""
+    """A consumer of the topics that a stage reads. `before_revoked` is called before the group is joined anew. Raises kafka's errors.
+
+    `slot`: who is killed and is back under the same one before its session ends has its partitions as before, and nobody else notices.
+    """
 
     def __init__(
         self,
@@ -62,6 +65,8 @@ class Source:
         settings: Settings,
         guard: Guard | None = None,
         before_revoked: Callable[[], None] = lambda: None,
+        *,
+        slot: str | None = None,
     ) -> None:
         stream, kafka = settings.stream, settings.kafka
         self._whole_batches = traits.whole_batches
@@ -82,6 +87,7 @@ class Source:
             **kafka.client_options(),
             partition_assignment_strategy=assignors,
             group_id=spec.group,
+            group_instance_id=slot,
             isolation_level="read_committed",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -110,6 +116,7 @@ class Source:
             read_whole_batches(self.consumer, self._limits)
         self._listener = _Listener(before_revoked)
         self._seen_changes = 0
+        self._partitions: dict[str, int] = {}  # of each topic, as of the assignment
         if by_pattern:
             self.consumer.subscribe(pattern=EVENTS_TOPICS, listener=self._listener)
         else:
@@ -128,6 +135,7 @@ class Source:
     def accept_changes(self) -> set[TopicPartition]:
         """The assignment as it is now; `membership` is that to which it belongs."""
         self._seen_changes = self._listener.changes
+        self._partitions = self._partitions_of_topics()
         self.membership = self.consumer.group_metadata()
         return set(self.consumer.assignment())
 
@@ -198,6 +206,10 @@ class Source:
 
     def apply_gate(self, stage: object, partitions: Iterable[TopicPartition]) -> None:
         """Pause what the stage does not admit, resume what it does."""
+        counts = self._partitions_of_topics()
+        if any(counts.get(topic, 0) > count for topic, count in self._partitions.items()):
+            # The group's leader watches for new partitions: but one that was killed and is back as a static member does not know that it leads.
+            self.consumer._coordinator.request_rejoin()
         admitted = {tp: stage.admits(tp) if isinstance(stage, Gating) else True for tp in partitions}
         paused = self.consumer.paused()
         if stop := [tp for tp, admit in admitted.items() if not admit and tp not in paused]:
@@ -210,8 +222,13 @@ class Source:
             self.consumer.pause(tp)
             self.consumer.seek(tp, offset)
 
+    def _partitions_of_topics(self) -> dict[str, int]:
+        known = self.consumer._cluster  # asks nobody, other than the consumer's own method for a topic that is gone
+        return {topic: len(known.partitions_for_topic(topic) or ()) for topic in self.consumer.subscription() or ()}
+
     def close(self) -> None:
         """Leave the group, so that others need not wait for the session to time out."""
+        leave_when_closed(self.consumer)
         self.consumer.close(autocommit=False)
 
 

@@ -89,7 +89,12 @@ def row_of(fault: str, trials: int, lab: Lab, found: Findings, *, failed_share_m
         fault, trials, found.counted.get("events", 0), found.lost, found.duplicate_effects, found.rejected_wrongly,
         lab.watch.stall_seconds_max, lab.watch.memory_growth_mib,
     )  # fmt: skip
-    row.extra |= {"stall_seconds": lab.watch.stalls, "counted": found.counted, "findings": found.sentences[:10]}
+    row.extra |= {
+        "stall_seconds": lab.watch.stalls,
+        "stood_longest": lab.watch.longest,
+        "counted": found.counted,
+        "findings": found.sentences[:10],
+    }
     failed, sent = lab.publisher.failed, len(lab.publisher.handed_over)
     row.extra |= {
         "events_failed": len(failed),

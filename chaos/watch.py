@@ -54,6 +54,7 @@ class Watch(Background):
         self._looked_at = time.monotonic()
         self._stalls: dict[str, float] = defaultdict(float)
         self._resumed: dict[str, float] = defaultdict(float)
+        self._longest: dict[str, str] = {}
         self._died_at: dict[str, float] = {}
         self._ready_at: dict[tuple[str, int], float] = {}
         self._memory: dict[tuple[str, int], _Memory] = {}
@@ -69,6 +70,7 @@ class Watch(Background):
             self._since.clear()
             self._stalls.clear()
             self._resumed.clear()
+            self._longest.clear()
             self._died_at.clear()
             self._memory.clear()
 
@@ -82,6 +84,12 @@ class Watch(Background):
         """Seconds by stage."""
         with self._lock:
             return {stage: round(seconds, 1) for stage, seconds in self._stalls.items()}
+
+    @property
+    def longest(self) -> dict[str, str]:
+        """By stage which partition stood longest, and until when (UTC): where to look in the logs."""
+        with self._lock:
+            return dict(self._longest)
 
     @property
     def resumed(self) -> dict[str, float]:
@@ -132,8 +140,8 @@ class Watch(Background):
                 key: known[key] if key in known and known[key][0] == one.committed else (one.committed, now)
                 for key, one in current.items()
             }
-            for (stage, _), (_, since) in (known.items() - self._since.items()) if blind else ():
-                self._stood(stage, since, now)
+            for (stage, tp), (_, since) in (known.items() - self._since.items()) if blind else ():
+                self._stood(stage, tp, since, now)
             standing = [(key, since) for key, (_, since) in self._since.items()]
         for key, since in standing:
             doubtful = now - since > max(_DOUBT_SECONDS, self._stalls[key[0]])
@@ -142,10 +150,12 @@ class Watch(Background):
                 if idle and key in self._since:
                     self._since[key] = (current[key].committed, now)
                 elif not idle:
-                    self._stood(key[0], since, now)
+                    self._stood(*key, since, now)
 
-    def _stood(self, stage: str, since: float, now: float) -> None:
-        self._stalls[stage] = max(self._stalls[stage], now - since)
+    def _stood(self, stage: str, tp: TopicPartition, since: float, now: float) -> None:
+        if now - since > self._stalls[stage]:
+            self._stalls[stage] = now - since
+            self._longest[stage] = f"{tp.topic}-{tp.partition} until {time.strftime('%H:%M:%S', time.gmtime())}"
         self._resumed[stage] = max(self._resumed[stage], now - max(since, self._died_at.get(stage, since)))
 
     def _sample_memory(self) -> None:

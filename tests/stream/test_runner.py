@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from tests.stream.counting import Counting, spec
@@ -18,7 +19,7 @@ from weaklink.errors import BrokerError
 from weaklink.kafka_options import KafkaConfig
 from weaklink.settings import Settings
 from weaklink.stream.config import StreamConfig
-from weaklink.stream.runner import Runner
+from weaklink.stream.runner import _TAKE_UP_SECONDS, Runner
 from weaklink.stream.sink import TransactionAborted, TransactionalSink
 from weaklink.stream.stage import Chunk, Message
 
@@ -303,6 +304,31 @@ def test_who_is_killed_and_soon_back_in_its_slot_has_its_partitions_and_nobody_e
             assert other._source._listener.changes == changes
 
 
+def test_who_led_its_group_and_is_back_in_its_slot_sees_new_partitions(
+    kafka: KafkaConfig, topics: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker tells it that its former self leads, which watches for nothing any more."""
+    source, output = topics
+    settings = settings_for(kafka.model_copy(update={"session_timeout_ms": 60_000}), tmp_path)
+    settings = settings.model_copy(update={"stream": settings.stream.model_copy(update={"metadata_max_age_ms": 1_000})})
+
+    def assigned(runner: Runner) -> int:
+        return len(runner._source.consumer.assignment())
+
+    with monkeypatch.context() as killed:
+        killed.setattr("weaklink.stream.source.leave_when_closed", lambda _: None)
+        runner = Runner(Counting(source, output), spec(source, source), settings, slot="one")
+        with running(runner):
+            wait_until(lambda: assigned(runner) == PARTITIONS)
+    again = Runner(Counting(source, output), spec(source, source), settings, slot="one")
+    with running(again):
+        wait_until(lambda: assigned(again) == PARTITIONS)
+        admin = KafkaAdminClient(**kafka.client_options())
+        admin.create_partitions({source: PARTITIONS + 1})
+        admin.close()
+        wait_until(lambda: assigned(again) == PARTITIONS + 1)
+
+
 def test_of_two_in_one_slot_the_first_ends_and_nothing_counts_twice(
     kafka: KafkaConfig, topics: tuple[str, str], tmp_path: Path
 ) -> None:
@@ -376,7 +402,7 @@ def test_what_waited_is_committed_before_the_first_tick(
         ticked = False
 
         def process(self, batches: Sequence[Chunk], *, replaying: bool) -> list[Message]:
-            time.sleep(2 * StreamConfig().tick_seconds)
+            time.sleep(_TAKE_UP_SECONDS + 0.5)  # a rebuilt campaigns on a busy machine
             return super().process(batches, replaying=replaying)
 
         def tick(self, now_us: int) -> list[Message]:

@@ -103,6 +103,7 @@ def _run_columnar(stage: str, slot: str | None, settings: "Settings", health: "H
     import structlog
     from kafka.errors import KafkaError
 
+    from weaklink import heap
     from weaklink.stream.runner import Runner
     from weaklink.stream.stage import Traits
 
@@ -122,6 +123,7 @@ def _run_columnar(stage: str, slot: str | None, settings: "Settings", health: "H
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    heap.settle()
     log.info("started", stage=stage, slot=slot, brokers=settings.kafka.bootstrap_servers)
     runner.run()
     if guard:

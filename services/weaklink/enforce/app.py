@@ -14,7 +14,7 @@ from typing import Any
 import faust
 import structlog
 
-from weaklink import metrics, topology
+from weaklink import heap, metrics, topology
 from weaklink.enforce.batching import batches
 from weaklink.enforce.clock import Clock
 from weaklink.enforce.consume import Decoded, Handling, Incoming
@@ -59,6 +59,7 @@ def run_enforce(settings: Settings, slot: str | None = None, health: Health | No
         loglevel="WARN",
     )
     worker.spinner = None
+    heap.settle()
     log.info("started", slot=slot, brokers=settings.kafka.bootstrap_servers, ledger=repr(ledger_url(settings)))
     worker.execute_from_commandline()
 

@@ -21,8 +21,7 @@ from weaklink.stream.stage import Chunk, Deferring, Stage
 from weaklink.traces import span
 
 _POLL_MS: Final = 200
-_CHUNKS_IN_POLL: Final = 500
-_BATCHES_IN_POLL: Final = 16
+_INPUTS_IN_POLL: Final = 4000
 _log = structlog.get_logger()
 
 
@@ -160,7 +159,7 @@ class Recovery:
             consumer.seek(tp, starts[tp])
         resume(consumer, waiting)
         while waiting:
-            inputs = self._source.poll(_POLL_MS, _CHUNKS_IN_POLL)
+            inputs = self._source.poll(_POLL_MS, _INPUTS_IN_POLL)
             if self._source.changed or self.stopping:
                 raise Interrupted
             if clipped := until(inputs, targets):
@@ -189,5 +188,5 @@ def until(inputs: Sequence[Input], targets: Mapping[TopicPartition, int]) -> lis
             if one.offset < target:
                 kept.append(one)
         elif one.base_offset < target:
-            kept.append(one.clipped(one.begin, target))
+            kept.append(one if one.end <= target else one.clipped(one.begin, target))
     return kept

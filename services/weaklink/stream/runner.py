@@ -85,7 +85,7 @@ class Runner:
         self._stopping = False
         self._recovered = False
         self._ahead = False  # the state holds more than any transaction that was begun
-        self._tick_first_at = 0.0  # until then a rebuilt stage waits for what waits for it
+        self._taking_up, self._tick_first_at = False, 0.0  # a rebuilt stage waits for what waits for it, until then
         self._next_tick = self._next_gate = 0.0
 
     def stop(self) -> None:
@@ -155,7 +155,7 @@ class Runner:
                 self._guard.refresh()
             self._recovery.recover(self._source.accept_changes())
             self._recovered = True
-            self._tick_first_at = time.monotonic() + _TAKE_UP_SECONDS
+            self._taking_up, self._tick_first_at = True, time.monotonic() + _TAKE_UP_SECONDS
             self._sizes.keep(self._recovery.held)
             self._next_gate = 0.0
             self._gate()
@@ -208,11 +208,10 @@ class Runner:
             with metrics.PROCESS_SECONDS.labels(self._stage.name).time(), span("process", weaklink__inputs=len(inputs)):
                 messages += process(self._stage, inputs, self._guard, replaying=False)
             inputs = self._without_deferred(inputs)
-        # What waited is committed before anything is evaluated, which after a rebuild takes longest.
-        take_up = time.monotonic() < self._tick_first_at
-        if inputs:
-            self._tick_first_at = 0.0
-        if self._recovery.held and time.monotonic() >= self._next_tick and not take_up:
+        # What waited is committed before anything is evaluated, which after a rebuild takes longest: however long folding it took.
+        taking_up = self._taking_up and (bool(inputs) or time.monotonic() < self._tick_first_at)
+        self._taking_up = taking_up and not inputs
+        if self._recovery.held and time.monotonic() >= self._next_tick and not taking_up:
             self._next_tick = time.monotonic() + self._stream.tick_seconds
             messages += self._stage.tick(time.time_ns() // 1000)
         if self._committer.has_ended:

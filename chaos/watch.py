@@ -55,6 +55,7 @@ class Watch(Background):
         self._stalls: dict[str, float] = defaultdict(float)
         self._resumed: dict[str, float] = defaultdict(float)
         self._longest: dict[str, str] = {}
+        self._looked_into: dict[tuple[str, TopicPartition], tuple[int, int, bool]] = {}
         self._died_at: dict[str, float] = {}
         self._ready_at: dict[tuple[str, int], float] = {}
         self._memory: dict[tuple[str, int], _Memory] = {}
@@ -144,13 +145,23 @@ class Watch(Background):
                 self._stood(stage, tp, since, now)
             standing = [(key, since) for key, (_, since) in self._since.items()]
         for key, since in standing:
-            doubtful = now - since > max(_DOUBT_SECONDS, self._stalls[key[0]])
-            idle = doubtful and not offsets.has_records(current[key])
+            idle = self._is_idle(offsets, current[key], long=now - since > _DOUBT_SECONDS)
             with self._lock:
-                if idle and key in self._since:
-                    self._since[key] = (current[key].committed, now)
-                elif not idle:
+                if not idle:
                     self._stood(*key, since, now)
+                elif key in self._since:  # what comes next waits from then on, and not from when these markers came
+                    self._since[key] = (current[key].committed, now)
+
+    def _is_idle(self, offsets: Offsets, one: Behind, *, long: bool) -> bool:
+        """Whether only markers lie ahead, as far as is known: it is looked for where a partition stands for long, once for each place and end."""
+        key = (one.stage, one.tp)
+        committed, end, has_records = self._looked_into.get(key, (-1, -1, False))
+        if committed != one.committed or not (has_records or end == one.end):
+            if not long:
+                return False
+            has_records = offsets.has_records(one)
+            self._looked_into[key] = (one.committed, one.end, has_records)
+        return not has_records
 
     def _stood(self, stage: str, tp: TopicPartition, since: float, now: float) -> None:
         if now - since > self._stalls[stage]:

@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from chaos.offsets import Behind
@@ -87,6 +87,21 @@ def test_transaction_markers_alone_are_nothing_to_wait_for() -> None:
     for now in range(0, 60, 2):
         take(watch, seen, float(now), tp=99)
     assert watch.stall_seconds_max <= 4.0
+
+
+def test_what_comes_after_markers_waits_from_then_on() -> None:
+    """Though another partition of the stage has stood for longer before: offsets that nobody need commit are no standstill."""
+    watch, seen = Watch(KafkaConfig(), []), Seen(OTHER)
+    for now in range(30):
+        take(watch, seen, float(now), other=5)
+    assert watch.stalls == {"correlate": 29.0}
+    for now in range(30, 60):
+        take(watch, seen, float(now), tp=99)
+    seen.readable = (TP, OTHER)
+    for now in range(60, 70):
+        watch._take(cast("Any", seen), [Behind("correlate", TP, 99, 101)], float(now))
+    assert watch.stalls == {"correlate": 29.0}
+    assert watch._since["correlate", TP][1] >= 59.0
 
 
 def test_reset_forgets() -> None:

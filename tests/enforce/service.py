@@ -61,11 +61,13 @@ class World:
 
     def start(self) -> None:
         """Start the service; does not wait for it."""
-        command = [sys.executable, "-c", _PROGRAM, "run", "enforce", "--slot", "test"]
+        self.process = self.started("test", "--metrics-port", str(self.metrics_port))
+
+    def started(self, slot: str, *options: str, before: str = "") -> subprocess.Popen[bytes]:
+        """A worker, started after these lines of Python in its process. Whoever asks for it ends it."""
+        command = [sys.executable, "-c", before + _PROGRAM, "run", "enforce", "--slot", slot, *options]
         with (self.folder / "service.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [*command, "--metrics-port", str(self.metrics_port)], env=self.environment, stdout=log, stderr=log
-            )
+            return subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
 
     def metrics(self) -> dict[str, float]:
         """What the service shows to Prometheus: sample with its labels -> value."""

@@ -86,6 +86,14 @@ def test_a_message_that_is_handled_late_is_waited_for() -> None:
     assert consumer._new_offset(PARTITION) == 4
 
 
+def test_what_was_read_and_handled_by_nobody_is_no_gap() -> None:
+    """Offset 29 was emptied out of a queue: 31 and 32 are handled, and nothing is committed, so that whoever reads on from there has it."""
+    consumer = bare_consumer(CommittedConsumer)
+    consumer._committed_offset[PARTITION] = 28
+    consumer._acked[PARTITION] += [31, 32]
+    assert consumer._new_offset(PARTITION) is None
+
+
 async def test_an_unhandled_message_is_never_committed() -> None:
     """Offset 4 was read, and is not handled yet: the commit stops before it, though 6 is handled."""
     consumer = bare_consumer(CommittedConsumer)

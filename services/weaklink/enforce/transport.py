@@ -18,6 +18,7 @@ from weaklink.kafka_options import KafkaConfig
 
 SCHEME: Final = "weaklink"
 _READ_COMMITTED: Final = 1  # aiokafka.consumer.fetcher.READ_COMMITTED
+_AFTER_THE_FIRST: Final = 1  # what is committed when a partition's first message, at 0, is handled
 
 
 class CommittedConsumerThread(driver.AIOKafkaConsumerThread):
@@ -40,6 +41,15 @@ class CommittedConsumer(driver.Consumer):
     def _new_consumer_thread(self) -> CommittedConsumerThread:
         return CommittedConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
+    async def on_partitions_assigned(self, assigned: Any, generation_id: int = 0) -> None:
+        """Stop the flow first, until Faust resumes it.
+
+        Faust stops it before a rebalance only where the worker had partitions. A worker that had none, such as one that was just started, would read on
+        while it looks up where to begin; and resuming empties the agents' queues: what was read into them by then is handled by nobody.
+        """
+        self.stop_flow()
+        await super().on_partitions_assigned(assigned, generation_id)
+
     async def _add_gap(self, tp: Any, offset_from: int, offset_to: int) -> None:
         # Offsets without a message, such as transaction markers. Faust counts the message after the gap to it, so that it is acked
         # twice and the run of acked offsets breaks there: then one commit a second moves only from one transaction to the next.
@@ -47,9 +57,15 @@ class CommittedConsumer(driver.Consumer):
 
     def _new_offset(self, tp: Any) -> int | None:
         # Faust takes a read offset of 0 for none, and sees no gap after a partition's first message. Two markers there, as when a broker
-        # dies while it writes one, and nothing of the partition would be committed any more until a restart.
+        # dies while it writes one, and nothing of the partition would be committed any more until a restart. Only there: what looks like a gap
+        # anywhere else may be a message that was read and that nobody handled, which must stay uncommitted.
         acked, committed = self._acked[tp], self._committed_offset[tp]
-        if acked and committed and (first := min(acked)) - committed > 1 and not self._handles_before(tp, first):
+        if (
+            acked
+            and committed == _AFTER_THE_FIRST
+            and (first := min(acked)) > committed + 1
+            and not self._handles_before(tp, first)
+        ):
             self._gap[tp].addi(committed, first)
             self._gap[tp].merge_overlaps()
         offset: int | None = super()._new_offset(tp)

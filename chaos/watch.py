@@ -72,6 +72,7 @@ class Watch(Background):
             self._stalls.clear()
             self._resumed.clear()
             self._longest.clear()
+            self._looked_into.clear()
             self._died_at.clear()
             self._memory.clear()
 
@@ -156,7 +157,7 @@ class Watch(Background):
         """Whether only markers lie ahead, as far as is known: it is looked for where a partition stands for long, once for each place and end."""
         key = (one.stage, one.tp)
         committed, end, has_records = self._looked_into.get(key, (-1, -1, False))
-        if committed != one.committed or not (has_records or end == one.end):
+        if (committed, end) != (one.committed, one.end):
             if not long:
                 return False
             has_records = offsets.has_records(one)

@@ -10,11 +10,15 @@ its event loop: if for longer than the time of one `poll`, each `poll` gives up 
 ever begins. So a `poll` that has to join gets time to do so. It would have no records to give in any case.
 """
 
+from collections.abc import Iterable
 from typing import Any, Final
 
-from kafka import KafkaConsumer
+from kafka import KafkaConsumer, TopicPartition
+from kafka.admin import KafkaAdminClient
+from kafka.errors import FencedInstanceIdError, KafkaError
 
 from weaklink.errors import BrokerError
+from weaklink.kafka_options import KafkaConfig
 
 _JOIN_MS: Final = 5_000
 """What a poll that has to join takes at the most, if it was given less."""
@@ -50,3 +54,37 @@ def leave_when_closed(consumer: KafkaConsumer) -> None:
     """
     coordinator: Any = consumer._coordinator
     coordinator.is_dynamic_member = lambda: True
+
+
+def end_when_replaced(consumer: KafkaConsumer) -> None:
+    """Make a static member whose place another process has taken join anew, by which it learns of that (FencedInstanceIdError from `poll`).
+
+    The library only stops its heartbeat: it would go on as a member that is none, and take over nothing. Where the other has left, it has its place again.
+    """
+    coordinator: Any = consumer._coordinator
+    send = coordinator._send_heartbeat_request
+
+    async def send_heartbeat() -> Any:
+        try:
+            return await send()
+        except FencedInstanceIdError:
+            coordinator.request_rejoin()
+            raise
+
+    coordinator._send_heartbeat_request = send_heartbeat
+
+
+def unassigned(kafka: KafkaConfig, group: str, partitions: Iterable[TopicPartition]) -> set[TopicPartition]:
+    """Those of the partitions that no member of the group has. None while it is not settled, or cannot be asked: then a rebalance is to come anyway."""
+    admin = KafkaAdminClient(**kafka.client_options())
+    try:
+        told = admin.describe_groups([group])[group]
+    except KafkaError:
+        return set()
+    finally:
+        admin.close()
+    assignments = [one["member_assignment"] for one in told["members"]]
+    if told["group_state"] != "Stable" or not all(assignments):
+        return set()
+    parts = [part for one in assignments for part in one["assigned_partitions"]]
+    return set(partitions) - {TopicPartition(part["topic"], number) for part in parts for number in part["partitions"]}

@@ -30,7 +30,7 @@ CommittedConsumer.perform_seek, Handling.handle_all = slow_seek, slow_handle
 
 
 def idle_member(admin: KafkaAdminClient) -> str | None:
-    """The slot of the a worker that has no partitions, once the group has settled on that."""
+    """The slot of a worker that has no partitions, once the group has settled on that."""
     group = topology.stage("enforce").group
     try:
         described = admin.describe_groups([group])[group]

@@ -304,10 +304,11 @@ def test_who_is_killed_and_soon_back_in_its_slot_has_its_partitions_and_nobody_e
             assert other._source._listener.changes == changes
 
 
-def test_who_led_its_group_and_is_back_in_its_slot_sees_new_partitions(
-    kafka: KafkaConfig, topics: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("while_away", [False, True])
+def test_who_led_its_group_and_is_back_in_its_slot_reads_new_partitions(
+    kafka: KafkaConfig, topics: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, while_away: bool
 ) -> None:
-    """The broker tells it that its former self leads, which watches for nothing any more."""
+    """Those that come later, since the broker tells it that its former self leads, and those that came meanwhile, of which its old assignment knows nothing."""
     source, output = topics
     settings = settings_for(kafka.model_copy(update={"session_timeout_ms": 60_000}), tmp_path)
     settings = settings.model_copy(update={"stream": settings.stream.model_copy(update={"metadata_max_age_ms": 1_000})})
@@ -315,18 +316,58 @@ def test_who_led_its_group_and_is_back_in_its_slot_sees_new_partitions(
     def assigned(runner: Runner) -> int:
         return len(runner._source.consumer.assignment())
 
+    def grow() -> None:
+        admin = KafkaAdminClient(**kafka.client_options())
+        admin.create_partitions({source: PARTITIONS + 1})
+        wait_until(lambda: len(admin.describe_topics([source])[0]["partitions"]) == PARTITIONS + 1)
+        admin.close()
+
     with monkeypatch.context() as killed:
         killed.setattr("weaklink.stream.source.leave_when_closed", lambda _: None)
         runner = Runner(Counting(source, output), spec(source, source), settings, slot="one")
         with running(runner):
             wait_until(lambda: assigned(runner) == PARTITIONS)
+    if while_away:
+        grow()
     again = Runner(Counting(source, output), spec(source, source), settings, slot="one")
     with running(again):
-        wait_until(lambda: assigned(again) == PARTITIONS)
-        admin = KafkaAdminClient(**kafka.client_options())
-        admin.create_partitions({source: PARTITIONS + 1})
-        admin.close()
+        if not while_away:
+            wait_until(lambda: assigned(again) == PARTITIONS)
+            grow()
         wait_until(lambda: assigned(again) == PARTITIONS + 1)
+
+
+def test_whose_place_was_taken_while_it_had_nothing_to_do_ends_too(
+    kafka: KafkaConfig, topics: tuple[str, str], tmp_path: Path
+) -> None:
+    """It would be ready for ever, and take over nothing."""
+    source, output = topics
+    settings = settings_for(kafka, tmp_path)
+    first = Runner(Counting(source, output), spec(source, source), settings, slot="one")
+    with pytest.raises(BrokerError, match="same --slot"):
+        wait_until_ended(first, Runner(Counting(source, output), spec(source, source), settings, slot="one"))
+
+
+def wait_until_ended(first: Runner, second: Runner) -> None:
+    """Start the second where the first runs; the first is not asked to stop."""
+    errors: list[BrokerError] = []
+
+    def work() -> None:
+        try:
+            first.run()
+        except BrokerError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        wait_until(lambda: first._recovered)
+        with running(second):
+            wait_until(lambda: not thread.is_alive())
+    finally:
+        first.stop()
+        thread.join(PATIENCE_SECONDS)
+    raise errors[0]
 
 
 def test_of_two_in_one_slot_the_first_ends_and_nothing_counts_twice(

@@ -6,6 +6,7 @@ import polars as pl
 
 from weaklink.campaigns.equations import Equations
 from weaklink.campaigns.profiles import Profiles
+from weaklink.records.identifiers import IdentifierKind
 
 
 class Customers:
@@ -26,6 +27,15 @@ class Customers:
     def of(self, accounts: pl.Series) -> pl.DataFrame:
         """Those whom these accounts (keys) name; profiles.END_USERS."""
         return self._read(self._table.of(accounts))
+
+    def named_by(self, equations: pl.DataFrame) -> pl.Series:
+        """Accounts (keys) whose customers these frames.EQUATIONS may make fewer: how many they name is to be looked at again."""
+        of_customers = equations.filter(pl.col("kind") == IdentifierKind.END_USER)
+        if of_customers.is_empty():
+            return pl.Series("account", [], pl.UInt64)
+        identifier = pl.col("end_user").bin.slice(2, 8).bin.reinterpret(dtype=pl.UInt64)
+        equated = pl.concat([of_customers["identifier"], of_customers["former"]]).implode()
+        return self._table.rows().filter(identifier.is_in(equated))["account"].unique()
 
     def forget_epochs_before(self, oldest: int) -> None:
         """What is equated stays under the newer token; what is known by a token of an earlier epoch alone is forgotten."""

@@ -182,6 +182,7 @@ class CampaignsState:
         """Take frames.EQUATIONS. Where links to the newer token are known already, everything is evaluated next."""
         equations = equations.filter(pl.col("former_epoch") >= self.oldest_epoch)
         self.equations.table.add(equations)
+        self._news.accounts.append(self.customers.named_by(equations))
         (held,) = self.links.columns_of(np.unique(equations["identifier"].to_numpy()), "account")
         self._news.all |= len(held) > 0
 

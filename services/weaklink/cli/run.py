@@ -38,7 +38,9 @@ _SLOT: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,248}")
 
 
 def _legal_slot(slot: str | None) -> str | None:
-    if slot is not None and not _SLOT.fullmatch(slot):
+    if not slot:  # an empty variable of a script: none
+        return None
+    if not _SLOT.fullmatch(slot):
         raise typer.BadParameter("1 to 249 letters, digits, '-', '_' and '.', of which the last does not come first")
     return slot
 

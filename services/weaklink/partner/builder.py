@@ -83,9 +83,11 @@ class EventBuilder:
         `end_user` has room for one. Side by side they say that the customer is the one known by the older token; END_USER tokens link no accounts.
         """
         both = self._tokeniser.tokens(IdentifierKind.END_USER, value)
-        if len(both) == 1 or len(tokens) + len(both) > IDENTIFIERS_MAX:
+        others = tuple(token for token in tokens if token not in both)
+        if len(both) == 1 or len(others) + len(both) > IDENTIFIERS_MAX:
             return tokens
-        return tuple(dict.fromkeys((*tokens, *both)))
+        # Apart from other tokens of the kind, or it would not be seen that these two stand side by side.
+        return (*both, *others) if others and others[-1][0] == IdentifierKind.END_USER else (*others, *both)
 
     def tokens(self, identifiers: Iterable[tuple[IdentifierKind | str, str]]) -> tuple[bytes, ...]:
         """The tokens of raw identifiers, each once, in their order."""

@@ -30,7 +30,7 @@ class TransactionAborted(Exception):
 def transactional_id(stage: str, slot: str | None) -> str:
     """Stable for a slot, so that a restart aborts at once what its predecessor left open; else one for each process.
 
-    Two live workers must never share a slot: each would fence the other.
+    Two live workers must never share a slot: the second takes the first one's place, which ends (`slot_taken`).
     """
     return f"weaklink.{stage}.{slot or f'{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}'}"
 

@@ -10,7 +10,7 @@ from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAs
 
 from weaklink import topology
 from weaklink.edge_offsets import edge_offsets
-from weaklink.group_member import complete_joins, leave_when_closed
+from weaklink.group_member import complete_joins, end_when_replaced, leave_when_closed, unassigned
 from weaklink.parties import EVENTS_TOPICS
 from weaklink.settings import Settings
 from weaklink.stream.assignor import SingleOwnerAssignor
@@ -69,6 +69,7 @@ class Source:
         slot: str | None = None,
     ) -> None:
         stream, kafka = settings.stream, settings.kafka
+        self._kafka, self._group, self._is_static = kafka, spec.group, slot is not None
         self._whole_batches = traits.whole_batches
         self._guard = guard
         self._limits = Limits(
@@ -111,6 +112,7 @@ class Source:
         committed: the library's heartbeat may have learnt meanwhile that the group has given up on this worker, and then says "no member", whose
         offsets a broker takes from anybody, as from producers of before KIP-447."""
         complete_joins(self.consumer)
+        end_when_replaced(self.consumer)
         receive_in_place(self.consumer)
         if traits.whole_batches:
             read_whole_batches(self.consumer, self._limits)
@@ -135,7 +137,9 @@ class Source:
     def accept_changes(self) -> set[TopicPartition]:
         """The assignment as it is now; `membership` is that to which it belongs."""
         self._seen_changes = self._listener.changes
-        self._partitions = self._partitions_of_topics()
+        first, self._partitions = not self._partitions, self._partitions_of_topics()
+        if first and self._is_static:
+            self._look_for_what_nobody_has()
         self.membership = self.consumer.group_metadata()
         return set(self.consumer.assignment())
 
@@ -206,10 +210,11 @@ class Source:
 
     def apply_gate(self, stage: object, partitions: Iterable[TopicPartition]) -> None:
         """Pause what the stage does not admit, resume what it does."""
-        counts = self._partitions_of_topics()
-        if any(counts.get(topic, 0) > count for topic, count in self._partitions.items()):
-            # The group's leader watches for new partitions: but one that was killed and is back as a static member does not know that it leads.
-            self.consumer._coordinator.request_rejoin()
+        if self._is_static:
+            counts = self._partitions_of_topics()
+            if any(counts.get(topic, 0) > count for topic, count in self._partitions.items()):
+                # The group's leader watches for new partitions: but one that was killed and is back as a static member does not know that it leads.
+                self.consumer._coordinator.request_rejoin()
         admitted = {tp: stage.admits(tp) if isinstance(stage, Gating) else True for tp in partitions}
         paused = self.consumer.paused()
         if stop := [tp for tp, admit in admitted.items() if not admit and tp not in paused]:
@@ -221,6 +226,12 @@ class Source:
         for tp, offset in positions.items():
             self.consumer.pause(tp)
             self.consumer.seek(tp, offset)
+
+    def _look_for_what_nobody_has(self) -> None:
+        """Who is back in its slot has what it had. If it was the only worker, or led the others, nobody has what was created meanwhile."""
+        known = [TopicPartition(topic, number) for topic, count in self._partitions.items() for number in range(count)]
+        if unassigned(self._kafka, self._group, known):
+            self.consumer._coordinator.request_rejoin()
 
     def _partitions_of_topics(self) -> dict[str, int]:
         known = self.consumer._cluster  # asks nobody, other than the consumer's own method for a topic that is gone

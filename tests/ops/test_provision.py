@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, wait_until
 from typer.testing import CliRunner
 
 from weaklink import topology
@@ -290,7 +290,8 @@ def test_more_topics_than_kafka_takes_in_one_request_are_created_and_changed_in_
     changed = [replace(topic, configs={**topic.configs, "retention.ms": "60000"}) for topic in targets]
     apply(settings.kafka, plan_topics(settings.kafka, changed))
     assert sum(requests) == len(targets)
-    assert {step.change for step in plan_topics(settings.kafka, changed)} == {Change.FINE}
+    # The controller has taken it; the broker that is asked hears of it a moment later.
+    wait_until(lambda: {step.change for step in plan_topics(settings.kafka, changed)} == {Change.FINE})
 
 
 @pytest.mark.kafka

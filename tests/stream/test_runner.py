@@ -344,30 +344,10 @@ def test_whose_place_was_taken_while_it_had_nothing_to_do_ends_too(
     source, output = topics
     settings = settings_for(kafka, tmp_path)
     first = Runner(Counting(source, output), spec(source, source), settings, slot="one")
-    with pytest.raises(BrokerError, match="same --slot"):
-        wait_until_ended(first, Runner(Counting(source, output), spec(source, source), settings, slot="one"))
-
-
-def wait_until_ended(first: Runner, second: Runner) -> None:
-    """Start the second where the first runs; the first is not asked to stop."""
-    errors: list[BrokerError] = []
-
-    def work() -> None:
-        try:
-            first.run()
-        except BrokerError as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
+    with pytest.raises(BrokerError, match="same --slot"), running(first):  # noqa: PT012  # it is raised when the block ends
         wait_until(lambda: first._recovered)
-        with running(second):
-            wait_until(lambda: not thread.is_alive())
-    finally:
-        first.stop()
-        thread.join(PATIENCE_SECONDS)
-    raise errors[0]
+        with running(Runner(Counting(source, output), spec(source, source), settings, slot="one")):
+            wait_until(lambda: first._source.consumer._closed)
 
 
 def test_of_two_in_one_slot_the_first_ends_and_nothing_counts_twice(

@@ -21,7 +21,7 @@ from weaklink.stream.stage import Chunk, Deferring, Stage
 from weaklink.traces import span
 
 _POLL_MS: Final = 200
-_INPUTS_IN_POLL: Final = 4000
+_INPUTS_IN_POLL: Final = 500
 _log = structlog.get_logger()
 
 

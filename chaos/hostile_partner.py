@@ -18,8 +18,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
-from kafka import KafkaProducer
-from kafka.errors import KafkaError
+from confluent_kafka import Message, Producer
 
 from chaos.forbidden import Forbidden
 from chaos.traffic import Event, Traffic
@@ -28,11 +27,11 @@ from weaklink.records.identifiers import IdentifierKind as Kind
 from weaklink.settings import Settings
 
 _FLOOD_SEED, _IDENTIFIERS = 66, 24
-_IN_FLIGHT_BYTES_MAX: Final = 4 << 20
+_QUEUED_KIB_MAX: Final = 8 << 10
 _TRY_SECONDS: Final = 1.0
 _CONNECT_SECONDS: Final = 5.0
 _PATTERNS: Final = 200
-_LIE_EVERY: Final = 20
+_LIE_EVERY: Final = 500
 
 
 @dataclass(frozen=True)
@@ -78,8 +77,7 @@ class Partner:
         self._orders, self._kafka = orders, kafka
         self._stop = threading.Event()
         self.report = Report()
-        self._in_flight = self._acknowledged_bytes = 0
-        self._lock = threading.Lock()
+        self._acknowledged_bytes = 0
         self._lied = threading.Event()
 
     def run(self) -> None:
@@ -110,8 +108,8 @@ class Partner:
         return opened
 
     def _flood(self) -> None:
-        """Ten times what it may, as fast as the broker lets it."""
-        producer = KafkaProducer(**self._kafka.client_options(), linger_ms=20, batch_size=1 << 16)
+        """Ten times what it may, as fast as the broker lets it; with librdkafka, whose queue holds what the broker has not taken yet."""
+        producer = Producer(self._flooder_options())
         begun = time.monotonic()
         topic = f"party.{self._orders.own}.events"
         for number, (key, value, lie) in enumerate(self._offers()):
@@ -123,23 +121,32 @@ class Partner:
             ahead = begun + self.report.offered_bytes / self._orders.bytes_per_second - time.monotonic()
             if ahead > 0.01:
                 self._stop.wait(ahead)
-            if self._in_flight > _IN_FLIGHT_BYTES_MAX:
-                continue  # offered, and not taken
+                producer.poll(0)
+            forged: list[tuple[str, str | bytes | None]] = (
+                [("party", self._orders.other.encode())] if lie == "in another's name" else []
+            )
+            try:
+                producer.produce(topic, value, key, headers=forged, on_delivery=self._answered)
+            except BufferError:  # offered, and not taken
+                producer.poll(0)
+                continue
             if lie:
                 self.report.lies[lie] = self.report.lies.get(lie, 0) + 1
-            with self._lock:
-                self._in_flight += len(value)
-            forged = [("party", self._orders.other.encode())] if lie == "in another's name" else []
-            producer.send(topic, key=key, value=value, headers=forged).add_both(self._acknowledged, len(value))
         self.report.seconds = time.monotonic() - begun
         self.report.acknowledged_bytes = self._acknowledged_bytes  # what comes while it leaves is of a longer time
-        with suppress(KafkaError):
-            producer.close(timeout=30)
+        producer.flush(30)
 
-    def _acknowledged(self, size: int, _result: object) -> None:
-        with self._lock:
-            self._in_flight -= size
-            self._acknowledged_bytes += size
+    def _flooder_options(self) -> dict[str, Any]:
+        kafka = self._kafka
+        return {
+            "bootstrap.servers": kafka.bootstrap_servers, "security.protocol": kafka.security_protocol,
+            "sasl.mechanism": kafka.sasl_mechanism, "sasl.username": kafka.username, "sasl.password": kafka.secret(),
+            "linger.ms": 20, "queue.buffering.max.kbytes": _QUEUED_KIB_MAX, "message.timeout.ms": 0, "socket.keepalive.enable": True,
+        }  # fmt: skip
+
+    def _answered(self, error: object, message: Message) -> None:
+        if error is None:
+            self._acknowledged_bytes += len(message)
 
     def _offers(self) -> Iterator[tuple[bytes, bytes, str]]:
         """Key, value and, of those that are worse than a flood, what it is: large events of its own accounts, and lies among them."""

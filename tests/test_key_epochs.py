@@ -30,7 +30,7 @@ from weaklink.records.identifiers import IdentifierKind as Kind
 from weaklink.settings import Settings
 from weaklink.sim.services import Services, service_environment
 from weaklink.stream.checkpoint import read as read_snapshot
-from weaklink.stream.source import read_compacted
+from weaklink.stream.compacted import read_compacted
 
 pytestmark = pytest.mark.kafka
 

@@ -31,7 +31,7 @@ from weaklink.ops.provision import provision
 from weaklink.records.codec import decode
 from weaklink.settings import Settings
 from weaklink.sim.services import service_environment
-from weaklink.stream.source import read_compacted
+from weaklink.stream.compacted import read_compacted
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("services", "schemas")

@@ -35,7 +35,8 @@ from weaklink.ops.provision import add_party
 from weaklink.parties import Party, PartyKind
 
 EVIL: Final = Party(id="router-evil", kind=PartyKind.ROUTER)
-_QUOTA_BYTES_PER_SECOND: Final = 128 << 10
+_SHORT_QUOTA_BYTES_PER_SECOND: Final = 128 << 10
+"""In the short form, beside other tests; else the quota that a party has unless told otherwise."""
 _TIMES_ITS_QUOTA: Final = 10
 _CONNECTIONS, _SHORT_CONNECTIONS = 1_000, 200
 _CONNECTIONS_PER_ADDRESS: Final = 50
@@ -57,7 +58,7 @@ def run(folder: Path, scale: Scale) -> Row:
         "max.connections.per.ip.overrides": "127.0.0.1:10000",
     }
     with Lab(folder, scale=scale, scram=True, broker=limits) as lab:
-        login = admit(lab)
+        login = admit(lab, quota_bytes_per_second(scale))
         for stage in STAGES:
             principal = topology.stage(stage).group
             lab.start(stage, 1, **_login(lab, principal).environment())
@@ -65,9 +66,14 @@ def run(folder: Path, scale: Scale) -> Row:
         return torment(lab, login, scale)
 
 
-def admit(lab: Lab) -> KafkaConfig:
-    """Add the hostile party, with a quota of a size that this machine can exceed tenfold; how it connects."""
-    access = AccessConfig(producer_bytes_per_second_max=_QUOTA_BYTES_PER_SECOND)
+def quota_bytes_per_second(scale: Scale) -> int:
+    """What the hostile party may write."""
+    return _SHORT_QUOTA_BYTES_PER_SECOND if scale.is_short else AccessConfig().producer_bytes_per_second_max
+
+
+def admit(lab: Lab, quota: int) -> KafkaConfig:
+    """Add the hostile party with this quota in bytes per second; how it connects."""
+    access = AccessConfig(producer_bytes_per_second_max=quota)
     add_party(lab.settings.model_copy(update={"access": access}), EVIL)
     return _login(lab, EVIL.principal)
 
@@ -129,9 +135,10 @@ def _judge(row: Row, report: Report, lab: Lab, scale: Scale) -> None:
     row.bar(answers > 0 and not believed, f"{believed} of its {answers} answers to others' actions were believed")
     if not scale.is_short:  # in seconds neither a quota's window nor a median says anything
         rate = report.acknowledged_bytes / report.seconds
-        allowed = _ACCEPTED_TIMES * _QUOTA_BYTES_PER_SECOND
+        quota = quota_bytes_per_second(scale)
+        allowed = _ACCEPTED_TIMES * quota
         row.bar(rate <= allowed, f"it wrote {rate:,.0f} bytes a second, {allowed:,.0f} are allowed")
-        offered = report.offered_bytes / report.seconds / _QUOTA_BYTES_PER_SECOND
+        offered = report.offered_bytes / report.seconds / quota
         row.bar(offered >= _OFFERED_TIMES, f"it offered only {offered:.1f} times its quota")
         ratio = row.extra["latency_ratio"]
         row.bar(ratio <= _LATENCY_TIMES, f"others' actions took {ratio} times as long, {_LATENCY_TIMES} are allowed")
@@ -184,7 +191,7 @@ def partner_gone_bad(lab: Lab, login: KafkaConfig, traffic: Traffic, scale: Scal
     report, raging = lab.folder / "partner-report.json", lab.folder / "partner-rages"
     orders = Orders(
         own=EVIL.id, other="lab-a", seed=traffic.seed, start_us=traffic.start_us,
-        bytes_per_second=_TIMES_ITS_QUOTA * _QUOTA_BYTES_PER_SECOND, connections=scale.count(_CONNECTIONS, _SHORT_CONNECTIONS),
+        bytes_per_second=_TIMES_ITS_QUOTA * quota_bytes_per_second(scale), connections=scale.count(_CONNECTIONS, _SHORT_CONNECTIONS),
         address=_ITS_ADDRESS, actions=[row["action_id"] for row in known],
         raging=str(raging), report=str(report),
     )  # fmt: skip

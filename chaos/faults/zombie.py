@@ -24,12 +24,14 @@ from chaos.waking import Wakes
 from chaos.worker import Worker
 
 _ROUNDS, _SHORT_ROUNDS = 10, 1
-_COLUMNAR: Final = (AFTER_OFFSETS, AFTER_PRODUCE)
+_COLUMNAR: Final = (AFTER_PRODUCE, AFTER_OFFSETS)
 _ENFORCE: Final = (AFTER_CLAIM, AFTER_LEDGER, AFTER_PUBLISHING)
 _EVENTS_PER_SECOND: Final = 150
 _EVENTS_MAX: Final = 1_000_000
 _SESSION_SECONDS: Final = 6
-_BEYOND_SECONDS: Final = 4
+_ASLEEP_SECONDS: Final = {AFTER_PRODUCE: _SESSION_SECONDS + 4, AFTER_OFFSETS: 14}
+"""At the second edge the broker has taken the offsets while their member was alive. Who wakes up before the transaction has expired
+(`kafka.transaction_timeout_ms`, looked at each second) may rightly commit it, and its successor waits for that: only after it has to be refused."""
 ENVIRONMENT: Final = {
     "WEAKLINK_KAFKA__SESSION_TIMEOUT_MS": f"{_SESSION_SECONDS}000",
     "WEAKLINK_ENFORCE__OUTBOX_LEASE_SECONDS": "3",  # what the sleeper has claimed is published by its successor before it wakes up
@@ -60,7 +62,8 @@ def torment(lab: Lab, rounds: int, *, stages: tuple[str, ...] = STAGES, seed: in
             frozen_at = time.monotonic()
             lab.grow(stages, 2)
             lab.await_ready([worker for worker in lab.workers if not worker.frozen])
-            time.sleep(max(0.0, frozen_at + _SESSION_SECONDS + _BEYOND_SECONDS - time.monotonic()))
+            asleep_seconds = _ASLEEP_SECONDS[_COLUMNAR[number % len(_COLUMNAR)]]
+            time.sleep(max(0.0, frozen_at + asleep_seconds - time.monotonic()))
             before = {sleeper.stage: _aborted(sleeper) for sleeper in sleepers}
             wakes.note(lab.ledger_url)
             for sleeper in sleepers:

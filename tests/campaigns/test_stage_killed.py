@@ -20,7 +20,7 @@ from weaklink.campaigns.journal import remembered
 from weaklink.campaigns.messages import Topics
 from weaklink.kafka_options import KafkaConfig
 from weaklink.settings import Settings
-from weaklink.stream.source import read_compacted
+from weaklink.stream.compacted import read_compacted
 
 __all__ = ["topics"]  # the fixture
 

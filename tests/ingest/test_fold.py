@@ -191,13 +191,15 @@ def party_for(record: str) -> str:
     return {"AddressLease": "cloud-a", "PaymentAttempt": "pay-a"}.get(record, "lab-a")
 
 
-@pytest.mark.parametrize("joined_rows_max", [0, 64])
+@pytest.mark.parametrize(("joined_rows_max", "beside_rows_min"), [(0, 1 << 20), (64, 1 << 20), (0, 0)])
 @pytest.mark.parametrize("record", LINKED)
 def test_the_stage_folds_as_frames_are_folded(
-    record: str, joined_rows_max: int, monkeypatch: pytest.MonkeyPatch
+    record: str, joined_rows_max: int, beside_rows_min: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Compiled, from bytes, over several batches and transactions' worth of them: the same links and activity as from a frame of the events."""
+    """Compiled, from bytes, over several batches and transactions' worth of them, in one thread and in two: the same links and activity as from a frame
+    of the events."""
     monkeypatch.setattr("weaklink.ingest.joining.JOINED_ROWS_MAX", joined_rows_max)
+    monkeypatch.setattr("weaklink.ingest.beside.ROWS_MIN", beside_rows_min)
     party = party_for(record)
 
     @given(
@@ -216,8 +218,12 @@ def test_the_stage_folds_as_frames_are_folded(
     check()
 
 
-def test_few_events_of_many_parties_are_folded_as_each_by_itself() -> None:
+@pytest.mark.parametrize("beside_rows_min", [1 << 20, 0])
+def test_few_events_of_many_parties_are_folded_as_each_by_itself(
+    beside_rows_min: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """They are folded together: accounts of one name stay those of their parties, and each record, token and text is its own."""
+    monkeypatch.setattr("weaklink.ingest.beside.ROWS_MIN", beside_rows_min)
     kinds = {"lab-a": "lab", "lab-b": "lab", "cloud-a": "cloud", "pay-a": "payment"}
     registry = Parties(**{name.replace("-", "_"): kind for name, kind in kinds.items()})
     sends = [("lab-a", "ApiUsage"), ("lab-b", "ApiUsage"), ("lab-b", "AccountOpened"), ("lab-a", "AccountClosed")]

@@ -59,7 +59,7 @@ class Member:
     def _work(self) -> None:
         while not self._stop.is_set():
             self._source.poll(50, 1)
-            self.owned = set() if self._source.joining else set(self._source.consumer.assignment())
+            self.owned = set() if self._source.membership.joining else set(self._source.consumer.assignment())
         self._source.close()
 
     def leave(self) -> None:

@@ -32,7 +32,10 @@ def source_of(committed: dict[TopicPartition, int], begins: int, *, changed: boo
         _fetcher=SimpleNamespace(_paused_partition_records={}),
     )
     return SimpleNamespace(
-        consumer=consumer, committed=lambda tps: {tp: committed[tp] for tp in tps}, poll=lambda *_: [], changed=changed
+        consumer=consumer,
+        committed=lambda tps: {tp: committed[tp] for tp in tps},
+        poll=lambda *_: [],
+        membership=SimpleNamespace(changed=changed),
     )
 
 

@@ -206,7 +206,7 @@ def test_a_commit_under_way_is_let_through_before_the_partitions_go(
     def slow(self: TransactionalSink, messages: Sequence[Message], offsets: object, group: object) -> None:
         if messages and not under_way.is_set():
             under_way.set()
-            wait_until(lambda: runner._source.joining)
+            wait_until(lambda: runner._source.membership.joining)
             time.sleep(_SLOW_SECONDS)
         original(self, messages, offsets, group)  # type: ignore[arg-type]
 
@@ -288,20 +288,20 @@ def test_who_is_killed_and_soon_back_in_its_slot_has_its_partitions_and_nobody_e
     with running(other):
         with monkeypatch.context() as killed:
             killed.setattr(
-                "weaklink.stream.source.leave_when_closed", lambda _: None
+                "weaklink.stream.membership.leave_when_closed", lambda _: None
             )  # as one that is killed: nobody is told
             with running(Runner(first, spec(source, source), settings, slot="one")):
                 wait_until(lambda: len(second.sums) == 1 and len(first.sums) == 1)
                 produce(kafka, source, range(20))
                 wait_until(lambda: committed_values(kafka, output) == expected_values(range(20)))
-                held, changes = set(first.sums), other._source._listener.changes
+                held, changes = set(first.sums), other._source.membership.changes
         produce(kafka, source, range(20, 40))
         begun = time.monotonic()
         with running(Runner(again, spec(source, source), settings, slot="one")):
             wait_until(lambda: committed_values(kafka, output) == expected_values(range(40)))
             assert time.monotonic() - begun < settings.kafka.session_timeout_ms / 2000
             assert set(again.sums) == held
-            assert other._source._listener.changes == changes
+            assert other._source.membership.changes == changes
 
 
 @pytest.mark.parametrize("while_away", [False, True])
@@ -323,7 +323,7 @@ def test_who_led_its_group_and_is_back_in_its_slot_reads_new_partitions(
         admin.close()
 
     with monkeypatch.context() as killed:
-        killed.setattr("weaklink.stream.source.leave_when_closed", lambda _: None)
+        killed.setattr("weaklink.stream.membership.leave_when_closed", lambda _: None)
         runner = Runner(Counting(source, output), spec(source, source), settings, slot="one")
         with running(runner):
             wait_until(lambda: assigned(runner) == PARTITIONS)

@@ -1,12 +1,18 @@
-"""What a transaction accepted, over all parties: links, activity and equations, and the messages that they make."""
+"""What a transaction accepted, over all parties: links, activity and equations, and the messages that they make.
+
+Links and equations are made beside activity, in a thread of their own.
+"""
 
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import polars as pl
 
 from weaklink import frames, topology
 from weaklink.ingest.accounts import Accounts
+from weaklink.ingest.beside import Beside
 from weaklink.ingest.config import IngestConfig
 from weaklink.ingest.equations import Equations
 from weaklink.ingest.fold import UNLINKED, activity_of, fold_activity
@@ -28,15 +34,19 @@ class Gathered:
         self._equations = Equations()
         self._activity: list[pl.DataFrame] = []
         self._few: dict[str, list[Part]] = {}
+        self._beside = Beside()
 
     def begin(self) -> None:
-        """Anew."""
+        """Anew. Before the memory that events lie in is used again."""
+        with suppress(Exception):  # of a call that has failed already
+            self._beside.settle()
         self._links.clear()
         self._activity.clear()
         self._few.clear()
 
     def forget(self) -> None:
         """What was said may never have been committed."""
+        self.begin()
         self._equations.forget()
 
     def add(self, party: str, accepted: Accepted) -> None:
@@ -45,7 +55,7 @@ class Gathered:
         if record in UNLINKED:
             self._activity.append(fold_activity(accepted.to_frame(), record, party))
             return
-        self._equations.add(accepted, party)
+        self._beside.do(len(accepted.rows), partial(self._equations.add, accepted, party))
         if are_few(accepted):
             self._few.setdefault(record, []).append((party, accepted))
         else:
@@ -56,18 +66,27 @@ class Gathered:
         for parts in self._few.values():
             together = joined(parts)
             self._fold(together, accounts_of(parts, together))
+        linked = self._beside.do(len(self._links), lambda: list(self._linked(topics)))
+        yield from [*self._active(topics)]
+        self._beside.settle()
+        yield from linked.result()
+
+    def _linked(self, topics: TopicsConfig) -> Iterator[Output]:
         for partition, rows in self._links.to_frames(topics.links_partitions):
             yield from _chunks(topology.LINKS, rows, partition)
         if (equations := self._equations.take()) is not None:
             yield from _chunks(topology.EQUATIONS, equations, 0)
-        if self._activity:
-            to = (pl.col("account") % topics.activity_partitions).alias("_to")
-            numbered = pl.concat(self._activity).with_columns(to)
-            for (number,), rows in numbered.partition_by("_to", as_dict=True, include_key=False).items():
-                yield from _chunks(topology.ACTIVITY, rows, int(str(number)))
+
+    def _active(self, topics: TopicsConfig) -> Iterator[Output]:
+        if not self._activity:
+            return
+        to = (pl.col("account") % topics.activity_partitions).alias("_to")
+        numbered = pl.concat(self._activity).with_columns(to)
+        for (number,), rows in numbered.partition_by("_to", as_dict=True, include_key=False).items():
+            yield from _chunks(topology.ACTIVITY, rows, int(str(number)))
 
     def _fold(self, accepted: Accepted, accounts: Accounts) -> None:
-        self._links.add(accepted, accounts.hash_of_rows())
+        self._beside.do(len(accepted.rows), self._links.adding(accepted, accounts.hash_of_rows()))
         record = accepted.layout.record
         if record == "ApiUsage":
             self._activity.append(fold_usage(accepted, accounts))

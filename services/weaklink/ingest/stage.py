@@ -126,9 +126,9 @@ class IngestStage:
         by_party: dict[str, list[RecordBatch]] = {}
         for batch in batches:
             by_party.setdefault(party_of_topic(batch.source.topic), []).append(batch)
+        self._gathered.begin()  # first: what is under way beside it reads the memory that the pipeline uses again
         self._pipeline.begin()
         self._pipeline.oldest_epoch = self._oldest_epoch()
-        self._gathered.begin()
         messages: list[Output] = []
         for party_id, own in by_party.items():
             party = self._known.get(party_id)

@@ -14,9 +14,10 @@ from weaklink.edge_offsets import edge_offsets
 from weaklink.errors import WeaklinkError
 from weaklink.settings import Settings
 from weaklink.stream.checkpoint import Snapshot, SnapshotStore
+from weaklink.stream.compacted import read_compacted
 from weaklink.stream.guard import Guard, process
 from weaklink.stream.partitions import positions, resume
-from weaklink.stream.source import Input, Source, read_compacted
+from weaklink.stream.source import Input, Source
 from weaklink.stream.stage import Chunk, Deferring, Stage
 from weaklink.traces import span
 
@@ -160,7 +161,7 @@ class Recovery:
         resume(consumer, waiting)
         while waiting:
             inputs = self._source.poll(_POLL_MS, _INPUTS_IN_POLL)
-            if self._source.changed or self.stopping:
+            if self._source.membership.changed or self.stopping:
                 raise Interrupted
             if clipped := until(inputs, targets):
                 wanted = [one for one in clipped if one.source not in deferred]

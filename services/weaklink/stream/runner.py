@@ -19,6 +19,7 @@ from weaklink.health import Health
 from weaklink.settings import Settings
 from weaklink.stream.checkpoint import SnapshotStore
 from weaklink.stream.committer import Committer
+from weaklink.stream.gather import Gatherer
 from weaklink.stream.guard import Guard, process
 from weaklink.stream.partitions import positions
 from weaklink.stream.recovery import Interrupted, Recovery
@@ -30,17 +31,6 @@ from weaklink.stream.stage import Chunk, Deferring, Gating, Output, Purging, Ran
 from weaklink.topology import StageSpec
 from weaklink.traces import span
 
-_IDLE_POLL_MS: Final = 100
-_BATCHES_IN_POLL: Final = 256
-_CHUNKS_IN_POLL: Final = 200
-_GATHERED_BYTES_MAX: Final = 12 << 20
-"""So much is enough for a transaction. Less than the largest batch there may be (`stream.inflated_batch_bytes_max`): with one of those a second is not held."""
-_ROW_BYTES: Final = 160
-_ENOUGH_BYTES: Final = 8 << 20
-"""With so much gathered, only what lies ready is added: what is under way arrives while this is folded. Waiting for it took a quarter of a reader's time."""
-_PAUSE_BYTES_MAX: Final = 1 << 20
-"""With more than this gathered, input is plenty: whoever reads a backlog does not pause."""
-_FETCHES_IN_LINGER: Final = 2
 _BACKOFF_SECONDS: Final = 0.5
 _SETTLE_SECONDS: Final = 1.0
 _TAKE_UP_SECONDS: Final = 2.0
@@ -67,17 +57,13 @@ class Runner:
         self._sizes = StateSizes(stage.name)
         self._stream = settings.stream
         traits: Traits = getattr(stage, "traits", Traits())
-        self._in_poll, self._inputs_max = (
-            (_BATCHES_IN_POLL, self._stream.batches_max)
-            if traits.whole_batches
-            else (_CHUNKS_IN_POLL, self._stream.chunks_max)
-        )
         self._committer = Committer(stage.name, TransactionalSink(stage.name, slot, settings))
         # A worker that the group has given up on may not commit: what is under way is let through before the partitions go.
         patience_seconds = settings.kafka.session_timeout_ms / 2000
         self._source = Source(
             spec, traits, settings, guard, lambda: self._committer.await_end(patience_seconds), slot=slot
         )
+        self._gatherer = Gatherer(self._source, self._stream, whole_batches=traits.whole_batches)
         url = self._stream.snapshot_url or str(Path(settings.data_folder) / "snapshots")
         store = SnapshotStore(url, stage.name, self._stream.snapshots_kept, self._stream.snapshot_compression)
         self._recovery = Recovery(stage, self._source, store, settings, guard)
@@ -99,7 +85,7 @@ class Runner:
                 try:
                     self._turn()
                     if self._health:
-                        self._health.turned(ready=self._recovered and not self._source.joining)
+                        self._health.turned(ready=self._recovered and not self._source.membership.joining)
                 except Interrupted:
                     self._recovered = False
                 except TransactionAborted:
@@ -144,16 +130,16 @@ class Runner:
             raise
 
     def _turn(self) -> None:
-        inputs = self._gather()
-        if self._source.joining:
+        inputs = self._gatherer.next(self._committer.seconds)
+        if self._source.membership.joining:
             return
-        if self._source.changed or not self._recovered:
+        if self._source.membership.changed or not self._recovered:
             self._settle()
             # What was gathered belongs to the assignment before, or to positions from before a lost transaction: it is read again.
             self._recovered = False
             if self._guard:
                 self._guard.refresh()
-            self._recovery.recover(self._source.accept_changes())
+            self._recovery.recover(self._source.membership.accept_changes())
             self._recovered = True
             self._taking_up, self._tick_first_at = True, time.monotonic() + _TAKE_UP_SECONDS
             self._sizes.keep(self._recovery.held)
@@ -173,33 +159,6 @@ class Runner:
         if isinstance(self._stage, Purging) and self._stage.purged():
             self._saver.save_purged(self._recovery.held)
         self._saver.save_next(self._recovery.held)
-
-    def _gather(self) -> list[Input]:
-        """A transaction's worth of input: little and soon when idle, more when commits take long, and more still while input waits."""
-        inputs = self._source.poll(_IDLE_POLL_MS, self._in_poll)
-        linger_max = self._stream.linger_ms_max / 1000
-        linger = min(max(self._stream.linger_ms / 1000, self._committer.seconds), linger_max)
-        begun = time.monotonic()
-        size = _size(inputs)
-        full = self._source.full
-        while inputs and len(inputs) < self._inputs_max and size < _GATHERED_BYTES_MAX and not self._source.changed:
-            # A poll that gave all that was asked for says that more lies ready: fewer and larger transactions cost less for each event.
-            left_ms = int(((linger_max if full else linger) - (time.monotonic() - begun)) * 1000)
-            if left_ms <= 0:
-                break
-            if not full and size < _PAUSE_BYTES_MAX:
-                # A fetch costs the broker and the library a look at every partition, and is answered with the first event that comes: let more come.
-                pause_ms = min(left_ms, max(int(linger * 1000) // _FETCHES_IN_LINGER, 1))
-                time.sleep(pause_ms / 1000)
-                left_ms = max(left_ms - pause_ms, 1)
-            enough = size >= _ENOUGH_BYTES
-            more = self._source.poll(0 if enough else left_ms, min(self._in_poll, self._inputs_max - len(inputs)))
-            if enough and not more:
-                break
-            inputs += more
-            size += _size(more)
-            full = self._source.full
-        return inputs
 
     def _advance(self, inputs: Sequence[Input]) -> None:
         messages: list[Output] = []
@@ -249,14 +208,14 @@ class Runner:
     def _commit(self, messages: Sequence[Output], ranges: dict[TopicPartition, Range], records: int) -> None:
         """Begin the transaction, once the one before is committed."""
         self._settle()
-        if self._source.given_up:
+        if self._source.membership.given_up:
             raise TransactionAborted(
                 "the group has given up on this worker: nothing may be committed before it has joined anew"
             )
         offsets = {tp: span.end for tp, span in ranges.items()}
         # What a tick alone says goes with the offsets as they are: only offsets let the broker refuse a worker that the group has given up on.
         fence = {tp: offset for held in self._recovery.held.values() for tp, offset in held.items()}
-        self._committer.begin(messages, offsets or fence, self._source.membership, records)
+        self._committer.begin(messages, offsets or fence, self._source.membership.metadata, records)
         for tp, offset in offsets.items():
             self._recovery.held[self._stage.unit(tp)][tp] = offset
 
@@ -266,8 +225,3 @@ class Runner:
             self._source.apply_gate(self._stage, self._source.consumer.assignment() - self._recovery.unready)
             if any(isinstance(self._stage, Gating) and self._stage.admits(tp) for tp in self._recovery.unready):
                 self._recovered = False
-
-
-def _size(inputs: Sequence[Input]) -> int:
-    """In bytes. What is decoded of a record takes room, too, however few bytes it has."""
-    return sum(len(one.value) if isinstance(one, Chunk) else max(len(one.payload), _ROW_BYTES * one.records_count) for one in inputs)  # fmt: skip

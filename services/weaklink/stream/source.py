@@ -4,20 +4,20 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import structlog
-from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
 from weaklink import topology
 from weaklink.edge_offsets import edge_offsets
-from weaklink.group_member import complete_joins, end_when_replaced, leave_when_closed, unassigned
 from weaklink.parties import EVENTS_TOPICS
 from weaklink.settings import Settings
 from weaklink.stream.assignor import SingleOwnerAssignor
 from weaklink.stream.guard import Guard
+from weaklink.stream.membership import Membership
 from weaklink.stream.partitions import committed_offsets, resume
 from weaklink.stream.receive import receive_in_place
-from weaklink.stream.stage import Chunk, Gating, Message, Traits
+from weaklink.stream.stage import Chunk, Gating, Traits
 from weaklink.stream.whole_batches import Limits, RecordBatch, read_whole_batches
 from weaklink.topology import StageSpec
 
@@ -32,24 +32,6 @@ _JOIN_POLL_MS: Final = 1_000
 _log = structlog.get_logger()
 
 Input = Chunk | RecordBatch
-
-
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python ships no types
-    """Counts rebalances. Called on the consumer's own thread, so it does no more than to wait for a commit: the runner looks at the count after each poll."""
-
-    def __init__(self, before_revoked: Callable[[], None]) -> None:
-        self._before_revoked = before_revoked
-        self.changes = 0
-        self.joining = True
-
-    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        self.joining = True
-        self.changes += 1
-        self._before_revoked()
-
-    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        self.joining = False
-        self.changes += 1
 
 
 class Source:
@@ -69,7 +51,6 @@ class Source:
         slot: str | None = None,
     ) -> None:
         stream, kafka = settings.stream, settings.kafka
-        self._kafka, self._group, self._is_static = kafka, spec.group, slot is not None
         self._whole_batches = traits.whole_batches
         self._guard = guard
         self._limits = Limits(
@@ -107,50 +88,18 @@ class Source:
             heartbeat_interval_ms=max(kafka.session_timeout_ms // 8, 100),
             max_poll_interval_ms=stream.max_poll_interval_ms,
         )
-        self.membership: Any = None
-        """As which member of which generation the group's partitions are held (kafka's ConsumerGroupMetadata). Not as it is when a transaction is
-        committed: the library's heartbeat may have learnt meanwhile that the group has given up on this worker, and then says "no member", whose
-        offsets a broker takes from anybody, as from producers of before KIP-447."""
-        complete_joins(self.consumer)
-        end_when_replaced(self.consumer)
         receive_in_place(self.consumer)
         if traits.whole_batches:
             read_whole_batches(self.consumer, self._limits)
-        self._listener = _Listener(before_revoked)
-        self._seen_changes = 0
-        self._partitions: dict[str, int] = {}  # of each topic, as of the assignment
+        self.membership = Membership(self.consumer, kafka, spec.group, before_revoked, is_static=slot is not None)
         if by_pattern:
-            self.consumer.subscribe(pattern=EVENTS_TOPICS, listener=self._listener)
+            self.consumer.subscribe(pattern=EVENTS_TOPICS, listener=self.membership)
         else:
-            self.consumer.subscribe(topics=list(spec.reads), listener=self._listener)
-
-    @property
-    def changed(self) -> bool:
-        """Whether the assignment has changed since `accept_changes`: what was polled and not committed must be dropped."""
-        return self._listener.changes != self._seen_changes
-
-    @property
-    def joining(self) -> bool:
-        """Whether the group is between two assignments: nothing may be committed, so nothing need be processed."""
-        return self._listener.joining
-
-    def accept_changes(self) -> set[TopicPartition]:
-        """The assignment as it is now; `membership` is that to which it belongs."""
-        self._seen_changes = self._listener.changes
-        first, self._partitions = not self._partitions, self._partitions_of_topics()
-        if first and self._is_static:
-            self._look_for_what_nobody_has()
-        self.membership = self.consumer.group_metadata()
-        return set(self.consumer.assignment())
-
-    @property
-    def given_up(self) -> bool:
-        """Whether the group had given up on this worker, and the library known of it, when the assignment was accepted."""
-        return self.membership is None or self.membership.generation_id < 0
+            self.consumer.subscribe(topics=list(spec.reads), listener=self.membership)
 
     def poll(self, timeout_ms: int, records_max: int) -> list[Input]:
         """What has arrived, in order within each partition. While the group is joined, a poll may last longer, so as not to cut a join short."""
-        timeout_ms = max(timeout_ms, _JOIN_POLL_MS) if self.joining else timeout_ms
+        timeout_ms = max(timeout_ms, _JOIN_POLL_MS) if self.membership.joining else timeout_ms
         if self._whole_batches:
             return self._poll_batches(timeout_ms, records_max)
         polled: Mapping[TopicPartition, list[Any]] = self.consumer.poll(timeout_ms=timeout_ms, max_records=records_max)
@@ -210,11 +159,7 @@ class Source:
 
     def apply_gate(self, stage: object, partitions: Iterable[TopicPartition]) -> None:
         """Pause what the stage does not admit, resume what it does."""
-        if self._is_static:
-            counts = self._partitions_of_topics()
-            if any(counts.get(topic, 0) > count for topic, count in self._partitions.items()):
-                # The group's leader watches for new partitions: but one that was killed and is back as a static member does not know that it leads.
-                self.consumer._coordinator.request_rejoin()
+        self.membership.look_for_new_partitions()
         admitted = {tp: stage.admits(tp) if isinstance(stage, Gating) else True for tp in partitions}
         paused = self.consumer.paused()
         if stop := [tp for tp, admit in admitted.items() if not admit and tp not in paused]:
@@ -227,19 +172,9 @@ class Source:
             self.consumer.pause(tp)
             self.consumer.seek(tp, offset)
 
-    def _look_for_what_nobody_has(self) -> None:
-        """Who is back in its slot has what it had. If it was the only worker, or led the others, nobody has what was created meanwhile."""
-        known = [TopicPartition(topic, number) for topic, count in self._partitions.items() for number in range(count)]
-        if unassigned(self._kafka, self._group, known):
-            self.consumer._coordinator.request_rejoin()
-
-    def _partitions_of_topics(self) -> dict[str, int]:
-        known = self.consumer._cluster  # asks nobody, other than the consumer's own method for a topic that is gone
-        return {topic: len(known.partitions_for_topic(topic) or ()) for topic in self.consumer.subscription() or ()}
-
     def close(self) -> None:
         """Leave the group, so that others need not wait for the session to time out."""
-        leave_when_closed(self.consumer)
+        self.membership.leave()
         self.consumer.close(autocommit=False)
 
 
@@ -253,45 +188,3 @@ def as_chunk(record: Any) -> Chunk:
         record.key,
         tuple(record.headers),
     )
-
-
-def read_compacted(topics: Iterable[str], settings: Settings) -> list[Message]:
-    """The newest committed message of every key of these compacted topics; deleted keys are left out.
-
-    Reads to the high watermark, not to the last stable offset: an owner that was killed, or went on with another transactional id, may
-    have left a transaction open, behind which committed messages lie. Waits until it is ended (`kafka.transaction_timeout_ms` at most).
-    """
-    consumer = KafkaConsumer(
-        **settings.kafka.client_options(), group_id=None, isolation_level="read_committed", enable_auto_commit=False
-    )
-    newest: dict[tuple[str, bytes | None], Message] = {}
-    try:
-        partitions = [
-            TopicPartition(topic, number) for topic in topics for number in consumer.partitions_for_topic(topic) or ()
-        ]
-        if not partitions:
-            return []
-        consumer.assign(partitions)
-        consumer.seek_to_beginning(*partitions)
-        ends = _high_watermarks(partitions, settings)
-        while any(consumer.position(tp) < ends[tp] for tp in partitions):
-            for records in consumer.poll(timeout_ms=200).values():
-                for record in records:
-                    key = (record.topic, record.key)
-                    newest.pop(key, None)
-                    if record.value is not None:
-                        newest[key] = Message(
-                            record.topic, record.value, record.key, record.partition, tuple(record.headers)
-                        )
-    finally:
-        consumer.close(autocommit=False)
-    return list(newest.values())
-
-
-def _high_watermarks(partitions: list[TopicPartition], settings: Settings) -> dict[TopicPartition, int]:
-    consumer = KafkaConsumer(**settings.kafka.client_options(), group_id=None, isolation_level="read_uncommitted")
-    try:
-        found: dict[TopicPartition, int] = consumer.end_offsets(partitions)
-    finally:
-        consumer.close(autocommit=False)
-    return found

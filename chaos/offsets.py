@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
@@ -17,6 +17,10 @@ from weaklink.stream.whole_batches import Limits, read_whole_batches
 
 _READ_SECONDS: Final = 5.0
 _TOPICS_SECONDS: Final = 5.0
+
+
+Ahead = Literal["record", "hidden", "markers"]
+"""What lies ahead: a record to read, which there then is until it is read; what an open transaction hides, of which nobody knows yet; or neither."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +68,18 @@ class Offsets:
 
     def has_records(self, one: Behind) -> bool:
         """Whether there is a record to read, or one that an open transaction still hides: not only markers and what was aborted."""
+        return self.ahead(one) != "markers"
+
+    def ahead(self, one: Behind) -> Ahead:
+        """What lies ahead, by reading. A fetch of up to a megabyte."""
         stable = self._committed_only.end_offsets([one.tp])[one.tp]
-        if stable < one.end:
-            return True
         self._committed_only.assign([one.tp])
         self._committed_only.seek(one.tp, one.committed)
         deadline = time.monotonic() + _READ_SECONDS
-        while self._committed_only.position(one.tp) < one.end:
+        while self._committed_only.position(one.tp) < min(stable, one.end):
             if self._committed_only.poll(200, max_records=1) or time.monotonic() > deadline:
-                return True
-        return False
+                return "record"
+        return "hidden" if stable < one.end else "markers"
 
     def close(self) -> None:
         """Close the connections."""

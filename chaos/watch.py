@@ -12,7 +12,7 @@ from kafka import TopicPartition
 from kafka.errors import KafkaError
 
 from chaos.background import Background
-from chaos.offsets import Behind, Offsets
+from chaos.offsets import Ahead, Behind, Offsets
 from chaos.worker import Worker
 from weaklink import topology
 from weaklink.errors import BrokerError
@@ -21,6 +21,8 @@ from weaklink.kafka_options import KafkaConfig
 _SAMPLE_SECONDS: Final = 0.5
 _DOUBT_SECONDS: Final = 3.0
 """A partition that stands so long is looked into: it may be that only markers lie ahead."""
+_HIDDEN_SECONDS: Final = 2.0
+"""What an open transaction hides is looked for again after so long."""
 _BLIND_SECONDS: Final = 2.0
 """Without a sample for so long (the broker that was asked is gone, say), a partition that moved meanwhile counts as having stood until now."""
 _SETTLED_SECONDS: Final = 5.0
@@ -35,6 +37,24 @@ class _Memory:
     first_mib: float
     peak_mib: float
     sampled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What lay ahead of a partition that stood at `committed`, when it was looked into."""
+
+    committed: int
+    end: int
+    at: float
+    ahead: Ahead
+
+    def holds(self, one: Behind, now: float) -> bool:
+        """Whether it still is so: a record until it is read, markers until something comes."""
+        if self.committed != one.committed:
+            return False
+        if self.ahead == "hidden":
+            return now - self.at < _HIDDEN_SECONDS
+        return self.ahead == "record" or self.end == one.end
 
 
 class Watch(Background):
@@ -55,7 +75,7 @@ class Watch(Background):
         self._stalls: dict[str, float] = defaultdict(float)
         self._resumed: dict[str, float] = defaultdict(float)
         self._longest: dict[str, str] = {}
-        self._looked_into: dict[tuple[str, TopicPartition], tuple[int, int, bool]] = {}
+        self._looked_into: dict[tuple[str, TopicPartition], _Look] = {}
         self._died_at: dict[str, float] = {}
         self._ready_at: dict[tuple[str, int], float] = {}
         self._memory: dict[tuple[str, int], _Memory] = {}
@@ -146,23 +166,23 @@ class Watch(Background):
                 self._stood(stage, tp, since, now)
             standing = [(key, since) for key, (_, since) in self._since.items()]
         for key, since in standing:
-            idle = self._is_idle(offsets, current[key], long=now - since > _DOUBT_SECONDS)
+            idle = self._is_idle(offsets, current[key], now, long=now - since > _DOUBT_SECONDS)
             with self._lock:
                 if not idle:
                     self._stood(*key, since, now)
                 elif key in self._since:  # what comes next waits from then on, and not from when these markers came
                     self._since[key] = (current[key].committed, now)
 
-    def _is_idle(self, offsets: Offsets, one: Behind, *, long: bool) -> bool:
-        """Whether only markers lie ahead, as far as is known: it is looked for where a partition stands for long, once for each place and end."""
+    def _is_idle(self, offsets: Offsets, one: Behind, now: float, *, long: bool) -> bool:
+        """Whether only markers lie ahead, as far as is known. It is looked for where a partition stands for long, and no more often than there may be
+        news: looking costs a fetch, and where everything stands there is nothing to spare."""
         key = (one.stage, one.tp)
-        committed, end, has_records = self._looked_into.get(key, (-1, -1, False))
-        if (committed, end) != (one.committed, one.end):
+        known = self._looked_into.get(key)
+        if known is None or not known.holds(one, now):
             if not long:
                 return False
-            has_records = offsets.has_records(one)
-            self._looked_into[key] = (one.committed, one.end, has_records)
-        return not has_records
+            known = self._looked_into[key] = _Look(one.committed, one.end, now, offsets.ahead(one))
+        return known.ahead == "markers"
 
     def _stood(self, stage: str, tp: TopicPartition, since: float, now: float) -> None:
         if now - since > self._stalls[stage]:

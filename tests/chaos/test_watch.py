@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from chaos.offsets import Behind
+from chaos.offsets import Ahead, Behind
 from chaos.watch import Watch
 from chaos.worker import Worker
 from kafka import TopicPartition
@@ -25,9 +25,12 @@ class Seen:
 
     def __init__(self, *readable: TopicPartition) -> None:
         self.readable = readable
+        self.hidden = False
+        self.looks = 0
 
-    def has_records(self, one: Behind) -> bool:
-        return one.tp in self.readable
+    def ahead(self, one: Behind) -> Ahead:
+        self.looks += 1
+        return "hidden" if self.hidden else "record" if one.tp in self.readable else "markers"
 
 
 def take(watch: Watch, seen: Any, now: float, **committed: int) -> None:
@@ -102,6 +105,28 @@ def test_what_comes_after_markers_waits_from_then_on() -> None:
         watch._take(cast("Any", seen), [Behind("correlate", TP, 99, 101)], float(now))
     assert watch.stalls == {"correlate": 29.0}
     assert watch._since["correlate", TP][1] >= 59.0
+
+
+def test_looking_costs_little_where_everything_stands() -> None:
+    """Though more comes all the time: a record that lies ahead lies there until it is read."""
+    watch, seen = Watch(KafkaConfig(), []), Seen(TP)
+    for now in range(30):
+        watch._take(cast("Any", seen), [Behind("correlate", TP, 5, 100 + now)], float(now))
+    assert watch.stalls == {"correlate": 29.0}
+    assert seen.looks == 1
+
+
+def test_what_a_transaction_hid_counts_until_it_is_aborted() -> None:
+    """Then only what was aborted lies ahead, which nobody need read."""
+    watch, seen = Watch(KafkaConfig(), []), Seen()
+    seen.hidden = True
+    for now in range(10):
+        take(watch, seen, float(now), tp=5)
+    seen.hidden = False
+    for now in range(10, 40):
+        take(watch, seen, float(now), tp=5)
+    assert 9.0 <= watch.stall_seconds_max <= 12.0
+    assert seen.looks < 10
 
 
 def test_reset_forgets() -> None:

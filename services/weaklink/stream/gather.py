@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from weaklink import heap
 from weaklink.stream.config import StreamConfig
 from weaklink.stream.source import Input, Source
 from weaklink.stream.stage import Chunk
@@ -19,6 +20,8 @@ _ENOUGH_BYTES: Final = 8 << 20
 _PAUSE_BYTES_MAX: Final = 1 << 20
 """With more than this gathered, input is plenty: whoever reads a backlog does not pause."""
 _FETCHES_IN_LINGER: Final = 2
+_HUGE_BATCH_BYTES: Final = 8 << 20
+"""Ordinary producers send batches of a megabyte at most."""
 
 
 class Gatherer:
@@ -29,9 +32,12 @@ class Gatherer:
         self._in_poll, self._inputs_max = (
             (_BATCHES_IN_POLL, stream.batches_max) if whole_batches else (_CHUNKS_IN_POLL, stream.chunks_max)
         )
+        self._had_huge = False
 
     def next(self, commit_seconds: float) -> list[Input]:
         """Little and soon when idle, more when commits take long (`commit_seconds`, of the last one), and more still while input waits."""
+        if self._had_huge:
+            heap.trim()  # else each of a series of bombs leaves some more behind: 30 MiB in each of five rounds
         inputs = self._source.poll(_IDLE_POLL_MS, self._in_poll)
         linger_max = self._stream.linger_ms_max / 1000
         linger = min(max(self._stream.linger_ms / 1000, commit_seconds), linger_max)
@@ -60,7 +66,15 @@ class Gatherer:
             inputs += more
             size += _size(more)
             full = self._source.full
+        self._had_huge = any(_is_huge(one) for one in inputs)
         return inputs
+
+
+def _is_huge(one: Input) -> bool:
+    """Whether it took far more memory than what is usual, or would have taken more than it may."""
+    if isinstance(one, Chunk):
+        return False
+    return len(one.payload) > _HUGE_BATCH_BYTES or (one.refusal is not None and one.refusal.too_large)
 
 
 def _size(inputs: Sequence[Input]) -> int:

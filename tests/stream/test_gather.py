@@ -1,0 +1,54 @@
+"""What is gathered for a transaction, and what is given back after huge batches."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from kafka import TopicPartition
+
+from weaklink import heap
+from weaklink.stream.config import StreamConfig
+from weaklink.stream.gather import Gatherer
+from weaklink.stream.whole_batches import RecordBatch, Refusal
+
+SOURCE = TopicPartition("party.lab-a.events", 0)
+
+
+def batch_of(payload_bytes: int, refusal: Refusal | None = None) -> RecordBatch:
+    return RecordBatch(SOURCE, 0, 0, 1, 0, 0, True, bytes(payload_bytes), 0, 1, refusal)
+
+
+def gatherer_of(*polls: list[RecordBatch]) -> Gatherer:
+    waiting = list(polls)
+    source: Any = SimpleNamespace(
+        poll=lambda *_: waiting.pop(0) if waiting else [], full=False, membership=SimpleNamespace(changed=False)
+    )
+    return Gatherer(source, StreamConfig(linger_ms=0, linger_ms_max=0), whole_batches=True)
+
+
+@pytest.mark.parametrize(
+    ("batch", "trims"),
+    [
+        (batch_of(1 << 20), 0),
+        (batch_of(20 << 20), 1),
+        (batch_of(0, Refusal(True, "inflates to more", 100, "")), 1),
+        (batch_of(0, Refusal(False, "cannot be inflated", 100, "")), 0),
+    ],
+)
+def test_memory_is_given_back_once_a_huge_batch_is_done_with(
+    batch: RecordBatch, trims: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one that was unpacked, and of one that was given up while it was. Once, before the next poll."""
+    done = list[int]()
+    monkeypatch.setattr(heap, "trim", lambda: done.append(1))
+    gatherer = gatherer_of([batch])
+    assert gatherer.next(0.0) == [batch]
+    assert not done
+    for _ in range(3):
+        assert gatherer.next(0.0) == []
+    assert len(done) == trims
+
+
+def test_the_system_has_what_was_free() -> None:
+    """Where its C library can do that, else nothing happens."""
+    heap.trim()

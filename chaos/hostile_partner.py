@@ -132,6 +132,7 @@ class Partner:
                 continue
             if lie:
                 self.report.lies[lie] = self.report.lies.get(lie, 0) + 1
+        producer.poll(0)
         self.report.seconds = time.monotonic() - begun
         self.report.acknowledged_bytes = self._acknowledged_bytes  # what comes while it leaves is of a longer time
         producer.flush(30)

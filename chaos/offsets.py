@@ -77,8 +77,10 @@ class Offsets:
         self._committed_only.seek(one.tp, one.committed)
         deadline = time.monotonic() + _READ_SECONDS
         while self._committed_only.position(one.tp) < min(stable, one.end):
-            if self._committed_only.poll(200, max_records=1) or time.monotonic() > deadline:
+            if self._committed_only.poll(200, max_records=1):
                 return "record"
+            if time.monotonic() > deadline:  # who was asked does not answer: to be asked again
+                return "hidden"
         return "hidden" if stable < one.end else "markers"
 
     def close(self) -> None:

@@ -48,6 +48,8 @@ _OFFERED_TIMES: Final = 0.8 * _TIMES_ITS_QUOTA
 """A busy machine may not quite keep up with what the partner was told to send."""
 _ACCEPTED_TIMES: Final = 1.5
 """Kafka averages a quota over eleven seconds: a short burst may exceed it."""
+_WRITTEN_TIMES: Final = 0.7
+"""A flood that the broker does not feel proves nothing."""
 _RING_SECONDS: Final = 120.0
 
 
@@ -131,12 +133,14 @@ def _judge(row: Row, report: Report, lab: Lab, scale: Scale) -> None:
         lab.ledger_url,
         f"SELECT count(*) AS n FROM receipts WHERE party = '{EVIL.id}' AND outcome NOT IN ('NOT_YOUR_ACTION', 'UNKNOWN_ACTION')",
     )[0]["n"]
+    row.bar(report.acknowledged_bytes > 0, "nothing of its flood came to the broker")
     answers = report.lies.get("another's action", 0)
     row.bar(answers > 0 and not believed, f"{believed} of its {answers} answers to others' actions were believed")
     if not scale.is_short:  # in seconds neither a quota's window nor a median says anything
         rate = report.acknowledged_bytes / report.seconds
         quota = quota_bytes_per_second(scale)
         allowed = _ACCEPTED_TIMES * quota
+        row.bar(rate >= _WRITTEN_TIMES * quota, f"it wrote only {rate:,.0f} bytes a second, {quota:,} are its quota")
         row.bar(rate <= allowed, f"it wrote {rate:,.0f} bytes a second, {allowed:,.0f} are allowed")
         offered = report.offered_bytes / report.seconds / quota
         row.bar(offered >= _OFFERED_TIMES, f"it offered only {offered:.1f} times its quota")

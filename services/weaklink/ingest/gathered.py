@@ -38,16 +38,19 @@ class Gathered:
 
     def begin(self) -> None:
         """Anew. Before the memory that events lie in is used again."""
-        with suppress(Exception):  # of a call that has failed already
-            self._beside.settle()
+        self._let_end()
         self._links.clear()
         self._activity.clear()
         self._few.clear()
 
     def forget(self) -> None:
         """What was said may never have been committed."""
-        self.begin()
+        self._let_end()
         self._equations.forget()
+
+    def _let_end(self) -> None:
+        with suppress(Exception):  # of a call that has failed already
+            self._beside.settle()
 
     def add(self, party: str, accepted: Accepted) -> None:
         """Events of one party and record."""

@@ -187,7 +187,7 @@ def test_watching_on_a_terminal_draws_a_table(world: World) -> None:
     """With a row for every stage, and the parties that are furthest behind; on a terminal with room for all of this broker's parties."""
     world.send(3)
     terminal, its_end = pty.openpty()
-    fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", 500, 160, 0, 0))
+    fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", 5_000, 160, 0, 0))
     process = watching(world, stdout=its_end)
     drawn = bytearray()
 

@@ -20,7 +20,7 @@ _TOPICS_SECONDS: Final = 5.0
 
 
 Ahead = Literal["record", "hidden", "markers"]
-"""What lies ahead: a record to read, which there then is until it is read; what an open transaction hides, of which nobody knows yet; or neither."""
+"""What lies ahead: a record to read, which there then is until it is read; an open transaction, of which nobody knows yet what becomes; or neither."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +71,18 @@ class Offsets:
         return self.ahead(one) != "markers"
 
     def ahead(self, one: Behind) -> Ahead:
-        """What lies ahead, by reading. A fetch of up to a megabyte."""
-        stable = self._committed_only.end_offsets([one.tp])[one.tp]
+        """What lies ahead. Where no transaction is open that is read: a fetch of up to a megabyte."""
+        if self._committed_only.end_offsets([one.tp])[one.tp] < one.end:
+            return "hidden"
         self._committed_only.assign([one.tp])
         self._committed_only.seek(one.tp, one.committed)
         deadline = time.monotonic() + _READ_SECONDS
-        while self._committed_only.position(one.tp) < min(stable, one.end):
+        while self._committed_only.position(one.tp) < one.end:
             if self._committed_only.poll(200, max_records=1):
                 return "record"
             if time.monotonic() > deadline:  # who was asked does not answer: to be asked again
                 return "hidden"
-        return "hidden" if stable < one.end else "markers"
+        return "markers"
 
     def close(self) -> None:
         """Close the connections."""

@@ -70,7 +70,8 @@ def run_event(edge: Edge, record: str, value: bytes) -> None:
     if len(good) and "account" in layout.columns:
         Numbered.of(events, layout, "account", good)
         events.ids(good)
-        LinkTable(IngestConfig()).add(Accepted(layout, events, good, zero, zero), zero)
+        item_links = events.workspace.take(events.items)
+        LinkTable(IngestConfig()).add(Accepted(layout, events, good, zero, zero), zero, item_links)
         events.to_frame(layout, good)
 
 

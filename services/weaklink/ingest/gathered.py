@@ -70,7 +70,7 @@ class Gathered:
             together = joined(parts)
             self._fold(together, accounts_of(parts, together))
         linked = self._beside.do(len(self._links), lambda: list(self._linked(topics)))
-        yield from [*self._active(topics)]
+        yield from self._active(topics)
         self._beside.settle()
         yield from linked.result()
 
@@ -89,7 +89,9 @@ class Gathered:
             yield from _chunks(topology.ACTIVITY, rows, int(str(number)))
 
     def _fold(self, accepted: Accepted, accounts: Accounts) -> None:
-        self._beside.do(len(accepted.rows), self._links.adding(accepted, accounts.hash_of_rows()))
+        # The memory is taken here: only one thread may.
+        item_links = accepted.events.workspace.take(accepted.events.items)
+        self._beside.do(len(accepted.rows), partial(self._links.add, accepted, accounts.hash_of_rows(), item_links))
         record = accepted.layout.record
         if record == "ApiUsage":
             self._activity.append(fold_usage(accepted, accounts))

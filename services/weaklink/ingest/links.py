@@ -1,9 +1,7 @@
 """Accepted events to link rows, over all parties and records of a transaction: equal to `fold.fold_links` of them, without a frame in between."""
 
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 import numpy as np
@@ -51,18 +49,11 @@ class LinkTable:
         self._count = 0
         self._slots[:] = 0
 
-    def add(self, accepted: Accepted, accounts: Rows) -> None:
-        """Events of one party and record, and the account hash of each."""
-        self.adding(accepted, accounts)()
-
-    def adding(self, accepted: Accepted, accounts: Rows) -> Callable[[], None]:
-        """What adds them, for whoever wants that done later or in another thread; the memory that it takes of the events' is taken now."""
-        if accepted.layout.record in UNLINKED:
-            return lambda: None
-        return partial(self._add, accepted, accounts, accepted.events.workspace.take(accepted.events.items))
-
-    def _add(self, accepted: Accepted, accounts: Rows, item_links: Rows) -> None:
+    def add(self, accepted: Accepted, accounts: Rows, item_links: Rows) -> None:
+        """Events of one party and record, and the account hash of each. `item_links`: room for a number for each of the events' items, which is kept."""
         layout, events = accepted.layout, accepted.events
+        if layout.record in UNLINKED:
+            return
         released = layout.slot("released_at") if layout.record == "AddressLease" else -1
         requests = layout.slot("requests") if layout.record == "ApiUsage" else -1
         where = np.array([layout.slot("occurred_at"), layout.slot("identifiers"), requests, released], dtype=np.int64)

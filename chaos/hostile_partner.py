@@ -27,9 +27,13 @@ from weaklink.records.identifiers import IdentifierKind as Kind
 from weaklink.settings import Settings
 
 _FLOOD_SEED, _IDENTIFIERS = 66, 24
-_QUEUED_KIB_MAX: Final = 8 << 10
+_FLOODING_CONNECTIONS: Final = 4
+"""Each logged in. A quota is a party's, not a connection's."""
+_QUEUED_KIB_MAX: Final = 2 << 10
+"""Of each of them."""
 _TRY_SECONDS: Final = 1.0
 _CONNECT_SECONDS: Final = 5.0
+_FLUSH_SECONDS: Final = 15.0
 _PATTERNS: Final = 200
 _LIE_EVERY: Final = 500
 
@@ -108,8 +112,11 @@ class Partner:
         return opened
 
     def _flood(self) -> None:
-        """Ten times what it may, as fast as the broker lets it; with librdkafka, whose queue holds what the broker has not taken yet."""
-        producer = Producer(self._flooder_options())
+        """Ten times what it may, by several connections, as fast as the broker lets it; with librdkafka, whose queues hold what the broker has not taken yet.
+
+        Lies have a connection of their own: they are few, and none is dropped because a flood is ahead of it.
+        """
+        *flooders, liar = [Producer(self._flooder_options()) for _ in range(_FLOODING_CONNECTIONS + 1)]
         begun = time.monotonic()
         topic = f"party.{self._orders.own}.events"
         for number, (key, value, lie) in enumerate(self._offers()):
@@ -121,21 +128,26 @@ class Partner:
             ahead = begun + self.report.offered_bytes / self._orders.bytes_per_second - time.monotonic()
             if ahead > 0.01:
                 self._stop.wait(ahead)
-                producer.poll(0)
+                for one in flooders:
+                    one.poll(0)
             forged: list[tuple[str, str | bytes | None]] = (
                 [("party", self._orders.other.encode())] if lie == "in another's name" else []
             )
+            producer = liar if lie else flooders[number % _FLOODING_CONNECTIONS]
             try:
                 producer.produce(topic, value, key, headers=forged, on_delivery=self._answered)
             except BufferError:  # offered, and not taken
                 producer.poll(0)
                 continue
             if lie:
+                producer.poll(0)
                 self.report.lies[lie] = self.report.lies.get(lie, 0) + 1
-        producer.poll(0)
+        for one in (*flooders, liar):
+            one.poll(0)
         self.report.seconds = time.monotonic() - begun
         self.report.acknowledged_bytes = self._acknowledged_bytes  # what comes while it leaves is of a longer time
-        producer.flush(30)
+        for one in (*flooders, liar):
+            one.flush(_FLUSH_SECONDS)
 
     def _flooder_options(self) -> dict[str, Any]:
         kafka = self._kafka

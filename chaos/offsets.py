@@ -45,7 +45,7 @@ class Offsets:
         self._all = KafkaConsumer(**options, group_id=None, enable_auto_commit=False)
         self._committed_only = KafkaConsumer(
             **options, group_id=None, enable_auto_commit=False, isolation_level="read_committed",
-            max_partition_fetch_bytes=1 << 20, fetch_max_wait_ms=100,
+            auto_offset_reset="earliest", max_partition_fetch_bytes=1 << 20, fetch_max_wait_ms=100,
         )  # fmt: skip
         # Whole batches, not inflated: whether there is one is all that is asked, and there may be bombs among them.
         read_whole_batches(self._committed_only, Limits(inflated_bytes_max=1))

@@ -32,6 +32,10 @@ class Clock:
         with self._file.open("r+b", buffering=0) as file:
             file.write(struct.pack("=q", seconds))
 
+    def is_of(self, pid: int) -> bool:
+        """Whether the process really has this clock."""
+        return str(self._library) in Path(f"/proc/{pid}/maps").read_text(encoding="utf-8", errors="replace")
+
     @property
     def environment(self) -> dict[str, str]:
         """Of a process that is to have this clock; empty where there is no compiler."""

@@ -1,7 +1,9 @@
 """What no party may do, each act as a raw request, without a client library's manners; and whether the broker refused it."""
 
+import re
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
@@ -22,8 +24,14 @@ from kafka.record.default_records import DefaultRecordBatchBuilder
 from weaklink import topology
 from weaklink.kafka_options import KafkaConfig
 
+_UNASKED: Final = ""
+"""What the broker says of a record in a transaction without a name: it refuses it without asking its authorizer, which is what writes its log."""
 REFUSALS: Final = frozenset({3, 29, 30, 31, 53})
 """Unknown topic (what may not be described is not there); topic, group, cluster, transactional id: authorization failed."""
+_DENIED: Final = re.compile(
+    r"Principal = User:(?P<principal>\S+) is Denied operation = (?P<operation>\S+) .* on resource = (?P<resource>\S+) for request = (?P<request>\S+)"
+)
+"""As Kafka's authorizer logs it."""
 _INTERNAL: Final = (topology.LINKS, topology.DECISIONS, topology.PARTIES, topology.BENIGN)
 _BATCH_BYTES: Final = 1 << 16
 _TIMEOUT_MS: Final = 10_000
@@ -33,13 +41,16 @@ _PAUSE_SECONDS: Final = 0.2
 
 @dataclass
 class Forbidden:
-    """Tries everything against `other`, under the login of `own` (ids of parties). `allowed`: acts that were not refused, with the answer's codes."""
+    """Tries everything against `other`, under the login of `own` (ids of parties). `allowed`: acts that were not refused, with the answer's codes.
+
+    `refused`: how often each was, by what the broker's log must say of it: "WRITE Topic:LITERAL:party.lab-a.events Produce".
+    """
 
     kafka: KafkaConfig
     own: str
     other: str
     attempts: int = 0
-    refused: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
     throttled: int = 0
     """Times that the broker had it wait before it might send anything."""
     allowed: list[str] = field(default_factory=list)
@@ -54,30 +65,56 @@ class Forbidden:
 
     def try_all(self) -> None:
         """Every act once."""
-        for name, act in self._acts.items():
+        for name, (told, act) in self._acts.items():
             codes = error_codes(self._send(act())) - {0}
             self.attempts += 1
             if codes and codes <= REFUSALS:
-                self.refused += 1
+                self.refused[told] += 1
             else:
                 self.allowed.append(f"{name}: {sorted(codes)}")
 
-    def _all_acts(self) -> dict[str, Callable[[], Any]]:
+    def _all_acts(self) -> dict[str, tuple[str, Callable[[], Any]]]:
         own, other = f"party.{self.own}", f"party.{self.other}"
         closed = (*(f"{other}.{kind}" for kind in ("events", "actions", "rejects")), f"{own}.actions", *_INTERNAL)
+
+        def write(name: str) -> tuple[str, Callable[[], Any]]:
+            return f"WRITE {_topic(name)} Produce", partial(produce, name, None, None)
+
+        def read(name: str) -> tuple[str, Callable[[], Any]]:
+            return f"READ {_topic(name)} Fetch", partial(fetch, name)
+
+        def join_group(group: str) -> tuple[str, Callable[[], Any]]:
+            return f"READ Group:LITERAL:{group} JoinGroup", partial(join, group)
+
+        def take(name: str) -> tuple[str, Callable[[], Any]]:
+            return f"WRITE TransactionalId:LITERAL:{name} InitProducerId", partial(open_transaction, name)
+
+        def delete() -> DeleteTopicsRequest:
+            return DeleteTopicsRequest(topic_names=[f"{other}.events"], timeout_ms=_TIMEOUT_MS, max_version=5)
+
         return {
-            **{f"write {topic}": partial(produce, topic, None, None) for topic in closed},
-            **{f"read {topic}": partial(fetch, topic) for topic in (*closed[:3], *_INTERNAL, f"{own}.events")},
-            **{f"join {group}": partial(join, group) for group in (f"{other}.actions", "weaklink.enforce")},
-            **{f"take {name}": partial(open_transaction, name) for name in (f"{own}.x", "weaklink.ingest.0")},
-            "write its events in a transaction": lambda: produce(f"{own}.events", f"{own}.x", self._producer_id()),
-            "write its events in no one's transaction": lambda: produce(f"{own}.events", None, self._producer_id()),
-            "create a topic": lambda: create(f"{own}.more"),
-            "delete another's topic": lambda: DeleteTopicsRequest(
-                topic_names=[f"{other}.events"], timeout_ms=_TIMEOUT_MS, max_version=5
+            **{f"write {name}": write(name) for name in closed},
+            **{f"read {name}": read(name) for name in (*closed[:3], *_INTERNAL, f"{own}.events")},
+            **{f"join {group}": join_group(group) for group in (f"{other}.actions", "weaklink.enforce")},
+            **{f"take {name}": take(name) for name in (f"{own}.x", "weaklink.ingest.0")},
+            "write its events in a transaction": (
+                f"WRITE TransactionalId:LITERAL:{own}.x Produce",
+                lambda: produce(f"{own}.events", f"{own}.x", self._producer_id()),
             ),
-            "empty another's topic": lambda: empty(f"{other}.actions"),
-            "lift its own quota": lambda: lift_quota(own),
+            "write its events in no one's transaction": (
+                _UNASKED,
+                lambda: produce(f"{own}.events", None, self._producer_id()),
+            ),
+            "create a topic": (f"CREATE {_topic(f'{own}.more')} CreateTopics", lambda: create(f"{own}.more")),
+            "delete another's topic": (f"DELETE {_topic(f'{other}.events')} DeleteTopics", delete),
+            "empty another's topic": (
+                f"DELETE {_topic(f'{other}.actions')} DeleteRecords",
+                lambda: empty(f"{other}.actions"),
+            ),
+            "lift its own quota": (
+                "ALTER_CONFIGS Cluster:LITERAL:kafka-cluster AlterClientQuotas",
+                lambda: lift_quota(own),
+            ),
         }
 
     def _producer_id(self) -> int:
@@ -96,6 +133,20 @@ class Forbidden:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(_PAUSE_SECONDS)
+
+
+def _topic(name: str) -> str:
+    return f"Topic:LITERAL:{name}"
+
+
+def unlogged(refused: Mapping[str, int], log: str, principal: str) -> dict[str, int]:
+    """Which of the acts that were refused the broker's log does not have so often, and how often they are missing. `log`: its text; `principal`: whose."""
+    found = Counter(
+        f"{line['operation']} {line['resource']} {line['request']}"
+        for line in map(re.Match.groupdict, _DENIED.finditer(log))
+        if line["principal"] == principal
+    )
+    return {told: times - found[told] for told, times in refused.items() if told != _UNASKED and found[told] < times}
 
 
 def produce(topic: str, transactional_id: str | None, producer_id: int | None) -> ProduceRequest:

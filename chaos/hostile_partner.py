@@ -67,7 +67,8 @@ class Report:
     connections_tried: int = 0
     connections_held: int = 0
     forbidden_attempts: int = 0
-    forbidden_refused: int = 0
+    forbidden_refused: dict[str, int] = field(default_factory=dict)
+    """By what the broker's log must say of it (`Forbidden.refused`)."""
     forbidden_allowed: list[str] = field(default_factory=list)
     times_throttled: int = 0
     lies: dict[str, int] = field(default_factory=dict)
@@ -206,7 +207,7 @@ class Partner:
                 while not self._stop.wait(_TRY_SECONDS):
                     acts.try_all()
             finally:
-                self.report.forbidden_attempts, self.report.forbidden_refused = acts.attempts, acts.refused
+                self.report.forbidden_attempts, self.report.forbidden_refused = acts.attempts, dict(acts.refused)
                 self.report.forbidden_allowed, self.report.times_throttled = acts.allowed[:10], acts.throttled
 
 

@@ -75,7 +75,9 @@ class Lab:
             self.publisher = stack.enter_context(Publisher(self.kafka))
             stack.callback(self.stop)
             self.drained = stack.enter_context(closing(Drained(self.kafka, self.ledger_url)))
-            self.watch = stack.enter_context(Watch(self.kafka, self.workers))
+            self.watch = stack.enter_context(
+                Watch(self.kafka, self.workers, None if self.database else self.ledger_url)
+            )
             self._stack = stack.pop_all()
         return self
 

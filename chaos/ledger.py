@@ -35,3 +35,9 @@ def unpublished(url: str) -> int:
     """Rows of the outbox that wait."""
     found = rows(url, "SELECT count(*) AS n FROM outbox WHERE closed_wall_us IS NULL")
     return int(found[0]["n"]) if found else 0
+
+
+def oldest_unpublished(url: str) -> dict[str, int]:
+    """By topic: id of the first row of the outbox that waits."""
+    found = rows(url, "SELECT topic, min(id) AS oldest FROM outbox WHERE closed_wall_us IS NULL GROUP BY topic")
+    return {row["topic"]: row["oldest"] for row in found}

@@ -1,10 +1,12 @@
-"""A thread that watches from outside: for how long a partition with waiting input did not move, and how much memory every service takes."""
+"""A thread that watches from outside: for how long a partition with waiting input, or a topic's part of the outbox, did not move, and how much memory
+every service takes."""
 
 import contextlib
+import sqlite3
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +14,7 @@ from kafka import TopicPartition
 from kafka.errors import KafkaError
 
 from chaos.background import Background
+from chaos.ledger import oldest_unpublished
 from chaos.offsets import Ahead, Behind, Offsets
 from chaos.worker import Worker
 from weaklink import topology
@@ -60,17 +63,21 @@ class _Look:
 class Watch(Background):
     """Samples while the block lasts. `stalls`: longest standstill of any partition by stage; `reset` begins to count anew.
 
+    `ledger_url`: of the ledger whose outbox is watched too (not of one that is taken away): what enforce has decided and not published stands as well.
+
     `resumed`: the same, counted from the last death of a worker of that stage that `note_death` was told of, where it came in between: several
     deaths in a row, each within what the one before takes, make one long standstill.
     """
 
-    def __init__(self, kafka: KafkaConfig, workers: Sequence[Worker]) -> None:
+    def __init__(self, kafka: KafkaConfig, workers: Sequence[Worker], ledger_url: str | None = None) -> None:
         super().__init__("watch")
-        self._kafka = kafka
+        self._kafka, self._ledger_url = kafka, ledger_url
         self._workers = workers
         self._lock = threading.Lock()
         self._paused = False
         self._since: dict[tuple[str, TopicPartition], tuple[int, float]] = {}
+        self._unpublished: dict[str, tuple[int, float]] = {}
+        """By topic: the first row of the outbox that waits, and since when it is the first."""
         self._looked_at = time.monotonic()
         self._stalls: dict[str, float] = defaultdict(float)
         self._resumed: dict[str, float] = defaultdict(float)
@@ -89,6 +96,7 @@ class Watch(Background):
         self._paused = False
         with self._lock:
             self._since.clear()
+            self._unpublished.clear()
             self._stalls.clear()
             self._resumed.clear()
             self._longest.clear()
@@ -144,6 +152,11 @@ class Watch(Background):
                 continue
             self._sample_memory()
             running = {worker.stage for worker in list(self._workers)}
+            if self._ledger_url and "enforce" in running:
+                with contextlib.suppress(
+                    sqlite3.OperationalError
+                ):  # busy for longer than it waits: the next sample sees it
+                    self._take_unpublished(oldest_unpublished(self._ledger_url), time.monotonic())
             try:
                 offsets = offsets or Offsets(self._kafka)
                 self._take(offsets, offsets.behind(stage for stage in STAGES if stage in running), time.monotonic())
@@ -152,6 +165,16 @@ class Watch(Background):
                 _close(offsets)
                 offsets = None
         _close(offsets)
+
+    def _take_unpublished(self, oldest: Mapping[str, int], now: float) -> None:
+        with self._lock:
+            known = self._unpublished
+            self._unpublished = {
+                topic: known[topic] if topic in known and known[topic][0] == row else (row, now)
+                for topic, row in oldest.items()
+            }
+            for topic, (_, since) in self._unpublished.items():
+                self._stood("enforce", f"the outbox for {topic}", since, now)
 
     def _take(self, offsets: Offsets, behind: Sequence[Behind], now: float) -> None:
         current = {(one.stage, one.tp): one for one in behind}
@@ -163,13 +186,13 @@ class Watch(Background):
                 for key, one in current.items()
             }
             for (stage, tp), (_, since) in (known.items() - self._since.items()) if blind else ():
-                self._stood(stage, tp, since, now)
+                self._stood(stage, _name(tp), since, now)
             standing = [(key, since) for key, (_, since) in self._since.items()]
         for key, since in standing:
             idle = self._is_idle(offsets, current[key], now, long=now - since > _DOUBT_SECONDS)
             with self._lock:
                 if not idle:
-                    self._stood(*key, since, now)
+                    self._stood(key[0], _name(key[1]), since, now)
                 elif key in self._since:  # what comes next waits from then on, and not from when these markers came
                     self._since[key] = (current[key].committed, now)
 
@@ -184,10 +207,10 @@ class Watch(Background):
             known = self._looked_into[key] = _Look(one.committed, one.end, now, offsets.ahead(one))
         return known.ahead == "markers"
 
-    def _stood(self, stage: str, tp: TopicPartition, since: float, now: float) -> None:
+    def _stood(self, stage: str, what: str, since: float, now: float) -> None:
         if now - since > self._stalls[stage]:
             self._stalls[stage] = now - since
-            self._longest[stage] = f"{tp.topic}-{tp.partition} until {time.strftime('%H:%M:%S', time.gmtime())}"
+            self._longest[stage] = f"{what} until {time.strftime('%H:%M:%S', time.gmtime())}"
         self._resumed[stage] = max(self._resumed[stage], now - max(since, self._died_at.get(stage, since)))
 
     def _sample_memory(self) -> None:
@@ -207,6 +230,10 @@ class Watch(Background):
                         self._memory[life] = _Memory(mib, mib, sampled)
                 else:
                     memory.peak_mib = max(memory.peak_mib, worker.resident_mib() if memory.sampled else worker.peak_mib())  # fmt: skip
+
+
+def _name(tp: TopicPartition) -> str:
+    return f"{tp.topic}-{tp.partition}"
 
 
 def _close(offsets: Offsets | None) -> None:

@@ -4,12 +4,14 @@ Taken in this order: the cluster of WEAKLINK_KAFKA__BOOTSTRAP_SERVERS, a contain
 """
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+import structlog
 
 from tests.prerequisites import in_ci, require
 from weaklink.errors import BrokerError
@@ -55,6 +57,15 @@ def kafka_container() -> Iterator[KafkaConfig]:
     )
     with container as running:
         yield KafkaConfig(bootstrap_servers=running.get_bootstrap_server(), bootstrap_timeout_ms=60_000)
+
+
+@pytest.fixture
+def log_of_a_service() -> Iterator[None]:
+    """For tests that run a service's command in this process: what libraries log later is not written to its log any more."""
+    yield
+    structlog.reset_defaults()
+    logging.captureWarnings(False)
+    logging.basicConfig(handlers=[], force=True)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,9 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
+from structlog.testing import capture_logs
 
+from tests.waiting import wait_until
 from weaklink.health import Health, HealthServer
 
 
@@ -67,3 +69,15 @@ def test_metrics_are_served_beside_them(url: str) -> None:
     assert status == 200
     assert 'weaklink_build_info{version="' in text
     assert asked(f"{url}/other") == (404, "there are /metrics, /healthz and /readyz\n")
+
+
+def test_an_answer_that_cannot_be_given_is_a_line_of_the_log(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The server of Python's library would write a traceback to stderr."""
+    monkeypatch.setattr("weaklink.health.choose_encoder", lambda _: 1 / 0)
+    with capture_logs() as logs:
+        with pytest.raises(OSError, match=r"without response|reset"):
+            asked(url + "/metrics")
+        wait_until(lambda: [line["event"] for line in logs] == ["probe_not_answered"])
+    assert capsys.readouterr().err == ""

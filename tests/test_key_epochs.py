@@ -10,16 +10,15 @@ from typing import Any
 
 import polars as pl
 import pytest
-import sqlalchemy as sa
 
 from tests.campaigns.test_track import PARTIES, world_with
+from tests.enforce.conftest import new_database, postgres, rows_of  # noqa: F401  postgres is a fixture
 from tests.events_of_worlds import Account, Publisher, holders, publish, token
 from tests.prerequisites import require
 from tests.waiting import wait_until
 from weaklink import frames, topology
 from weaklink.correlate.config import CorrelateConfig
 from weaklink.correlate.runs import LinkRuns
-from weaklink.enforce.tables import metadata
 from weaklink.ops.broker import LocalCluster
 from weaklink.ops.kafka_jars import missing_tools
 from weaklink.ops.provision import add_party, provision
@@ -32,14 +31,14 @@ from weaklink.sim.services import Services, service_environment
 from weaklink.stream.checkpoint import read as read_snapshot
 from weaklink.stream.compacted import read_compacted
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
 
 
 class Pipeline:
     """A cluster with every stage, and what can be seen of it from outside."""
 
-    def __init__(self, settings: Settings, services: Services, folder: Path) -> None:
-        self.settings, self.services, self.folder = settings, services, folder
+    def __init__(self, settings: Settings, services: Services, folder: Path, database: str) -> None:
+        self.settings, self.services, self.folder, self.database = settings, services, folder, database
 
     def remembered(self) -> list[tuple[str, dict[str, Any]]]:
         """What the topic of campaigns says now."""
@@ -78,16 +77,7 @@ class Pipeline:
 
     def ledger(self) -> bytes:
         """Every value in the ledger."""
-        engine = sa.create_engine(f"sqlite:///{self.folder}/enforce/ledger.sqlite3")
-        with engine.connect() as connection:
-            values = [
-                value
-                for table in metadata.sorted_tables
-                for row in connection.execute(sa.select(table))
-                for value in row
-            ]
-        engine.dispose()
-        return b"".join(value if isinstance(value, bytes) else str(value).encode() for value in values)
+        return b" ".join(values for _, values in rows_of(self.database))
 
     def weaklink(self, *words: str) -> str:
         """What a command prints."""
@@ -103,16 +93,21 @@ class Pipeline:
 
 
 @pytest.fixture
-def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
+def pipeline(tmp_path: Path, postgres: str) -> Iterator[Pipeline]:  # noqa: F811  the fixture
+    """With the ledger on PostgreSQL, as in production."""
     require(missing_tools())
+    database = new_database(postgres)
     with LocalCluster(tmp_path / "kafka") as cluster:
         settings = Settings(kafka=cluster.kafka, data_folder=tmp_path / "data", clock="event")
         provision(settings)
         for name, kind in PARTIES.items():
             add_party(settings, Party(id=name, kind=kind))
-        environment = service_environment(cluster.kafka, tmp_path / "data") | {"WEAKLINK_STREAM__SNAPSHOT_SECONDS": "1"}
+        environment = service_environment(cluster.kafka, tmp_path / "data") | {
+            "WEAKLINK_STREAM__SNAPSHOT_SECONDS": "1",
+            "WEAKLINK_ENFORCE__LEDGER_URL": database,
+        }
         with Services(environment, tmp_path / "logs") as services:
-            yield Pipeline(settings, services, tmp_path / "data")
+            yield Pipeline(settings, services, tmp_path / "data", database)
             services.check()
 
 

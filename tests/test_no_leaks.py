@@ -9,28 +9,32 @@ import re
 import socket
 import subprocess
 import sys
+import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 import psutil
+import psycopg
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 from typer.testing import CliRunner
 
 from tests import planted_ring
-from tests.console.conftest import PASSWORD, Ready, sign_in
+from tests.console.conftest import PASSWORD
+from tests.console.visitor import console
+from tests.enforce.conftest import log_of, new_database, open_database, postgres, rows_of  # noqa: F401  postgres is a fixture
+from tests.log_lines import log_lines
 from tests.ops.scram import joined, login
 from tests.prerequisites import require
 from tests.waiting import PATIENCE_SECONDS, wait_until
 from weaklink import frames, topology
 from weaklink.cli.main import app
-from weaklink.console.app import make_app
 from weaklink.console.config import ConsoleConfig
 from weaklink.console.users import Role, Users
-from weaklink.enforce.database import Database, ledger_url
+from weaklink.ops.access import CONSOLE, OPERATOR, SERVICE_PRINCIPALS
 from weaklink.ops.broker import LocalCluster
 from weaklink.ops.kafka_jars import missing_tools
 from weaklink.ops.lag_probe import LagProbe
@@ -45,6 +49,7 @@ from weaklink.records.identifiers import IdentifierKind as Kind
 from weaklink.reference.commands import commands
 from weaklink.settings import Settings
 from weaklink.sim.services import service_environment
+from weaklink.small_topics import append
 from weaklink.tokeniser.clients import grant
 
 ROOT = Path(__file__).parents[1]
@@ -163,25 +168,36 @@ class Left:
 
 
 @pytest.fixture(scope="module")
-def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Left]:
-    """A run of all stages under their own logins, with tokeniser and console: planted identifiers, a ring that becomes a campaign, actions on it with
-    their receipts, hostile texts, rejects, and snapshots."""
+def left(tmp_path_factory: pytest.TempPathFactory, postgres: str) -> Iterator[Left]:  # noqa: F811  the fixture
+    """A run of all stages, exporter and console under their own logins, with tokeniser and a ledger on PostgreSQL: planted identifiers, a ring that
+    becomes a campaign, actions on it with their receipts, hostile texts, rejects, a dead letter, snapshots, and what operators and parties ask for."""
     require(missing_tools())
+    database = new_database(postgres)
+    with psycopg.connect(
+        database, autocommit=True
+    ) as connection:  # its log tells of every statement, with the parameters
+        connection.execute(f"ALTER DATABASE {database.rpartition('/')[2]} SET log_statement = 'all'".encode())
+    log_begins = log_of(postgres).stat().st_size
     data, elsewhere = tmp_path_factory.mktemp("left"), tmp_path_factory.mktemp("party")
     with LocalCluster(tmp_path_factory.mktemp("kafka"), scram=True) as cluster:
         settings = Settings(kafka=cluster.kafka)
         provision(settings)
         party, kafka = joined(settings, "leak-lab")
-        secrets = {party.principal: kafka.secret() or "", "admin": cluster.admin_password}
+        secrets = {party.principal: kafka.secret() or "", "admin": cluster.admin_password, "olga": PASSWORD}
+        environments = {}
+        for name in SERVICE_PRINCIPALS:
+            secrets[name] = issue_service_secret(settings, name) or ""
+            environments[name] = service_environment(login(settings.kafka, name, secrets[name]), data) | {
+                "WEAKLINK_ENFORCE__LEDGER_URL": database
+            }
+        names = [stage.name for stage in topology.STAGES] + ["exporter"]
+        ports = dict(zip(names, free_ports(len(names)), strict=True))
         services = {}
-        for stage in topology.STAGES:
-            secret = issue_service_secret(settings, stage.group)
-            assert secret
-            secrets[stage.group] = secret
-            environment = service_environment(login(settings.kafka, stage.group, secret), data)
-            with (data / f"{stage.name}.log").open("ab") as log:
-                services[stage.name] = subprocess.Popen(
-                    [*COMMAND, "run", stage.name, "--slot", "one"], env={**os.environ, **environment}, stdout=log, stderr=log
+        for name, port in ports.items():
+            with (data / f"{name}.log").open("ab") as log:
+                services[name] = subprocess.Popen(
+                    [*COMMAND, "run", name, "--metrics-port", str(port)],
+                    env={**os.environ, **environments[f"weaklink.{name}"]}, stdout=log, stderr=log,
                 )  # fmt: skip
         try:
             printed = publish(party.id, kafka.environment(), elsewhere)
@@ -194,8 +210,13 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Left]:
                     for received in actions:
                         received.refuse("customer", note="j" + FORGED)
                 wait_until(lambda: len(list(read_rejects(kafka, party.id))) >= len(HOSTILE))
+            append(settings.kafka, topology.RECEIPTS, [("x", f"no receipt of {VISIBLE}".encode())], "test")
             wait_until(lambda: caught_up(settings), lambda: ends_of_logs(data))
-            printed |= console_pages(settings.model_copy(update={"data_folder": data}))
+            printed |= console_pages(environments[CONSOLE], database, data / "console.log")
+            printed |= {f"metrics of {name}": metrics_at(port) for name, port in ports.items()}
+            printed |= printed_by(environments[OPERATOR], {**environments[OPERATOR], **kafka.environment()}, party.id)
+            printed |= {f"ledger {number} {table}": row for number, (table, row) in enumerate(rows_of(database))}
+            printed["log of PostgreSQL"] = log_of(postgres).read_bytes()[log_begins:]
             printed["log of the broker"] = (cluster.folder / "node-1" / "broker.log").read_bytes()
             for service in services.values():
                 words = " ".join(psutil.Process(service.pid).cmdline())
@@ -244,28 +265,60 @@ def answers(port: int) -> bool:
     return True
 
 
-def console_pages(settings: Settings) -> dict[str, bytes]:
-    """What an operator sees who follows every link of the console, up to a number of pages."""
-    settings = settings.model_copy(update={"console": ConsoleConfig(names=("testserver",))})
+def console_pages(environment: Mapping[str, str], database: str, log: Path) -> dict[str, bytes]:
+    """What an operator sees who follows every link of the console, up to a number of pages, and what somebody who may not come in."""
 
     async def let_in() -> None:
-        database = Database(ledger_url(settings))
-        users = Users(database, settings.console)
+        opened = open_database(database)
+        users = Users(opened, ConsoleConfig())
+        await opened.migrate()
         await users.create_tables()
         await users.add("olga", Role.OPERATOR, None, PASSWORD)
-        await database.close()
+        await opened.close()
 
     asyncio.run(let_in())
     pages: dict[str, bytes] = {}
-    with Ready(make_app(settings), follow_redirects=False) as browser:
-        session, links = sign_in(browser, "olga"), ["/", "/actions", "/queue", "/parties", "/weak-links", "/lag.json"]
+    links = ["/", "/actions", "/queue", "/parties", "/weak-links", "/lag.json"]
+    with console(environment, log) as visitor:
+        assert visitor.sign_in("mallory\x1b[2J", PASSWORD) == 401
+        assert visitor.sign_in("olga", PASSWORD) == 200
+        wait_until(lambda: "/campaigns/" in visitor.ask("/")[1], log.read_text)
         while links and len(pages) < _PAGES_MAX:
             if (link := links.pop(0)) not in pages:
-                answer = browser.get(link, headers=session)
-                assert answer.status_code == 200, (link, answer.text)
-                pages[link] = answer.content
-                links += [html.unescape(one) for one in re.findall(r'href="(/(?:campaigns|accounts|actions)/[^"#]+)"', answer.text)]  # fmt: skip
+                status, page = visitor.ask(link)
+                assert status == 200, (link, page)
+                pages[link] = page.encode()
+                links += [html.unescape(one) for one in re.findall(r'href="(/(?:campaigns|accounts|actions)/[^"#]+)"', page)]  # fmt: skip
     return {f"console {link}": content for link, content in pages.items()}
+
+
+def metrics_at(port: int) -> bytes:
+    """What Prometheus gets there."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_SECONDS) as answer:
+        return bytes(answer.read())
+
+
+def printed_by(operators: Mapping[str, str], parties: Mapping[str, str], party: str) -> dict[str, bytes]:
+    """What commands print for operators, and for the party."""
+    action = json.loads(output_of(operators, "actions list --json --limit 1").splitlines()[0])["action_id"]
+    asked = [
+        *((operators, words) for words in ("actions list", "actions dead-letters", "actions dead-letters --json", f"actions show {action}")),
+        *((operators, words) for words in (f"actions history {action}", f"explain {action}", "campaigns list", "weak-links", f"scorecard {party}")),
+        *((operators, f"campaigns export --format {form}") for form in ("json", "csv", "stix")),
+        *((operators, words) for words in ("lag --json", "party list --json")),
+        *((parties, f"partner {words} --party {party}") for words in ("actions --json", "rejects --json", "rejects --each", "export --format stix")),
+    ]  # fmt: skip
+    return {f"weaklink {words}": output_of(environment, words) for environment, words in asked}
+
+
+def output_of(environment: Mapping[str, str], words: str) -> bytes:
+    """Both of its outputs."""
+    done = subprocess.run(
+        [*COMMAND, *words.split()], env={**os.environ, **environment}, capture_output=True, timeout=PATIENCE_SECONDS, check=False
+    )  # fmt: skip
+    assert done.returncode == 0, (words, done.stderr.decode())
+    assert done.stdout, words
+    return done.stdout + done.stderr
 
 
 def publish(party: str, environment: dict[str, str], folder: Path) -> dict[str, bytes]:
@@ -338,17 +391,23 @@ def test_no_raw_identifier_is_in_any_topic_log_ledger_snapshot_or_message(left: 
     assert left.places_of(*NEEDLES) == {}
     places = " ".join(left.places_of(VISIBLE.encode()))
     for expected in (
-        "party.leak-lab.events", "party.leak-lab.actions", topology.ACTIVITY, topology.CAMPAIGNS, topology.DECISIONS, "ledger", "snapshots",
-        "console /campaigns/", "console /accounts/", "console /actions",
+        "party.leak-lab.events", "party.leak-lab.actions", topology.ACTIVITY, topology.CAMPAIGNS, topology.DECISIONS, "snapshots",
+        "console /campaigns/", "console /accounts/", "console /actions", "ledger", "log of PostgreSQL", "weaklink actions list",
+        "weaklink explain", "weaklink campaigns export --format stix", "weaklink partner actions",
     ):  # fmt: skip
         assert expected in places, (expected, sorted(left.contents))
     searched = " ".join(left.contents)  # where neither may be: tokens and hashes of accounts
     for expected in (
         topology.LINKS, topology.SHARED, topology.RECEIPTS, topology.FEEDBACK, "party.leak-lab.rejects", "log of the broker", "tokeniser.log",
+        "exporter.log", "console.log", "metrics of exporter", "metrics of ingest", "weaklink actions dead-letters", "weaklink partner rejects",
     ):  # fmt: skip
         assert expected in searched, expected
     assert b"Kafka Server started" in left.contents["log of the broker"]
     assert b"tokens_asked" in left.contents["tokeniser.log"]
+    assert b"kafka_consumergroup_group_lag" in left.contents["metrics of exporter"]
+    assert topology.RECEIPTS.encode() in left.contents["weaklink actions dead-letters"]
+    tables = {place.split()[2] for place in left.contents if place.startswith("ledger ")}
+    assert {"actions", "decisions", "receipts", "dead_letters", "outbox"} <= tables
 
 
 @pytest.mark.kafka
@@ -362,12 +421,14 @@ def test_no_secret_is_in_any_topic_log_ledger_or_snapshot(left: Left) -> None:
 def test_a_log_is_lines_of_json_whatever_parties_send(left: Left) -> None:
     """No line is forged, and no control character comes through."""
     logs = {place: content for place, content in left.contents.items() if place.endswith(".log")}
-    assert set(logs) == {f"{stage.name}.log" for stage in topology.STAGES} | {"tokeniser.log"}
+    assert set(logs) == {f"{stage.name}.log" for stage in topology.STAGES} | {
+        "tokeniser.log",
+        "exporter.log",
+        "console.log",
+    }
     for place, content in logs.items():
-        assert not re.search(rb"[\x00-\x09\x0b-\x1f\x7f]", content), place
-        lines = [json.loads(line) for line in content.decode("ascii").splitlines()]
+        lines = log_lines(content)
         assert lines, place
-        assert {"event", "level", "timestamp", "service"} <= set.intersection(*(set(line) for line in lines)), place
         assert "forged_by_a_party" not in {line["event"] for line in lines}
 
 

@@ -1,13 +1,16 @@
 """Reference pages hold what the code has: settings, metrics, commands, records, logs."""
 
 import json
+import logging
 import re
+import threading
 from pathlib import Path
 
 import pytest
 import structlog
 
-from weaklink.logs import FIELDS, configure_logging
+from weaklink.errors import BrokerError
+from weaklink.logs import FIELDS, configure_logging, service_log
 from weaklink.metrics import LISTED
 from weaklink.records.schemas import all_schemas
 from weaklink.reference import PAGES, attributes
@@ -78,6 +81,7 @@ def test_log_lines_use_the_fields_of_the_list_and_no_others() -> None:
     assert set(FIELDS) - written <= by_themselves
 
 
+@pytest.mark.usefixtures("log_of_a_service")
 def test_a_line_is_one_json_object_with_those_fields(capsys: pytest.CaptureFixture[str]) -> None:
     """A line break in what a party sent stays inside."""
     configure_logging("ingest", json=True)
@@ -90,6 +94,7 @@ def test_a_line_is_one_json_object_with_those_fields(capsys: pytest.CaptureFixtu
     assert set(json.loads(line)) == {"timestamp", "level", "event", "service", "topic", "meaning"} <= set(FIELDS)
 
 
+@pytest.mark.usefixtures("log_of_a_service")
 def test_a_line_for_a_terminal_is_one_line_without_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
     """Neither a line break nor an escape sequence of what a party sent gets there."""
     configure_logging("ingest", json=False)
@@ -101,6 +106,51 @@ def test_a_line_for_a_terminal_is_one_line_without_control_characters(capsys: py
     (line,) = capsys.readouterr().err.splitlines()
     assert "forged" in line
     assert not re.search("\x1b\\[2J|[\r\u202e]", line)
+
+
+@pytest.mark.usefixtures("log_of_a_service")
+@pytest.mark.parametrize("as_json", [True, False])
+def test_an_exception_writes_no_control_characters(as_json: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor any line that looks like one of the log; a library's message and its exception, and a thread's, likewise."""
+    hostile = "x\x1b[2J\x00\x7f\u202e\n2026-01-01 [info] forged"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading, "excepthook", threading.__excepthook__)
+        configure_logging("ingest", json=as_json)
+        try:
+            for write in (
+                lambda **exception: structlog.get_logger().error("crashed", **exception),
+                lambda **exception: logging.getLogger("kafka.net").warning("lost %s", hostile, **exception),
+                lambda **exception: logging.getLogger("uvicorn.error").critical("wrong %d arguments", "x", **exception),
+            ):
+                try:
+                    raise ValueError(hostile)
+                except ValueError:
+                    write(exc_info=True)
+            logging.getLogger("kafka.net").info("chatter")
+            dying = threading.Thread(target=int, args=(hostile,))
+            dying.start()
+            dying.join()
+        finally:
+            structlog.reset_defaults()
+    said = capsys.readouterr().err
+    assert said.count("forged") >= 5
+    assert "chatter" not in said
+    assert not re.search("[\x00-\x09\x0b-\x1a\x1c-\x1f\x7f\u202e]|\x1b\\[2J", said)
+    lines = said.splitlines()
+    assert not [one for one in lines if one.startswith("2026-01-01 [info] forged")]
+    if as_json:
+        assert [json.loads(one)["event"] for one in lines] == ["crashed", *["library_message"] * 2, "thread_died"]
+
+
+@pytest.mark.usefixtures("log_of_a_service")
+def test_what_ends_a_service_is_the_last_line_of_its_log(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whether it was raised on purpose or not; and it ends with status 1."""
+    for error, event in ((BrokerError("no\x1bbroker"), "ended"), (ValueError("no\x1bvalue"), "crashed")):
+        with pytest.raises(SystemExit, match="1"), service_log("ingest", json=True, level="error"):
+            raise error
+        (line,) = capsys.readouterr().err.splitlines()
+        assert json.loads(line)["event"] == event
+    structlog.reset_defaults()
 
 
 def test_the_page_of_faults_names_what_there_is_to_search_for() -> None:

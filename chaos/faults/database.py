@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,9 @@ _DECISIONS_PER_SECOND: Final = 10.0
 """Each with three measures, and their receipts."""
 _DECIDE_SECONDS: Final = 0.2
 _MEASURES: Final = 3
+_LARGE, _LARGE_BYTES = 700, 500_000
+"""Decisions that come while the database is frozen for the first time, more than may be held in memory, and bytes of each: 2,000 measures have about as
+many."""
 _BETWEEN_SECONDS: Final = 1.0
 _EDGES: Final[tuple[Edge, ...]] = ("before", "after")
 _CAUGHT_UP_TIMES: Final = 2.0
@@ -72,8 +76,9 @@ def torment(lab: Lab, proxy: CuttingProxy, scale: Scale) -> Row:
         lab.watch.reset()
         for _ in range(kills):
             outages.last("killed", down, database.kill, database.start)
-        for _ in range(freezes):
-            outages.last("frozen", frozen, database.freeze, database.thaw)
+        for number in range(freezes):
+            large = partial(_weigh_down, lab) if number == 0 and not scale.is_short else None
+            outages.last("frozen", frozen, database.freeze, database.thaw, large)
         for _ in range(cuts):
             for edge in _EDGES:
                 _await_cut(lab, proxy, lambda edge=edge: proxy.arm(edge))  # type: ignore[misc]  # bound at once
@@ -95,6 +100,11 @@ def torment(lab: Lab, proxy: CuttingProxy, scale: Scale) -> Row:
         allowed = max(_LEAST_SECONDS, _CAUGHT_UP_TIMES * lasted)
         row.bar(behind <= allowed, f"{kind} for {lasted} s: caught up after {behind} s, {allowed:.0f} are allowed", timing=True)  # fmt: skip
     return row
+
+
+def _weigh_down(lab: Lab) -> None:
+    with closing(Decisions(lab.kafka, "large")) as large:
+        large.weigh_down(_LARGE, _LARGE_BYTES)
 
 
 def _await_cut(lab: Lab, proxy: CuttingProxy, cut: Callable[[], object]) -> None:
@@ -146,11 +156,20 @@ class Outages:
         self.measured: list[tuple[str, float, float]] = []
         """Kind, seconds that it lasted, seconds from its end until caught up."""
 
-    def last(self, kind: str, seconds: float, begin: Callable[[], object], end: Callable[[], object]) -> None:
+    def last(
+        self,
+        kind: str,
+        seconds: float,
+        begin: Callable[[], object],
+        end: Callable[[], object],
+        meanwhile: Callable[[], object] | None = None,
+    ) -> None:
         """An outage of so many seconds; returns when it is made up for."""
         begun = time.monotonic()
         begin()
-        time.sleep(seconds)
+        if meanwhile:
+            meanwhile()
+        time.sleep(max(0.0, begun + seconds - time.monotonic()))
         end()
         ended = time.monotonic()
         ended_us = time.time_ns() // 1000

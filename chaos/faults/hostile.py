@@ -17,6 +17,7 @@ from typing import Any, Final
 from kafka import KafkaConsumer
 from pydantic import SecretStr
 
+from chaos.forbidden import unlogged
 from chaos.hostile_partner import Orders, Report
 from chaos.lab import STAGES, Lab
 from chaos.ledger import rows
@@ -110,7 +111,7 @@ def torment(lab: Lab, login: KafkaConfig, scale: Scale) -> Row:
         "partner": asdict(report),
         "latency_seconds": {"without": [round(one, 2) for one in before], "with": [round(one, 2) for one in during]},
         "latency_ratio": round(ratio, 2),
-        "refusals_logged": refusals_logged(lab),
+        "connections_rejected": _broker_log(lab).count(f"Rejected connection from /{_ITS_ADDRESS}"),
     }
     parties.judge(row)
     _judge(row, report, lab, scale)
@@ -124,11 +125,14 @@ def _settling_seconds(scale: Scale) -> float:
 def _judge(row: Row, report: Report, lab: Lab, scale: Scale) -> None:
     row.bar(not report.errors, f"the hostile partner failed at being hostile: {report.errors}")
     row.bar(report.forbidden_attempts > 0, "nothing forbidden was tried")
-    row.bar(report.forbidden_refused == report.forbidden_attempts, f"not refused: {report.forbidden_allowed}")
-    logged = row.extra["refusals_logged"]
-    row.bar(logged >= report.forbidden_refused, f"{report.forbidden_refused} acts were refused, the broker logged {logged}")  # fmt: skip
-    held = report.connections_held
-    row.bar(held <= _CONNECTIONS_PER_ADDRESS, f"it held {held} connections, {_CONNECTIONS_PER_ADDRESS} are allowed")
+    refused = sum(report.forbidden_refused.values())
+    row.bar(refused == report.forbidden_attempts, f"not refused: {report.forbidden_allowed}")
+    missing = unlogged(report.forbidden_refused, _broker_log(lab), EVIL.principal)
+    row.bar(not missing, f"refused, and not in the broker's log (how often): {missing}")
+    held, rejected = report.connections_held, row.extra["connections_rejected"]
+    row.bar(0 < held <= _CONNECTIONS_PER_ADDRESS, f"it held {held} connections, {_CONNECTIONS_PER_ADDRESS} are allowed")
+    turned_away = report.connections_tried - _CONNECTIONS_PER_ADDRESS
+    row.bar(rejected >= turned_away, f"the broker's log has {rejected} connections turned away, not {turned_away}")
     believed = rows(
         lab.ledger_url,
         f"SELECT count(*) AS n FROM receipts WHERE party = '{EVIL.id}' AND outcome NOT IN ('NOT_YOUR_ACTION', 'UNKNOWN_ACTION')",
@@ -216,7 +220,5 @@ def partner_gone_bad(lab: Lab, login: KafkaConfig, traffic: Traffic, scale: Scal
     found.append(Report(**json.loads(report.read_text(encoding="utf-8"))))
 
 
-def refusals_logged(lab: Lab) -> int:
-    """Lines of the broker's log that name the hostile principal and say that it was denied something."""
-    text = (lab.folder / "kafka" / "node-1" / "broker.log").read_text(encoding="utf-8", errors="replace")
-    return sum("Denied" in line and f"User:{EVIL.principal} " in line for line in text.splitlines())
+def _broker_log(lab: Lab) -> str:
+    return (lab.folder / "kafka" / "node-1" / "broker.log").read_text(encoding="utf-8", errors="replace")

@@ -4,7 +4,8 @@ import itertools
 import random
 import statistics
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,14 @@ _SHORT_KILLS, _SHORT_EVENTS = 4, 12_000
 _PAUSE_SECONDS: Final = (5.0, 15.0)
 _SHORT_PAUSE_SECONDS: Final = (4.0, 6.0)
 _RESTART_SECONDS_MAX: Final = 3.0
+_TAKEN_OVER_EVERY: Final = 4
+"""Of so many victims one stays away until its group has given it up: another worker must take over what it had."""
+_AWAY_SECONDS: Final = 12.0
+"""More than a session (`kafka.session_timeout_ms`) and a rebalance."""
+_REPEATED_EVERY: Final = 50
+"""Of so many events one is published again later, as by a party that is not sure of its first attempt."""
+_REPEATED_AFTER_SECONDS: Final = 10.0
+"""Often across a death and what follows."""
 _WORKERS, _SHORT_WORKERS = 3, 2
 _SNAPSHOT_SECONDS: Final = 8
 _EVENTS_A_RING: Final = 20_000
@@ -50,7 +59,8 @@ def torment(lab: Lab, kills: int, events: int, pauses: tuple[float, float], seed
     owners_turn = chance.randrange(kills)
     moments = [time.monotonic()]
     with Answering(lab.kafka, lab.publisher, traffic) as parties:
-        with Stream(lab.publisher, _with_rings(traffic, events), per_second) as stream:
+        repeating = _repeating(_with_rings(traffic, events), round(_REPEATED_AFTER_SECONDS * per_second))
+        with Stream(lab.publisher, repeating, per_second) as stream:
             for number in range(kills):
                 time.sleep(rest_seconds(chance.uniform(*pauses), moments[-1], time.monotonic()))
                 victim = _owner(lab) if number == owners_turn else _victim(lab, chance)
@@ -58,7 +68,8 @@ def torment(lab: Lab, kills: int, events: int, pauses: tuple[float, float], seed
                 killed.append(victim)
                 moments.append(time.monotonic())
                 lab.watch.note_death(victim.stage, moments[-1])
-                time.sleep(chance.uniform(0, _RESTART_SECONDS_MAX))
+                away = number == owners_turn or number % _TAKEN_OVER_EVERY == 1
+                time.sleep(_AWAY_SECONDS if away else chance.uniform(0, _RESTART_SECONDS_MAX))
                 lab.revive()
             stream.wait()
         lab.await_ready()
@@ -67,6 +78,7 @@ def torment(lab: Lab, kills: int, events: int, pauses: tuple[float, float], seed
     row = row_of("kill_services", kills, lab, verify_lab(lab))
     between = [later - earlier for earlier, later in itertools.pairwise(moments)]
     row.extra |= {"seed": seed, "killed": _counts(killed), "events_per_second": round(per_second)}
+    row.bar(row.extra["counted"]["repeated"] > 0, "no event was published a second time")
     row.extra["seconds_between_kills"] = {"median": round(statistics.median(between), 1), "max": round(max(between), 1)}
     pace = statistics.mean(between)
     row.bar(pace <= pauses[1], f"a kill every {pace:.1f} s, {pauses[1]:.0f} are allowed", timing=True)
@@ -112,6 +124,17 @@ def _with_rings(traffic: Traffic, events: int) -> Iterator[Event]:
     for ring, begin in enumerate(range(0, events, _EVENTS_A_RING), 1):
         half = min(events, begin + _EVENTS_A_RING // 2)
         yield from itertools.chain(traffic.events(begin, half), traffic.ring(ring), traffic.events(half, min(events, begin + _EVENTS_A_RING)))  # fmt: skip
+
+
+def _repeating(events: Iterable[Event], later: int) -> Iterator[Event]:
+    """The events, and every so many of them again, so many events later."""
+    kept: deque[tuple[int, Event]] = deque()
+    for number, event in enumerate(events):
+        yield event
+        if number % _REPEATED_EVERY == 0:
+            kept.append((number + later, event))
+        if kept and kept[0][0] <= number:
+            yield kept.popleft()[1]
 
 
 def _counts(killed: list[Worker]) -> dict[str, int]:

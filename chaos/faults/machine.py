@@ -1,8 +1,10 @@
 """Machines that fail their processes: a disk without room for snapshots, clocks that jump an hour, and a partner whose clock is wrong by hours or days."""
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +20,8 @@ _EVENTS, _SHORT_EVENTS = 100_000, 3_000
 _DISK_MIB: Final = 24
 _HOUR_SECONDS: Final = 3_600
 _HOUR_US: Final = _HOUR_SECONDS * 1_000_000
+_LOGGED_SECONDS, _LOGGED_WITHIN_SECONDS = 1.0, 600.0
+"""What was logged so long after a jump is of the new time; how far that may lie from now, however long all took to be read."""
 _DAY_US: Final = 24 * _HOUR_US
 _SKEWS_US: Final = (-3 * _HOUR_US, -2 * _DAY_US, -8 * _DAY_US, 10 * _HOUR_US, 3 * _DAY_US)
 _WRONG_NUMBER: Final = 1 << 45  # far from the numbers of other events
@@ -121,8 +125,10 @@ def _jumps(lab: Lab, clock: Clock, go_on: Any) -> None:
     """An hour ahead, an hour behind, a process that starts with the wrong clock, and right again."""
     for seconds in (_HOUR_SECONDS, -_HOUR_SECONDS):
         clock.set(seconds)
+        at = time.time()
         time.sleep(2)
         go_on()
+        _assert_jumped(lab, clock, seconds, at)
     (correlate,) = lab.of("correlate")
     correlate.kill()
     correlate.start()
@@ -130,6 +136,20 @@ def _jumps(lab: Lab, clock: Clock, go_on: Any) -> None:
     clock.set(0)
     time.sleep(2)
     go_on()
+
+
+def _assert_jumped(lab: Lab, clock: Clock, seconds: int, since: float) -> None:
+    """Every service has this clock, and what those log that have logged anything since that moment is of its time."""
+    told: list[float] = []
+    for worker in lab.workers:
+        assert clock.is_of(worker.pid), f"{worker.name} has the machine's clock"
+        if worker.log.stat().st_mtime > since + _LOGGED_SECONDS:
+            line = next(one for one in reversed(worker.tail().splitlines()) if one.startswith("{"))
+            told.append(datetime.fromisoformat(json.loads(line)["timestamp"]).timestamp() - time.time())
+    assert told, "nobody has logged anything"
+    assert all(abs(ahead - seconds) < _LOGGED_WITHIN_SECONDS for ahead in told), (
+        f"moved by {seconds} s, services say {told}"
+    )
 
 
 def _wrong_clock(traffic: Traffic, count: int) -> Iterator[Event]:

@@ -113,6 +113,10 @@ def compare(lab: Lab, ways: tuple[str, ...] | None = None) -> Row:
         found = {way.name: rebuilt(lab, stage, way.name, way.prepare) for way in taken}
         row.trials += len({way.prepare for way in taken})
         _judge(row, stage, found)
+        if stage == "ingest":
+            counted = row.extra["counted"]
+            ids, distinct = sum(found["none"]["rows"].values()), counted["events"] - counted["repeated"]
+            row.bar(ids == distinct, f"ingest rebuilt: it knows {ids} event ids, and its topics have {distinct}")
     row.extra["rebuild_rows_per_second"] = _speeds(lab.kafka, row.extra["rebuilt"])
     row.extra["aborted_offsets"] = aborted
     for topics in _WRITTEN:

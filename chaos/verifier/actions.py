@@ -1,15 +1,20 @@
 """What enforce made of decisions and receipts: the ledger in SQL, beside the messages on the topics."""
 
 import hashlib
+import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from chaos.ledger import rows
 from chaos.verifier.avro import read
 from chaos.verifier.events import NOT_OF_INGEST, Expected
 from chaos.verifier.findings import Findings
+
+OF_THE_LABORATORY: Final = "chaos-"
+"""Campaign ids of decisions that faults write themselves, for enforce (`chaos.decisions`): none of their measures may be refused."""
+_TARGET: Final = ("campaign_id", "party", "target_account", "target_token", "slice_model", "slice_end_user")
 
 
 @dataclass
@@ -17,6 +22,8 @@ class Actions:
     """Fed with decisions, receipts, and with all that enforce publishes."""
 
     decisions: Counter[str] = field(default_factory=Counter)
+    asked: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
+    """By decision: the measures that it issues, each with its campaign."""
     receipts: Counter[tuple[str, bytes]] = field(default_factory=Counter)
     published: Counter[tuple[str, bytes, bytes]] = field(default_factory=Counter)
     revisions: dict[tuple[str, int], set[bytes]] = field(default_factory=lambda: defaultdict(set))
@@ -24,7 +31,11 @@ class Actions:
 
     def take_decision(self, record: Any) -> None:
         """One message of `weaklink.decisions`, as campaigns committed it."""
-        self.decisions[hashlib.sha256(record.value).hexdigest()[:32]] += 1
+        decision_id = hashlib.sha256(record.value).hexdigest()[:32]
+        self.decisions[decision_id] += 1
+        _, decision = read(record.value)
+        campaign = {"campaign_id": decision["campaign_id"]}
+        self.asked[decision_id] = [campaign | one for one in decision["measures"] if one["op"] == "ISSUE"]
 
     def take_receipt(self, record: Any) -> None:
         """One message of `weaklink.receipts`."""
@@ -49,6 +60,7 @@ class Actions:
     def compare(self, expected: Expected, ledger_url: str, found: Findings) -> None:
         """Each decision and receipt once in the ledger; each published change once at its party; no two live actions of one effect."""
         self._compare_decisions(ledger_url, found)
+        self._compare_measures(ledger_url, found)
         self._compare_receipts(expected, ledger_url, found)
         self._compare_outbox(ledger_url, found)
         self._compare_actions(ledger_url, found)
@@ -65,6 +77,23 @@ class Actions:
         if repeated := {one: times for one, times in self.decisions.items() if times > 1}:
             found.duplicate(sum(repeated.values()) - len(repeated), f"decisions committed more than once: {list(repeated)[:3]}")  # fmt: skip
         found.counted["decisions"] = len(self.decisions)
+
+    def _compare_measures(self, ledger_url: str, found: Findings) -> None:
+        """Each measure that a decision issues is an action, published or waiting for a person, or the ledger says that it was refused. Which measure an
+        action has is enforce's to say: it may grant a milder one."""
+        names = ", ".join(_TARGET)
+        acted = {_target(row) for row in rows(ledger_url, f"SELECT {names} FROM actions")}
+        acted |= {_target(action) for action in self.newest.values()}
+        for row in rows(ledger_url, "SELECT decision_id, refused FROM decisions"):
+            missing = [one for one in self.asked.get(row["decision_id"], ()) if _target(one) not in acted]
+            refused = json.loads(row["refused"]) if isinstance(row["refused"], str) else row["refused"]
+            excused = Counter((one["party"], one["measure"]) for one in refused)
+            for one in missing:
+                kind = one["party"], one["measure"]
+                if one["campaign_id"].startswith(OF_THE_LABORATORY) or excused[kind] <= 0:
+                    found.loss(1, f"a measure that was decided on and is no action: {one['measure']} for {one['party']}, {_target(one)}")  # fmt: skip
+                excused[kind] -= 1
+        found.counted["measures_asked"] = sum(map(len, self.asked.values()))
 
     def _compare_receipts(self, expected: Expected, ledger_url: str, found: Findings) -> None:
         for key in expected.receipts.keys() | self.receipts.keys():
@@ -99,6 +128,11 @@ class Actions:
         if several := {effect: times for effect, times in live.items() if times > 1}:
             found.duplicate(sum(several.values()) - len(several), f"live actions of one effect: {list(several)[:3]}")
         found.counted["actions"] = len(self.newest)
+
+
+def _target(one: Mapping[str, Any]) -> tuple[object, ...]:
+    """On what a campaign's measure or action is taken, and at which party."""
+    return tuple(one[name] for name in _TARGET)
 
 
 def _effect(action: Mapping[str, Any]) -> tuple[object, ...]:

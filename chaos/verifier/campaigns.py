@@ -13,13 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from chaos.verifier.actions import OF_THE_LABORATORY
 from chaos.verifier.avro import read
 from chaos.verifier.findings import Findings
 
 _KEY: Final = ("party", "measure", "target_account", "target_token", "slice_model", "slice_end_user")
 _OVER: Final = frozenset({"MERGED", "DISSOLVED"})
-_OF_THE_LABORATORY: Final = "chaos-"
-"""Campaign ids of decisions that faults write themselves, for enforce (`chaos.decisions`)."""
 
 MeasureKey = tuple[object, ...]
 """Campaign, then what makes a measure the same one."""
@@ -37,7 +36,7 @@ class Campaigns:
     def take_decision(self, record: Any) -> None:
         """One message of `weaklink.decisions`."""
         _, decision = read(record.value)
-        if not decision["campaign_id"].startswith(_OF_THE_LABORATORY):
+        if not decision["campaign_id"].startswith(OF_THE_LABORATORY):
             self.decisions.append(decision)
 
     def take_record(self, record: Any) -> None:

@@ -1,8 +1,11 @@
 """Expired epochs on their topic: read whole (people write it, so it is small), appended to, and watched by the stages."""
 
+import signal
+import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 from kafka import KafkaConsumer, TopicPartition
@@ -11,16 +14,27 @@ from pydantic import ValidationError
 from weaklink import topology
 from weaklink.epochs import FIRST, Expiry, oldest_in_force
 from weaklink.errors import BrokerError
+from weaklink.health import Health
 from weaklink.kafka_options import KafkaConfig
 from weaklink.small_topics import append, broker_errors
 
 _WHAT: Final = "the list of expired epochs"
 _WATCH_SECONDS: Final = 2.0
+_RETRY_SECONDS: Final = 5.0
+_READ_SECONDS_MAX: Final = 30.0
 _log = structlog.get_logger()
+Made = TypeVar("Made")
+
+
+class EpochsUnknown(BrokerError):
+    """The list of expired epochs has never been read: it cannot be told which epochs are in force."""
 
 
 class ExpiryReader:
-    """`refresh()` takes in what has been written since. One reader for one process, not thread-safe."""
+    """`refresh()` takes in what has been written since. One reader for one process, not thread-safe.
+
+    `unreadable`: offsets of records that end no epoch as far as this version can tell. Raises BrokerError when no broker answers.
+    """
 
     def __init__(self, kafka: KafkaConfig, topic: str = topology.EPOCHS) -> None:
         self._kafka = kafka
@@ -32,28 +46,33 @@ class ExpiryReader:
         self._consumer.assign([self._partition])
         self._consumer.seek_to_beginning(self._partition)
         self._expiries: list[Expiry] = []
+        self.unreadable: list[int] = []
 
     def refresh(self) -> list[Expiry]:
-        """Every record as of now, in the order in which they were written. Raises BrokerError when the topic is missing, or holds what is none."""
+        """Every record as of now, in the order in which they were written. Raises BrokerError when the topic cannot be read to its end."""
         with broker_errors(self._kafka, _WHAT):
             # Asked first, because end_offsets of a missing topic waits for its whole timeout.
             if not self._consumer.partitions_for_topic(self._partition.topic):
+                # Kafka answers the same for a topic that may not be described.
                 raise BrokerError(
-                    f"topic {self._partition.topic} does not exist on {self._kafka.bootstrap_servers}: run `weaklink provision`"
+                    f"topic {self._partition.topic} does not exist on {self._kafka.bootstrap_servers}, or may not be seen there: "
+                    "run `weaklink provision`"
                 )
             ends = self._consumer.end_offsets([self._partition])
-            wrong: list[int] = []
+            until = time.monotonic() + _READ_SECONDS_MAX
             while self._consumer.position(self._partition) < ends[self._partition]:
+                if time.monotonic() > until:
+                    raise BrokerError(f"topic {self._partition.topic} was not read within {_READ_SECONDS_MAX:.0f} s")
                 for record in self._consumer.poll(timeout_ms=1000).get(self._partition, ()):
                     try:
                         self._expiries.append(Expiry.model_validate_json(record.value or b""))
                     except ValidationError:
-                        wrong.append(record.offset)
-            if wrong:  # said once; the others count from the next time on
-                raise BrokerError(
-                    f"records at offsets {wrong} of {self._partition.topic} end no epoch: were they written by a newer version?"
-                )
+                        self.unreadable.append(record.offset)
             return list(self._expiries)
+
+    def complaint(self) -> str:
+        """What is wrong with the records that end no epoch."""
+        return f"records at offsets {self.unreadable} of {self._partition.topic} end no epoch: were they written by a newer version?"
 
     def close(self) -> None:
         """Leave the broker."""
@@ -61,10 +80,13 @@ class ExpiryReader:
 
 
 def read_expiries(kafka: KafkaConfig, topic: str = topology.EPOCHS) -> list[Expiry]:
-    """Every record, read once. Raises BrokerError when the topic is missing or Kafka cannot be reached."""
+    """Every record, read once. Raises BrokerError when the topic is missing or holds what ends no epoch, or Kafka cannot be reached."""
     reader = ExpiryReader(kafka, topic)
     try:
-        return reader.refresh()
+        expiries = reader.refresh()
+        if reader.unreadable:
+            raise BrokerError(reader.complaint())
+        return expiries
     finally:
         reader.close()
 
@@ -77,37 +99,67 @@ def write_expiry(kafka: KafkaConfig, expiry: Expiry, topic: str = topology.EPOCH
 class EpochWatch:
     """The oldest epoch in force, as a stage asks for it: read again every two seconds, and never going back.
 
-    While the topic cannot be read, what is known holds, and a warning says so. By the wall clock: what a person ends is over at once,
-    whatever time the events are of.
+    There is none before the topic was read to its end: what was never read may have ended any epoch. Afterwards, while the topic cannot be
+    read, what is known holds, and a warning says so. By the wall clock: what a person ends is over at once, whatever time the events are of.
     """
 
     def __init__(self, kafka: KafkaConfig, topic: str = topology.EPOCHS) -> None:
-        self._kafka, self._topic = kafka, topic
-        self._reader: ExpiryReader | None = None
+        """Raises EpochsUnknown when the topic cannot be read, and BrokerError when no broker answers."""
+        self._reader = ExpiryReader(kafka, topic)
         self._expiries: list[Expiry] = []
-        self._oldest = FIRST
-        self._next = 0.0
-        self._warned = False
+        self._oldest, self._next, self._complaint = FIRST, 0.0, ""
+        try:
+            self._read()
+        except BrokerError as error:
+            self._reader.close()
+            raise EpochsUnknown(str(error)) from error
 
     def __call__(self) -> int:
-        """The oldest epoch in force. Called from one thread."""
+        """The oldest epoch in force. Called from one thread at a time."""
         if time.monotonic() >= self._next:
-            self._next = time.monotonic() + _WATCH_SECONDS
-            self._read()
+            try:
+                self._read()
+            except BrokerError as error:
+                self._next = time.monotonic() + _WATCH_SECONDS
+                self._warn(str(error))
         self._oldest = max(self._oldest, oldest_in_force(self._expiries, datetime.now(UTC)))
         return self._oldest
 
     def _read(self) -> None:
-        try:
-            self._reader = self._reader or ExpiryReader(self._kafka, self._topic)
-            self._expiries = self._reader.refresh()
-            self._warned = False
-        except BrokerError as error:
-            if not self._warned:
-                _log.warning(
-                    "epochs_unknown", error=str(error), meaning="going on with the expired epochs known so far"
-                )
-            self._warned = True
+        self._expiries = self._reader.refresh()
+        self._next = time.monotonic() + _WATCH_SECONDS
+        self._warn(self._reader.complaint() if self._reader.unreadable else "")
+
+    def _warn(self, complaint: str) -> None:
+        """Once, for as long as the same is wrong."""
+        if complaint and complaint != self._complaint:
+            _log.warning("epochs_unknown", error=complaint, meaning="going on with the expired epochs known so far")
+        self._complaint = complaint
+
+
+def when_known(make: Callable[[], Made], health: Health | None) -> Made | None:
+    """What `make` gives, tried until it raises no EpochsUnknown; None when a signal asks the process to stop before. In the main thread only.
+
+    Outside of the group and not ready meanwhile: a worker that can read the list has the partitions.
+    """
+    stopping = threading.Event()
+    before = {one: signal.signal(one, lambda *_: stopping.set()) for one in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        while not stopping.is_set():
+            try:
+                made = make()
+            except EpochsUnknown as error:
+                meaning = "nothing is read before it is known which epochs of keys are over"
+                _log.warning("epochs_unknown", error=str(error), meaning=meaning, next="retry")
+            else:
+                return None if stopping.is_set() else made
+            if health:
+                health.turned(ready=False)
+            stopping.wait(_RETRY_SECONDS)
+        return None
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def all_in_force() -> int:

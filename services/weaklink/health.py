@@ -10,6 +10,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
 
+import structlog
 from prometheus_client import REGISTRY
 from prometheus_client.exposition import choose_encoder
 
@@ -17,6 +18,7 @@ from weaklink import __version__, metrics
 from weaklink.errors import ConfigurationError
 
 _PLAIN: Final = "text/plain; charset=utf-8"
+_log = structlog.get_logger()
 
 
 class Health:
@@ -44,13 +46,20 @@ class Health:
         return self.silent_seconds <= self._silence_seconds_max
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A line of the log, in place of a traceback on stderr."""
+        _log.warning("probe_not_answered", exc_info=True)
+
+
 class HealthServer:
     """Serves in a thread of its own until the process ends or `close`. Raises OSError when the port is taken."""
 
     def __init__(self, host: str, port: int, health: Health) -> None:
         metrics.BUILD.labels(__version__).set(1)
-        self._server = ThreadingHTTPServer((host, port), _handler(health))
-        self._server.daemon_threads = True
+        self._server = _Server((host, port), _handler(health))
         self.port: int = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, name="health", daemon=True).start()
 

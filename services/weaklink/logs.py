@@ -1,10 +1,16 @@
-"""Structured logs: JSON lines on stderr for services, readable lines for a terminal."""
+"""Structured logs: JSON lines on stderr for services, readable lines for a terminal. What libraries log takes the same way."""
 
 import contextlib
+import json as json_text
+import logging
 import sys
-from typing import Final
+import threading
+from collections.abc import Iterator
+from typing import Any, Final
 
 import structlog
+
+from weaklink.errors import WeaklinkError
 
 FIELDS: Final = {
     "timestamp": "when, ISO 8601, UTC",
@@ -75,16 +81,24 @@ FIELDS: Final = {
 """Every field that a line may have: one name for one thing, everywhere. A test holds the code to it."""
 
 
+_CHATTY: Final = ("kafka.net.selector", "kafka.admin._groups")
+"""Their warnings say nothing: that a busy machine made a task wait, and, at each look at the lag, that Faust's members have metadata of their own."""
+
+
 def configure_logging(service: str, *, json: bool | None = None, level: str = "info") -> None:
     """Set structlog up for a process. `json=None` means JSON unless stderr is a terminal.
 
-    Either escapes control characters, so that nothing a party sends can forge a line, or write on a terminal what is not there.
+    Either escapes control characters, so that nothing a party sends can forge a line, or write on a terminal what is not there. Libraries
+    (`logging`, `warnings`, exceptions of threads) write the same lines, from warnings on.
     """
     as_json = not sys.stderr.isatty() if json is None else json
-    renderer: structlog.types.Processor = (
-        structlog.processors.JSONRenderer(ensure_ascii=True)
+    renderers: list[structlog.types.Processor] = (
+        [structlog.processors.JSONRenderer(serializer=_one_line)]
         if as_json
-        else structlog.dev.ConsoleRenderer(repr_native_str=True)
+        else [
+            _escape_exception,
+            structlog.dev.ConsoleRenderer(repr_native_str=True, exception_formatter=structlog.dev.plain_traceback),
+        ]
     )
     structlog.configure(
         processors=[
@@ -93,12 +107,76 @@ def configure_logging(service: str, *, json: bool | None = None, level: str = "i
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            renderer,
+            *renderers,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=_ToStderr,
         cache_logger_on_first_use=True,
     )
+    logging.basicConfig(handlers=[_ToStructlog()], level=logging.WARNING, force=True)
+    for chatty in _CHATTY:
+        logging.getLogger(chatty).setLevel(logging.ERROR)
+    logging.captureWarnings(True)
+    if threading.excepthook is threading.__excepthook__:  # not where a test runner watches for them itself
+        threading.excepthook = _thread_died
+
+
+@contextlib.contextmanager
+def service_log(service: str, *, json: bool | None, level: str) -> Iterator[None]:
+    """`configure_logging` for a service that runs in this block. What ends it by an error is its last line, and exit status 1."""
+    configure_logging(service, json=json, level=level)
+    log = structlog.get_logger()
+    try:
+        yield
+    except WeaklinkError as error:
+        log.error("ended", error=str(error))
+    except ModuleNotFoundError:
+        raise  # the command says which package is missing
+    except Exception:
+        log.exception("crashed", exc_info=True)
+    else:
+        return
+    sys.exit(1)
+
+
+def _one_line(line: structlog.types.EventDict, **options: Any) -> str:
+    """A line as JSON without any control character: of those in ASCII, `json` leaves DEL as it is."""
+    return json_text.dumps(line, ensure_ascii=True, **options).replace("\x7f", "\\u007f")
+
+
+def _escape_exception(_logger: object, _method: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
+    """For a terminal: a traceback keeps its line breaks, indented so that none of its lines looks like one of the log."""
+    if "exception" in line:
+        text = "".join(
+            one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode()
+            for one in line["exception"]
+        )
+        line["exception"] = text.replace("\n", "\n  ")
+    return line
+
+
+class _ToStructlog(logging.Handler):
+    """What libraries log, as lines of our own log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log = structlog.get_logger()
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError):  # the library's own mistake
+            message = str(record.msg)
+        log.log(
+            max(one for one in (0, logging.INFO, logging.WARNING, logging.ERROR) if one <= record.levelno),
+            "library_message",
+            message=message,
+            logger=record.name,
+            exc_info=record.exc_info,
+        )
+
+
+def _thread_died(died: threading.ExceptHookArgs) -> None:
+    log = structlog.get_logger()
+    if died.exc_type is not SystemExit and died.exc_value is not None:
+        log.error("thread_died", exc_info=died.exc_value)
 
 
 def _named(service: str) -> structlog.types.Processor:

@@ -1,5 +1,7 @@
 """Conduct that was put on for show, and what holds a cluster together."""
 
+from typing import Final
+
 import numpy as np
 import polars as pl
 import pytest
@@ -11,8 +13,8 @@ from tests.campaigns.worlds import World, benign_life, campaign
 from weaklink.campaigns import chains, evidence, verdict
 from weaklink.campaigns.cluster import merge_fragments, split_by_firm_ties
 from weaklink.campaigns.config import CampaignsConfig
-from weaklink.campaigns.graph import build_graph, paths
-from weaklink.campaigns.population import TypicalConduct
+from weaklink.campaigns.graph import Floats, build_graph, paths
+from weaklink.campaigns.population import Sharing, TypicalConduct
 from weaklink.campaigns.state import CampaignsState
 from weaklink.records.identifiers import IdentifierKind as Kind
 
@@ -286,9 +288,48 @@ def test_all_accounts_are_told_the_same_whatever_blocks_they_are_gone_through_in
     found = []
     for block in (7, graph.n_accounts, 1 << 16):
         monkeypatch.setattr(evidence, "BLOCK_ACCOUNTS", block)
-        structure = evidence.structure(degrees, sharing, trusted, CONFIG.structure)
+        structure, _ = evidence.structure(degrees, sharing, trusted, CONFIG.structure)
         found.append((evidence.reckoned(accounts, typical, CONFIG.conduct).tobytes(), structure.tobytes()))
         assert structure.any()
     assert found[0] == found[1] == found[2]
     whole = evidence.conduct(accounts, typical, CONFIG.conduct)["b"].to_numpy()
     assert found[0][0] == whole.tobytes()
+
+
+_HARD: Final = (Kind.DEVICE, Kind.PHONE, Kind.CARD, Kind.BANK_ACCOUNT, Kind.API_KEY)
+
+
+@given(
+    holdings=st.lists(
+        st.tuples(st.integers(0, 19), st.sampled_from(_HARD), st.integers(0, 3)), min_size=20, max_size=120, unique=True
+    ),
+    liars=st.sets(st.integers(1, 3), min_size=1, max_size=2),
+)
+@settings(max_examples=60, deadline=None)
+def test_what_members_that_lie_add_to_structure_is_bounded(
+    holdings: list[tuple[int, Kind, int]], liars: set[int]
+) -> None:
+    """However many kinds they share: one foreign party adds 1 nat, two add 2. And nothing of it passes for what the account's own party has found."""
+    parties = np.arange(20) % 4
+    honest = ~np.isin(parties, list(liars))
+
+    def told(*, honest_only: bool, typical: Sharing | None) -> tuple[Floats, Floats, Sharing]:
+        world = World()
+        accounts, values = world.add("a", [f"lab-{p}" for p in parties], 20), world.values(20)
+        for account, kind, value in holdings:
+            if honest[account] or not honest_only:
+                world.link(accounts[account], kind, values[[4 * _HARD.index(kind) + value]])
+        world.link(accounts[:2], Kind.TLS, np.repeat(world.values(1), 2))
+        frame = world.truth().sort("account")
+        graph = build_graph(frame, world.shared().sort("identifier", "slot", "account"), 8)
+        degrees = evidence.degrees(graph, paths(graph))
+        typical = typical or evidence.sharing(graph, degrees)
+        structure, alone = evidence.structure(degrees, typical, np.ones(len(graph.parties)), CONFIG.structure)
+        order = np.argsort([int(name.split("-")[1]) for name in frame["account_name"]])
+        return structure[order], alone[order], typical
+
+    before, alone_before, typical = told(honest_only=True, typical=None)
+    after, alone_after, _ = told(honest_only=False, typical=typical)
+    bound = before + CONFIG.structure.foreign_party_max * len(liars)
+    assert (after[honest] <= bound[honest] + 1e-9).all()
+    assert np.array_equal(alone_after[honest], alone_before[honest])

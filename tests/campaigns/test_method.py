@@ -149,6 +149,29 @@ def test_framing_by_one_party_harms_no_customer_of_another() -> None:
     assert accounts.filter(pl.col("flagged") & (pl.col("party") != "router-x")).height == 0
 
 
+def test_an_office_that_one_party_frames_by_every_kind_is_not_its_own_partys_finding() -> None:
+    """Customers of lab-a that share a room's computers, and another member's inventions on all that they have: nobody vouches for the liar."""
+    world = World(8)
+    benign_life(world, 3000)
+    victims = world.add("victim", "lab-a", 30, age_days=(0, 3))
+    world.link(victims, Kind.DEVICE, np.repeat(world.values(10), 3))
+    forged = world.add(
+        "forged", "router-x", 60, age_days=(0, 2), tasks=CAMPAIGN_TASKS, sigma=0.1, output_ratio=5, verified="NONE"
+    )
+    for kind in (Kind.DEVICE, Kind.PHONE, Kind.CARD, Kind.BANK_ACCOUNT, Kind.API_KEY, Kind.IP):
+        values = world.values(30)
+        world.link(victims, kind, values)
+        world.link(forged, kind, np.tile(values, 2))
+    world.close(forged, "DISTILLATION")
+    _, accounts = evaluated(world)
+    framed = accounts.filter(pl.col("party") == "lab-a", pl.col("group") == "victim")
+    assert framed.height == 30
+    assert (
+        framed["score"] < 0.9
+    ).all()  # what a suspension asks for; they had .94 to .99 when each kind counted by itself
+    assert not framed["flagged"].any()
+
+
 def test_a_reseller_is_no_member_however_its_customers_behave() -> None:
     """An account with many END_USER tokens is marked as a reseller and not flagged."""
     world = World(9)

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,26 +72,28 @@ def test_one_judge_alone_can_halve_a_partys_weight_and_no_more() -> None:
     assert abs(trust(_record(nothing, many), CONFIG)["a"] - 0.5) < 0.01
 
 
-def framed_world() -> World:
+def framed_world(inventions_each: int = 2) -> World:
     """A campaign at both labs, and lab-b's invented accounts with a campaign's conduct on the devices and cards of lab-a's customers."""
     world = World(12)
     benign_life(world, 1500)
     campaign(world, "c", 40)
     victims = world.add("victim", "lab-a", 12, age_days=(0, 3), windows=(4, 8))
     inventions = world.add(
-        "invented", "lab-b", 24, age_days=(0, 2), windows=(6, 10), tasks=CAMPAIGN_TASKS, sigma=0.3, output_ratio=3.0,
+        "invented", "lab-b", 12 * inventions_each, age_days=(0, 2), windows=(6, 10), tasks=CAMPAIGN_TASKS, sigma=0.3, output_ratio=3.0,
         plan="TRIAL", verified="NONE",
     )  # fmt: skip
     for kind in (Kind.DEVICE, Kind.CARD):
         values = world.values(12)
         world.link(victims, kind, values)
-        world.link(inventions, kind, np.repeat(values, 2))
+        world.link(inventions, kind, np.repeat(values, inventions_each))
     return world
 
 
-def test_disputes_by_the_framed_party_silence_the_liar_for_its_other_customers_too() -> None:
-    """lab-a vouches for eight of twelve: what lab-b says against the other four counts for less, and the real campaign stays."""
-    world = framed_world()
+@pytest.mark.parametrize("inventions_each", [2, 60])
+def test_disputes_by_the_framed_party_silence_the_liar_for_its_other_customers_too(inventions_each: int) -> None:
+    """lab-a vouches for eight of twelve: what lab-b says against the other four counts for less, however many accounts it invents, and the real campaign
+    stays."""
+    world = framed_world(inventions_each)
     state = state_of(world)
     first = state.evaluate(NOW_US).accounts
     before = dict(first.select("account_name", "score").iter_rows())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from chaos.faults import hostile
-from chaos.forbidden import Forbidden
+from chaos.forbidden import Forbidden, unlogged
 from chaos.scale import SHORT
 
 from weaklink.ops.broker import LocalCluster
@@ -29,6 +29,27 @@ def test_acts_that_are_not_refused_are_told(tmp_path: Path) -> None:
     """On a cluster that refuses nobody anything the same acts succeed, and are counted as allowed: the laboratory sees what it looks for."""
     with LocalCluster(tmp_path) as cluster, Forbidden(cluster.kafka, own="lab-b", other="lab-a") as acts:
         acts.try_all()
-    assert acts.attempts == acts.refused + len(acts.allowed)
+    assert acts.attempts == acts.refused.total() + len(acts.allowed)
     told = {one.split(":")[0] for one in acts.allowed}
     assert {"create a topic", "lift its own quota", "take weaklink.ingest.0"} <= told
+
+
+_LINE = (
+    "INFO Principal = User:{} is Denied operation = {} from host = 127.0.0.1 on resource = {} for request = {} "
+    "with resourceRefCount = 1 based on rule DefaultDeny"
+)
+
+
+def test_each_refusal_must_be_in_the_log_by_itself() -> None:
+    """What is logged twice makes up for nothing else, and what others were refused does not count."""
+    write, delete = "WRITE Topic:LITERAL:t Produce", "DELETE Topic:LITERAL:t DeleteTopics"
+    log = "\n".join(
+        [
+            _LINE.format("party.evil", *write.split()),
+            _LINE.format("party.evil", *write.split()),
+            _LINE.format("party.evil", "DESCRIBE", "Topic:LITERAL:t", "DeleteTopics"),
+            _LINE.format("party.other", *delete.split()),
+        ]
+    )
+    assert unlogged({write: 2}, log, "party.evil") == {}
+    assert unlogged({write: 3, delete: 1, "": 5}, log, "party.evil") == {write: 1, delete: 1}

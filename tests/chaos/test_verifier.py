@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chaos.decisions import message as decision_message
 from chaos.traffic import PARTIES, Traffic
 from chaos.verifier.actions import Actions
 from chaos.verifier.avro import Unreadable, read
@@ -124,10 +125,13 @@ def test_traffic_is_what_its_parties_may_publish_and_the_same_again() -> None:
         read(events[0].encoded() + b"\x00")
 
 
+DECISION, ANOTHER = decision_message("chaos-c", "lab-a", 1, 1), decision_message("chaos-c", "lab-a", 1, 2)
+
+
 def action(action_id: str, **fields: Any) -> bytes:
     values = {
-        "action_id": action_id, "revision": 1, "state": "ACTIVE", "party": "lab-a", "campaign_id": "c", "measure": "SUSPEND",
-        "target_account": "x", "target_token": None, "slice_model": None, "slice_end_user": None, "issued_at": 1, "expires_at": 2,
+        "action_id": action_id, "revision": 1, "state": "ACTIVE", "party": "lab-a", "campaign_id": "chaos-c", "measure": "SUSPEND",
+        "target_account": "chaos-c-0", "target_token": None, "slice_model": None, "slice_end_user": None, "issued_at": 1, "expires_at": 2,
         "respond_by": 2, "evidence_at": 1, "confidence": 0.95, "reasons": [], "expected_cut": 10.0, "benign_accounts_touched": 0,
         "tlp": "AMBER",
     }  # fmt: skip
@@ -140,11 +144,14 @@ def ledger(tmp_path: Path) -> str:
     path = tmp_path / "ledger.sqlite3"
     connection = sqlite3.connect(path)
     connection.executescript(
-        """CREATE TABLE decisions (decision_id); CREATE TABLE dead_letters (error); CREATE TABLE receipts (party, event_id);
+        """CREATE TABLE decisions (decision_id, refused);
+        CREATE TABLE actions (campaign_id, party, target_account, target_token, slice_model, slice_end_user);
+        CREATE TABLE dead_letters (error); CREATE TABLE receipts (party, event_id);
         CREATE TABLE outbox (topic, key, value, closed_wall_us, error); CREATE TABLE action_history (action_id, revision, published);"""
     )
-    connection.execute("INSERT INTO decisions VALUES (?)", (hashlib.sha256(b"decision").hexdigest()[:32],))
+    connection.execute("INSERT INTO decisions VALUES (?, '[]')", (hashlib.sha256(DECISION).hexdigest()[:32],))
     connection.execute("INSERT INTO receipts VALUES ('lab-a', ?)", (b"r" * 16,))
+    connection.execute("INSERT INTO actions VALUES ('chaos-c', 'lab-a', 'chaos-c-0', NULL, NULL, NULL)")
     connection.execute("INSERT INTO action_history VALUES ('a', 1, 1)")
     connection.execute("INSERT INTO outbox VALUES ('party.lab-a.actions', ?, ?, 5, NULL)", (b"a", action("a")))
     connection.commit()
@@ -156,7 +163,7 @@ def published(*values: bytes, key: bytes = b"a") -> list[Message]:
     return [Message("party.lab-a.actions", 0, number, value, key) for number, value in enumerate(values)]
 
 
-def judge_actions(ledger: str, messages: list[Message], *, decisions: tuple[bytes, ...] = (b"decision",), receipts: int = 1) -> Findings:  # fmt: skip
+def judge_actions(ledger: str, messages: list[Message], *, decisions: tuple[bytes, ...] = (DECISION,), receipts: int = 1) -> Findings:  # fmt: skip
     found, expected, actions = Findings(), Expected(), Actions()
     expected.receipts["lab-a", b"r" * 16] = (0, 0)
     for value in decisions:
@@ -178,8 +185,8 @@ def test_a_ledger_and_topics_that_agree_are_clean(ledger: str) -> None:
 @pytest.mark.parametrize(
     ("wrong", "expected"),
     [
-        ({"decisions": (b"decision", b"another")}, (1, 0)),
-        ({"decisions": (b"decision", b"decision")}, (0, 1)),
+        ({"decisions": (DECISION, ANOTHER)}, (1, 0)),
+        ({"decisions": (DECISION, DECISION)}, (0, 1)),
         ({"receipts": 0}, (1, 0)),
         ({"receipts": 2}, (0, 1)),
     ],
@@ -188,6 +195,25 @@ def test_a_ledger_and_topics_that_agree_are_clean(ledger: str) -> None:
 def test_decisions_and_receipts_count_once(ledger: str, wrong: dict[str, Any], expected: tuple[int, int]) -> None:
     """One that the ledger lacks is lost; one that comes twice is twice."""
     assert counts(judge_actions(ledger, published(action("a")), **wrong)) == (*expected, 0)
+
+
+REFUSED = '[{"verdict": "STALE", "party": "lab-a", "measure": "SUSPEND", "target": "x"}]'
+
+
+@pytest.mark.parametrize(
+    ("campaign_id", "refused", "lost"),
+    [("chaos-d", "[]", 2), ("chaos-d", REFUSED, 2), ("camp-d", "[]", 2), ("camp-d", REFUSED, 1)],
+)
+def test_a_measure_that_became_no_action_is_lost(ledger: str, campaign_id: str, refused: str, lost: int) -> None:
+    """Though the ledger has its decision; of a campaign's own decision the ledger may say that it was refused. One that waits for a person is there."""
+    decision = decision_message(campaign_id, "lab-a", 3, 1)
+    with closing(sqlite3.connect(ledger.removeprefix("sqlite:///"))) as connection, connection:
+        connection.execute("INSERT INTO decisions VALUES (?, ?)", (hashlib.sha256(decision).hexdigest()[:32], refused))
+        connection.execute(
+            "INSERT INTO actions VALUES (?, 'lab-a', ?, NULL, NULL, NULL)", (campaign_id, f"{campaign_id}-2")
+        )
+    found = judge_actions(ledger, published(action("a")), decisions=(DECISION, decision))
+    assert counts(found) == (lost, 0, 0), found.sentences
 
 
 def test_a_message_that_enforce_set_aside_is_lost(ledger: str) -> None:

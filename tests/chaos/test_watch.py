@@ -49,6 +49,17 @@ def test_a_standstill_is_counted_until_the_partition_moves() -> None:
     assert watch.stall_seconds_max == 9.0
 
 
+def test_what_waits_in_the_outbox_stands_until_it_is_published() -> None:
+    """Topic by topic: a relay that publishes for others is no excuse. As long as the first row is the same nothing moves, whatever joins it."""
+    watch = Watch(KafkaConfig(), [], "sqlite:///nowhere")
+    for second in range(9):
+        watch._take_unpublished({"party.lab-a.actions": 7, "party.lab-b.actions": 100 + second}, float(second))
+    watch._take_unpublished({"party.lab-b.actions": 200}, 9.0)
+    watch._take_unpublished({"party.lab-a.actions": 300}, 20.0)
+    assert watch.stalls == watch.resumed == {"enforce": 8.0}
+    assert watch.longest["enforce"].startswith("the outbox for party.lab-a.actions")
+
+
 def test_a_second_death_before_the_partition_moves_begins_a_new_count() -> None:
     """Of the stage's own workers: how long one death costs is asked. The standstill itself is told as long as it was."""
     watch, seen = Watch(KafkaConfig(), []), Seen(TP)

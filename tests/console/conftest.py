@@ -13,7 +13,7 @@ from kafka import KafkaProducer
 from starlette.testclient import TestClient
 
 from tests.cases.world import filled, publish
-from tests.enforce.conftest import postgres  # noqa: F401  a fixture
+from tests.enforce.conftest import new_database, postgres  # noqa: F401  a fixture
 from tests.topics import create_topics
 from tests.waiting import wait_until
 from weaklink.cases.reader import read_cases
@@ -103,17 +103,8 @@ def fresh_case(
     url = None
     if request.param == "postgresql":
         server = request.getfixturevalue("postgres")
-        url = _new_database(server)
+        url = new_database(server)
     return make_case(kafka, tmp_path, monkeypatch, url)
-
-
-def _new_database(server: str) -> str:
-    import psycopg
-
-    name = f"console_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-    return f"{server}/{name}"
 
 
 @pytest.fixture(scope="module")

@@ -32,8 +32,7 @@ def chunk(offset: int, uses: list[naive.Use], appended_at_us: int = 0) -> Chunk:
 
 
 def stage(configuration: Settings) -> Correlate:
-    made = make_stage(configuration)
-    assert isinstance(made, Correlate)
+    made = Correlate(configuration)
     made.restore(UNIT, None)
     return made
 
@@ -108,6 +107,19 @@ def test_a_lease_that_reaches_into_the_future_does_not_move_the_event_clock() ->
     emitted = rows(made.process([chunk(1, [use(2, 24 * 100 + 6, **address, slot=100)])], replaying=False))
     assert sorted(emitted["account"].to_list()) == [1, 2]
     assert made.snapshot(UNIT)["progress"]["now_us"].item() == 100 * day_us + 6 * HOUR_US
+
+
+def test_an_epoch_that_is_over_is_forgotten_before_anything_is_said() -> None:
+    """A worker that starts again finds its links in the log, or in a snapshot from before: others that share them hear nothing of it."""
+    before = stage(Settings(correlate=CONFIG, ingest=INGEST))
+    before.process([chunk(0, [use(1, 1, epoch=1)])], replaying=False)
+    snapshot = before.snapshot(UNIT)
+    for frames in (None, snapshot):
+        made = Correlate(Settings(correlate=CONFIG, ingest=INGEST), oldest_epoch=lambda: 2)
+        made.restore(UNIT, frames)
+        said = made.process([chunk(0, [use(1, 1, epoch=1)]), chunk(1, [use(2, 2, epoch=1)])], replaying=False)
+        assert rows(said).height == 0
+        assert made.purged() == (frames is not None)
 
 
 def test_what_cannot_be_right_is_said() -> None:

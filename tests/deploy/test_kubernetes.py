@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from weaklink import topology
 from weaklink.cli.main import app
 from weaklink.kafka_options import KafkaConfig
-from weaklink.ops.access import SERVICE_PRINCIPALS
+from weaklink.ops.access import NOBODY, SERVICE_PRINCIPALS
 from weaklink.ops.kafka_jars import cache_folder
 from weaklink.ops.strimzi import ADMIN, party_user, resources
 from weaklink.parties import Party, PartyKind
@@ -143,10 +143,15 @@ def test_topics_users_and_acls_are_those_of_the_code() -> None:
 
 
 def test_a_party_may_write_its_events_and_read_what_is_for_it_and_nothing_else() -> None:
-    """And everyone logs in."""
+    """And everyone logs in, but for whom the closures are of."""
     users = {one["metadata"]["name"]: one["spec"] for one in documents("kafka.yaml") if one["kind"] == "KafkaUser"}
-    assert set(users) == {*SERVICE_PRINCIPALS, ADMIN, "party.my-lab"}
+    assert set(users) == {*SERVICE_PRINCIPALS, ADMIN, NOBODY, "party.my-lab"}
+    closed = users.pop(NOBODY)
     assert all(user["authentication"] == {"type": "scram-sha-512"} for user in users.values())
+    assert "authentication" not in closed
+    assert {(one["type"], *one["operations"]) for one in closed["authorization"]["acls"]} == {("deny", "All")}
+    kinds = {(one["resource"]["type"], one["resource"].get("name", "")) for one in closed["authorization"]["acls"]}
+    assert kinds == {("cluster", ""), ("group", "*"), ("topic", "*"), ("transactionalId", "*")}
     acls = users["party.my-lab"]["authorization"]["acls"]
     rights = {
         (one["resource"]["name"], one["resource"]["patternType"], operation)
@@ -193,7 +198,7 @@ def test_the_patch_of_the_brokers_says_what_the_page_on_security_says() -> None:
         assert not name.startswith(FORBIDDEN)
         told_as = f"listener.name.client.scram-sha-512.{name}" if "reauth" in name else name
         assert told[told_as] == str(value).lower()
-    assert {"connections.max.reauth.ms", "max.connections.per.ip"} <= set(config)
+    assert {"allow.everyone.if.no.acl.found", "connections.max.reauth.ms", "max.connections.per.ip"} <= set(config)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import sqlalchemy as sa
+from psycopg import sql
 
 from tests.prerequisites import require
 from weaklink.enforce.clock import Clock
@@ -54,16 +55,36 @@ def postgres() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def new_database(server: str) -> str:
+    """URL of an empty database there, as enforce takes it."""
+    name = f"ledger_{uuid.uuid4().hex}"
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    return f"{server}/{name}"
+
+
+def rows_of(address: str) -> Iterator[tuple[str, bytes]]:
+    """(table, its values) for each row of every table of a PostgreSQL database, Weaklink's own or not."""
+    with psycopg.connect(address) as connection:
+        tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1").fetchall()
+        for (table,) in tables:
+            for row in connection.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(table))):
+                yield table, b" ".join(value if isinstance(value, bytes) else str(value).encode() for value in row)
+
+
+def log_of(server: str) -> Path:
+    """The server's own log."""
+    with psycopg.connect(f"{server}/postgres") as connection:
+        (folder,) = connection.execute("SHOW data_directory").fetchone() or ("",)
+    return Path(folder).parent / "log"
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def ledger_address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """URL of an empty database, of each kind in turn."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/ledger.sqlite3"
-    server = request.getfixturevalue("postgres")
-    name = f"ledger_{uuid.uuid4().hex}"
-    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-    return f"{server}/{name}"
+    return new_database(request.getfixturevalue("postgres"))
 
 
 def open_database(address: str) -> Database:

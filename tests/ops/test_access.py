@@ -6,15 +6,18 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kafka.admin import ResourceType
 
 from weaklink import topology
 from weaklink.ops.access import (
     EVERYBODY,
+    NOBODY,
     SERVICE_PRINCIPALS,
     Access,
     Grant,
     QuotaEntity,
     all_grants,
+    closures,
     denials,
     party_grants,
     quotas_apart,
@@ -115,6 +118,22 @@ def test_a_suspended_party_is_denied_everything_and_has_no_secret() -> None:
     assert wanted_access({"lab": one}, AccessConfig(authentication="certificate")).secrets == frozenset()
 
 
+def test_whatever_has_no_acl_is_closed_by_one_of_nobodys() -> None:
+    """Of every kind of resource that Kafka has, and without a right or a secret for anybody. Without one the check says what is open."""
+    kinds = {one.name for one in ResourceType if one not in (ResourceType.UNKNOWN, ResourceType.ANY)}
+    assert {(one.resource, one.name) for one in closures()} == {
+        (kind, "kafka-cluster" if kind == "CLUSTER" else "*") for kind in kinds
+    }
+    assert {(one.principal, one.operation, one.deny, one.host) for one in closures()} == {(NOBODY, "ALL", True, "*")}
+    wanted = wanted_access({}, CONFIG)
+    assert NOBODY not in wanted.secrets
+    steps = differences(wanted, replace(wanted, grants=wanted.grants - closures()), CONFIG)
+    assert {step.grant for step in steps} == closures()
+    assert all(step.mendable and "allow.everyone.if.no.acl.found=true" in step.what for step in steps)
+    (secret,) = differences(wanted, replace(wanted, secrets=wanted.secrets | {NOBODY}), CONFIG)
+    assert (secret.principal, secret.mendable) == (NOBODY, True)
+
+
 def test_nothing_differs_where_everything_is_as_it_should_be() -> None:
     wanted = wanted_access({"lab": party("lab")}, CONFIG)
     assert differences(wanted, wanted, CONFIG) == []
@@ -127,15 +146,49 @@ def test_nothing_differs_where_everything_is_as_it_should_be() -> None:
         (Grant("*", "TOPIC", "weaklink.links", "READ"), True),
         (Grant("somebody", "TOPIC", "wea", "READ", prefixed=True), True),
         (Grant("somebody", "CLUSTER", "kafka-cluster", "ALTER"), True),
+        (Grant("somebody", "TOPIC", "__consumer_offsets", "READ"), True),
+        (Grant("somebody", "USER", "User:weaklink.enforce", "CREATE_TOKENS"), True),
         (Grant("somebody", "TOPIC", "weaklink.links", "ALL", deny=True), False),
         (Grant("somebody", "TOPIC", "another-product", "READ"), False),
         (Grant("somebody", "TOPIC", "wea", "READ"), False),
+        (Grant("somebody", "USER", "User:another", "CREATE_TOKENS"), False),
     ],
 )  # fmt: skip
 def test_strangers_rights_are_told_where_they_reach_weaklinks_resources(grant: Grant, told: bool) -> None:
     """They are never removed by Weaklink, and may be allowed by name."""
-    wanted = wanted_access({}, CONFIG)
-    found = Access(wanted.grants | {grant}, wanted.quotas, wanted.secrets)
+    strangers_are_told(grant, told=told)
+
+
+@pytest.mark.parametrize(
+    ("denial", "told"),
+    [
+        (Grant("*", "TOPIC", "weaklink.links", "READ", deny=True), True),
+        (Grant("*", "TOPIC", "weaklink.links", "WRITE", deny=True), True),
+        (Grant("*", "TOPIC", "weaklink.links", "DESCRIBE", deny=True), True),
+        (Grant("*", "TOPIC", "weaklink.links", "ALL", deny=True), True),
+        (Grant("*", "TOPIC", "weaklink.links", "READ", deny=True, host="10.0.0.1"), True),
+        (Grant("*", "TOPIC", "*", "WRITE", deny=True), True),
+        (Grant("*", "TOPIC", "wea", "READ", prefixed=True, deny=True), True),
+        (Grant("*", "TOPIC", "weaklink.links.", "READ", prefixed=True, deny=True), True),
+        (Grant("*", "TOPIC", "party.lab.events", "WRITE", deny=True), True),
+        (Grant("*", "GROUP", "party.lab.mine", "READ", deny=True), True),
+        (Grant("*", "GROUP", "weaklink.correlate", "DESCRIBE", deny=True), True),
+        (Grant("*", "TRANSACTIONAL_ID", "*", "ALL", deny=True), True),
+        (Grant("*", "TOPIC", "weaklink.links", "DELETE", deny=True), False),
+        (Grant("*", "TOPIC", "another-product", "ALL", deny=True), False),
+        (Grant("*", "TOPIC", "wea", "READ", deny=True), False),
+        (Grant("*", "GROUP", "*", "DELETE", deny=True), False),
+        (Grant("*", "CLUSTER", "kafka-cluster", "CREATE", deny=True), False),
+    ],
+)  # fmt: skip
+def test_a_denial_of_everybody_is_told_where_it_takes_a_right_of_weaklinks(denial: Grant, told: bool) -> None:
+    """It outweighs what the table grants, for one address too; what nobody of Weaklink's may do anyhow, anybody may deny."""
+    strangers_are_told(denial, told=told)
+
+
+def strangers_are_told(grant: Grant, *, told: bool) -> None:
+    wanted = wanted_access({"lab": party("lab")}, CONFIG)
+    found = replace(wanted, grants=wanted.grants | {grant})
     steps = differences(wanted, found, CONFIG)
     assert [step.what for step in steps] == ([str(grant)] if told else [])
     assert not any(step.mendable for step in steps)

@@ -62,6 +62,7 @@ from weaklink.ops.access import (
 from weaklink.ops.access_admin import add_grants, read_quotas, remove_grants, set_quotas
 from weaklink.ops.admin import open_admin
 from weaklink.ops.broker import LocalCluster
+from weaklink.ops.doctor import access_findings
 from weaklink.ops.kafka_jars import missing_tools
 from weaklink.ops.lag_probe import LagProbe
 from weaklink.ops.provision import plan_access, provision, remove_party
@@ -594,6 +595,27 @@ def test_the_check_names_each_difference_and_provisioning_mends_what_it_can(
             everybody_quota(admin, None)
             wait_until(lambda: QuotaEntity(EVERYBODY) not in read_quotas(admin))
     assert CliRunner().invoke(app, ["provision", "--check"]).exit_code == 0
+
+
+def test_a_denial_of_everybody_stops_a_service_and_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `kafka-acls --add --deny-principal 'User:*' --operation Read --topic weaklink.links` makes it. A person has to take it away."""
+    for name, value in settings.kafka.environment().items():
+        monkeypatch.setenv(name, value)
+    principal = "weaklink.correlate"
+    session = Requests(login(settings.kafka, principal, membership.issue_service_secret(settings, principal) or ""))
+    denial = Grant("*", "TOPIC", topology.LINKS, "READ", deny=True)
+    with open_admin(settings.kafka) as admin:
+        try:
+            assert error_codes(fetch(topology.LINKS)(session)) == {0}
+            add_grants(admin, [denial])
+            assert error_codes(fetch(topology.LINKS)(session)) == {0, _TOPIC_REFUSED}
+            checked = CliRunner().invoke(app, ["provision", "--check"], env={"COLUMNS": "200"})
+            assert checked.exit_code == 1
+            assert f"revoke: {denial} (everybody, Weaklink's too: remove it with kafka-acls" in checked.output
+            assert str(denial) in [one.what for one in access_findings(plan_access(settings))]
+        finally:
+            remove_grants(admin, [denial])
+            session.close()
 
 
 def test_the_command_shows_a_secret_once_and_a_file_keeps_it_from_the_screen(

@@ -57,7 +57,8 @@ def evaluate(
     people = chains.people(graph, config.structure.person_accounts_max)
     if population is None:
         sharing = evidence.sharing(graph, degrees)
-        trust = _trust(graph, accounts, b + _structure(graph, degrees, sharing, {}, config), ring.judged, config)
+        _, own = _structure(graph, degrees, sharing, {}, config)
+        trust = _trust(graph, accounts, b + own, ring.judged, config)
         rare = _rare_sharing(graph, people, trust, config)
         sizes = chains.size_tail(chains.joined_persons(rare))
         honest = pieces.honest_pieces(graph, np.ones(graph.n_accounts, bool), people, config.pieces)
@@ -92,14 +93,15 @@ def believe(
 ) -> tuple[Belief, Floats]:
     """(belief of every account of a graph, pi). Where the population has no pi it is measured on this graph."""
     b, chain, disputed = own.b, own.chain, own.disputed
-    structure = _structure(graph, degrees, population.sharing, population.trust, config)
+    structure, alone = _structure(graph, degrees, population.sharing, population.trust, config)
     prior = config.belief.prior_logit + b + np.where(disputed, 0.0, structure + chain)
     logit_q, pi = propagate.first_hand(graph, along, prior, disputed, config=config.belief, pi=population.pi)
     trusted = reporters.weights(graph, population.trust)
     added = propagate.across_parties(graph, along, logit_q, pi, config.belief, trusted=trusted)
     logit_p = np.where(disputed, logit_q, added)
     judged = rings.judged(graph, population.rings)
-    evidenced = (b + structure >= config.cluster.evidenced) & ~disputed & ~judged
+    # Of its own party alone: else what one party invents about another's accounts would come back as that other party's finding.
+    evidenced = (b + alone >= config.cluster.evidenced) & ~disputed & ~judged
     return Belief(b, structure, chain, logit_q, expit(logit_p), evidenced), pi
 
 
@@ -123,7 +125,7 @@ def _silent(graph: Graph, used: Bools) -> frozenset[str]:
 
 def _structure(
     graph: Graph, degrees: evidence.Degrees, sharing: Sharing, trust: Mapping[str, float], config: CampaignsConfig
-) -> Floats:
+) -> tuple[Floats, Floats]:
     return evidence.structure(degrees, sharing, reporters.weights(graph, trust), config.structure)
 
 

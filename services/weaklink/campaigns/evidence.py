@@ -177,12 +177,12 @@ def sharing(graph: Graph, degree: Degrees) -> Sharing:
     return Sharing(Tails.of(degree.own_key % KINDS, degree.own, accounts), Tails.of(key % KINDS, everywhere, accounts))
 
 
-def structure(degree: Degrees, typical: Sharing, trusted: Floats, config: StructureConfig) -> Floats:
-    """Structure of each account, in nats.
+def structure(degree: Degrees, typical: Sharing, trusted: Floats, config: StructureConfig) -> tuple[Floats, Floats]:
+    """(structure of each account, what of it its own party shows alone), in nats.
 
     clip(ln(.6 / u_k(d)), 0, 2.5) per hard kind k, where u_k(d) is the share of accounts, at parties where the kind occurs,
     that share identifiers of the kind with at least d persons. What only foreign parties show counts at most 1 per foreign party,
-    times what that party is `trusted` (0 to 1, by party of the graph).
+    over all kinds together, times what that party is `trusted` (0 to 1, by party of the graph).
     """
     key, foreign_key = degree.own_key, degree.foreign_key
     own = _rarity(key % KINDS, degree.own, typical.own, config)
@@ -193,8 +193,12 @@ def structure(degree: Degrees, typical: Sharing, trusted: Floats, config: Struct
     beside[there] += degree.own[at[there]]
     known[there] = own[at[there]]
     together = _rarity(foreign_key % KINDS, beside, typical.everywhere, config)
-    more = np.clip(together - known, 0, config.foreign_party_max) * trusted[degree.foreign_party]
-    by_account = np.empty(degree.n_accounts)
+    more = np.maximum(together - known, 0)
+    accuser = foreign_key // KINDS * len(trusted) + degree.foreign_party
+    said, row = np.unique(accuser, return_inverse=True)
+    over = sums(row.reshape(-1), more, len(said))[row.reshape(-1)]
+    more *= config.foreign_party_max / np.maximum(over, config.foreign_party_max) * trusted[degree.foreign_party]
+    by_account, alone = np.empty(degree.n_accounts), np.empty(degree.n_accounts)
     # Few accounts share anything of most kinds, and a number for each account and kind is more than all else that is known of it.
     for first in range(0, degree.n_accounts, BLOCK_ACCOUNTS):
         last = min(first + BLOCK_ACCOUNTS, degree.n_accounts)
@@ -202,9 +206,10 @@ def structure(degree: Degrees, typical: Sharing, trusted: Floats, config: Struct
         rows, foreign = (slice(*np.searchsorted(keys, (low, high))) for keys in (key, foreign_key))
         total = np.zeros(high - low)
         total[key[rows] - low] = own[rows]
+        alone[first:last] = total.reshape(-1, KINDS).sum(axis=1)
         total += sums(foreign_key[foreign] - low, more[foreign], high - low)
         by_account[first:last] = np.minimum(total, config.kind_max).reshape(-1, KINDS).sum(axis=1)
-    return np.minimum(by_account, config.total_max)
+    return np.minimum(by_account, config.total_max), np.minimum(alone, config.total_max)
 
 
 def _could_share(graph: Graph) -> Floats:

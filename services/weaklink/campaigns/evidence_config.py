@@ -90,7 +90,7 @@ class StructureConfig(Section):
     total_max: float = 5.0
     """Nats that all kinds can bring together."""
     foreign_party_max: float = 1.0
-    """Nats that one foreign party's accounts can add."""
+    """Nats that one foreign party's accounts can add, over all kinds together."""
     person_accounts_max: int = 8
     """Accounts of one party that share an e-mail address count as one person, up to this many; more is no person."""
 
@@ -188,6 +188,7 @@ class ReportersConfig(Section):
     accounts_per_judge_max: float = 10.0
     """Accounts that each judging party counts for at most, each way: one party alone can halve another's weight, and no more."""
     holders_max: int = 50
-    """An identifier with more holders speaks against nobody."""
+    """An identifier with more holders speaks against nobody. Of a hard kind, holders at the party that speaks are left out: else whoever invents many
+    accounts on it is never proven wrong."""
     trusted_min: float = 0.6
     """A party below counts no more as an independent party that supports a finding."""

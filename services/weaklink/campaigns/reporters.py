@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from weaklink.campaigns.evidence_config import ReportersConfig
-from weaklink.campaigns.graph import Bools, Floats, Graph, counts, distinct, ranges
+from weaklink.campaigns.graph import IS_HARD, Bools, Floats, Graph, counts, distinct, ranges
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,13 @@ def record(graph: Graph, accusing: Bools, *, confirmed: Bools, disputed: Bools, 
     """The record, from the accounts as they stand.
 
     `accusing`: accounts with evidence of their own. `confirmed`: their own party closed them for abuse. `disputed`: it vouched for
-    them. An identifier that more than `holders_max` accounts hold speaks against nobody.
+    them. An identifier that more than `holders_max` accounts hold speaks against nobody; of a hard kind, the reporter's own are not counted.
     """
     size = len(graph.parties)
     tables = [np.zeros((size, size)) for _ in range(2)]
-    known = (graph.known + graph.unseen) <= config.holders_max
-    speaking = np.flatnonzero(accusing[graph.account] & known[graph.node])
+    held = counts(graph.group, len(graph.group_node))
+    holders = (graph.known + graph.unseen)[graph.node] - np.where(IS_HARD[graph.link_kind], held[graph.group], 0)
+    speaking = np.flatnonzero(accusing[graph.account] & (holders <= config.holders_max))
     _, said_node, said_party = distinct(graph.node[speaking], graph.party[graph.account[speaking]])
     order = np.argsort(said_node, kind="stable")
     said_node, said_party = said_node[order], said_party[order]

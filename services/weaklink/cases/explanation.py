@@ -45,8 +45,17 @@ def explain(evidence: Mapping[str, Any], campaigns: CampaignsConfig, enforce: En
 
 
 def _shared(one: Mapping[str, Any]) -> str:
+    """`parties` None: for a party, whose own accounts alone are counted."""
+    what = f"{one['identifiers']:,} {kind_words(one['kind'], one['identifiers'])}"
+    if one["parties"] is None:
+        own = (
+            f", up to {one['members']:,} more accounts of your own in the campaign's picture among them"
+            if one["members"]
+            else ""
+        )
+        return f"{what} that other members hold too{own}"
     more = f", and up to {one['others']:,} accounts outside the campaign" if one["others"] else ""
-    return f"{one['identifiers']:,} {kind_words(one['kind'], one['identifiers'])} with up to {one['members']:,} other members at {one['parties']} parties{more}"
+    return f"{what} with up to {one['members']:,} other members at {one['parties']} parties{more}"
 
 
 def what_would_change(evidence: Mapping[str, Any], campaigns: CampaignsConfig, enforce: EnforceConfig) -> list[str]:

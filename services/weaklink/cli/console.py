@@ -33,13 +33,13 @@ def serve(
     if context.invoked_subcommand is not None:
         return
     from weaklink.console.serve import run_console
-    from weaklink.logs import configure_logging
+    from weaklink.logs import service_log
     from weaklink.settings import load_settings
 
     settings = load_settings()
-    configure_logging("console", json=settings.log_json, level=settings.log_level)
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    run_console(settings.model_copy(update={"console": settings.console.model_copy(update=given)}))
+    with service_log("console", json=settings.log_json, level=settings.log_level):
+        run_console(settings.model_copy(update={"console": settings.console.model_copy(update=given)}))
 
 
 def add(
@@ -60,9 +60,11 @@ def add(
 
     settings = load_settings()
     if party is not None:
+        from weaklink.errors import PartyError
         from weaklink.party_registry import find_party
 
-        find_party(settings.kafka, party)
+        if find_party(settings.kafka, party).suspended_at:
+            raise PartyError(f"{party} is suspended: weaklink party resume {party} comes first")
     password = sys.stdin.readline().rstrip("\n") if password_stdin else secrets.token_urlsafe(18)
 
     async def run(database: "Database") -> None:
@@ -96,17 +98,27 @@ def list_users(as_json: Annotated[bool, typer.Option("--json", help="One JSON ob
         typer.echo(f"{row['name']:24} {row['role']:9} {row['party'] or '':24} {time_text(row['created_wall_us'])}")
 
 
-def remove(name: Annotated[str, typer.Argument(help="Whom to let in no longer.")]) -> None:
-    """End a person's access, sessions too, at once."""
+def remove(
+    name: Annotated[str | None, typer.Argument(help="Whom to let in no longer.")] = None,
+    party: Annotated[str | None, typer.Option("--party", help="Instead of a name: everybody of this party.")] = None,
+) -> None:
+    """End a person's access, or that of all of a party, sessions too, at once."""
     from weaklink.console.users import Users
     from weaklink.errors import ConfigurationError
     from weaklink.settings import load_settings
 
-    async def run(database: "Database") -> bool:
+    if (name is None) == (party is None):
+        raise ConfigurationError("whom to remove: a name, or --party ID")
+
+    async def run(database: "Database") -> list[str]:
         users = Users(database, load_settings().console)
         await users.create_tables()
-        return await users.remove(name)
+        if party is not None:
+            return await users.remove_party(party)
+        return [name] if name is not None and await users.remove(name) else []
 
-    if not with_database(run):
-        raise ConfigurationError(f"there is no user {name!r}: see `weaklink console user list`")
-    typer.echo(f"{name} may no longer sign in", err=True)
+    names = with_database(run)
+    if not names:
+        who = f"user {name!r}" if party is None else f"user of {party}"
+        raise ConfigurationError(f"there is no {who}: see `weaklink console user list`")
+    typer.echo(f"{', '.join(names)} may no longer sign in", err=True)

@@ -42,11 +42,13 @@ def add(
     """Create a party's topics, rights, quotas and secret, then register it. Safe to repeat; the secret is shown once, the first time."""
     from pydantic import ValidationError
 
+    from weaklink.cli.keep_out import forget_console_users
     from weaklink.cli.secrets import hand_out, kafka_login, refuse_existing
     from weaklink.errors import PartyError
     from weaklink.ops import membership
     from weaklink.ops.provision import add_party
     from weaklink.parties import Party
+    from weaklink.party_registry import read_parties
     from weaklink.settings import load_settings
 
     try:
@@ -55,6 +57,9 @@ def add(
         raise PartyError("; ".join(str(one["msg"]).removeprefix("Value error, ") for one in error.errors())) from error
     settings = load_settings()
     refuse_existing(secret_file)
+    if party_id not in read_parties(settings.kafka):
+        # Somebody else may have had the id, and been removed where the ledger was out of reach.
+        forget_console_users(settings, party_id)
     party = add_party(settings, party)
     typer.echo(
         f"{party.id} ({party.kind}) may publish on {party.events_topic} and reads {party.actions_topic} and {party.rejects_topic}"
@@ -135,8 +140,10 @@ def suspend(party_id: str = typer.Argument(metavar="ID")) -> None:
     """Keep a party out from this moment: its live sessions end at their next request, and its secret is deleted.
 
     Where Strimzi keeps the principals, the output says what to apply for that.
-    Its secret for the tokeniser too, where WEAKLINK_TOKENISER__CLIENTS_FILE is here; else the output says what to do where it runs.
+    Its secret for the tokeniser and its users of the console too, where WEAKLINK_TOKENISER__CLIENTS_FILE and the ledger are here; else the
+    output says what to run where they are.
     """
+    from weaklink.cli.keep_out import keep_out
     from weaklink.ops.kept_by_others import to_keep_out
     from weaklink.ops.membership import suspend_party
     from weaklink.settings import load_settings
@@ -145,11 +152,14 @@ def suspend(party_id: str = typer.Argument(metavar="ID")) -> None:
     party = suspend_party(settings, party_id)
     typer.echo(f"{party_id} is suspended since {party.suspended_at:%Y-%m-%d %H:%M:%S}; what it published before stays")
     _left_to_others(settings, f"the brokers let {party_id} in", to_keep_out(party_id))
-    _keep_from_tokeniser(settings.tokeniser.clients_file, party_id)
+    keep_out(settings, party_id)
 
 
 def resume(party_id: str = typer.Argument(metavar="ID"), secret_file: SecretFile = None) -> None:
-    """Let a suspended party in again, with a new secret, shown once. The tokeniser lets it in by `weaklink tokeniser grant`."""
+    """Let a suspended party in again, with a new secret, shown once.
+
+    The tokeniser lets it in by `weaklink tokeniser grant`, the console its people by `weaklink console user add`.
+    """
     from weaklink.cli.secrets import hand_out, kafka_login, refuse_existing
     from weaklink.ops.kept_by_others import to_let_in
     from weaklink.ops.membership import resume_party
@@ -173,8 +183,10 @@ def remove(
 ) -> None:
     """End a party's sessions and take it out of the registry; its topics stay unless --delete-topics.
 
-    Its secret for the tokeniser goes too, where WEAKLINK_TOKENISER__CLIENTS_FILE is here; else the output says what to do where it runs.
+    Its secret for the tokeniser and its users of the console go too, where WEAKLINK_TOKENISER__CLIENTS_FILE and the ledger are here; else the
+    output says what to run where they are.
     """
+    from weaklink.cli.keep_out import keep_out
     from weaklink.ops.kept_by_others import to_remove
     from weaklink.ops.provision import remove_party
     from weaklink.settings import load_settings
@@ -187,7 +199,7 @@ def remove(
     remove_party(settings, party_id, delete_topics=delete_topics)
     typer.echo(f"{party_id} is removed" + (", and its topics" if delete_topics else "; its topics are kept"))
     _left_to_others(settings, f"the brokers let {party_id} in", to_remove(party_id, topics_too=delete_topics))
-    _keep_from_tokeniser(settings.tokeniser.clients_file, party_id)
+    keep_out(settings, party_id)
 
 
 def _left_to_others(settings: "Settings", until: str, commands: list[str]) -> bool:
@@ -200,18 +212,3 @@ def _left_to_others(settings: "Settings", until: str, commands: list[str]) -> bo
     for command in commands:
         typer.echo(f"  {command}")
     return True
-
-
-def _keep_from_tokeniser(clients_file: Path, party_id: str) -> None:
-    """The tokeniser runs apart from Kafka, with nobody's login: it knows its own list of clients only, which may be on this machine or not."""
-    from weaklink.tokeniser.clients import load_clients, revoke
-
-    if party_id in load_clients(clients_file).values():
-        revoke(clients_file, party_id)
-        typer.echo(f"the tokeniser of {clients_file} does not answer {party_id} any more")
-    else:
-        typer.echo(
-            f"{clients_file} has no {party_id}: if a tokeniser elsewhere answers it, that goes on until there"
-            f" `weaklink tokeniser revoke {party_id}` is run",
-            err=True,
-        )

@@ -74,12 +74,17 @@ def run(
     """Run one stage until it is stopped (SIGTERM, Ctrl-C). Start more of the same for more throughput."""
     if stage not in (names := (*COLUMNAR, *FAUST, *BESIDE)):
         raise ConfigurationError(f"no stage {stage!r}; there are {', '.join(names)}")
-    from weaklink.health import Health, serve_health
-    from weaklink.logs import configure_logging
+    from weaklink.logs import service_log
     from weaklink.settings import load_settings
 
     settings = load_settings()
-    configure_logging(stage, json=settings.log_json, level=settings.log_level)
+    with service_log(stage, json=settings.log_json, level=settings.log_level):
+        _run(stage, slot, metrics_port, settings)
+
+
+def _run(stage: str, slot: str | None, metrics_port: int | None, settings: "Settings") -> None:
+    from weaklink.health import Health, serve_health
+
     port = metrics_port if metrics_port is not None else settings.stream.metrics_port
     if settings.otlp_traces_url:
         from weaklink.traces import configure_traces
@@ -106,12 +111,16 @@ def _run_columnar(stage: str, slot: str | None, settings: "Settings", health: "H
     from kafka.errors import KafkaError
 
     from weaklink import heap
+    from weaklink.epochs_topic import when_known
     from weaklink.stream.runner import Runner
     from weaklink.stream.stage import Traits
 
     log = structlog.get_logger()
     try:
-        made = _load(COLUMNAR[stage])(settings)
+        made = when_known(lambda: _load(COLUMNAR[stage])(settings), health)
+        if made is None:
+            log.info("stopped", stage=stage)
+            return
         guard = _guard(stage, settings) if getattr(made, "traits", Traits()).whole_batches else None
         runner = Runner(made, topology.stage(stage), settings, slot, health, guard=guard)
     except KafkaError as error:

@@ -25,17 +25,17 @@ def serve() -> None:
     import math
 
     from weaklink.health import Health, serve_health
-    from weaklink.logs import configure_logging
+    from weaklink.logs import service_log
     from weaklink.settings import load_settings
     from weaklink.tokeniser.service import serve as serve_tokens
 
     settings = load_settings()
-    configure_logging("tokeniser", json=settings.log_json, level=settings.log_level)
-    if settings.stream.metrics_port is not None:
-        health = Health(math.inf)  # it has no loop that could stand still
-        health.turned(ready=True)
-        serve_health(settings.stream.metrics_host, settings.stream.metrics_port, health)
-    serve_tokens(settings.tokeniser)
+    with service_log("tokeniser", json=settings.log_json, level=settings.log_level):
+        if settings.stream.metrics_port is not None:
+            health = Health(math.inf)  # it has no loop that could stand still
+            health.turned(ready=True)
+            serve_health(settings.stream.metrics_host, settings.stream.metrics_port, health)
+        serve_tokens(settings.tokeniser)
 
 
 def grant(

@@ -1,6 +1,7 @@
 """Who may do what, decided before a page is built: sessions, roles, tokens of forms, headers, attempts. Every route goes through `guarded`."""
 
 import hmac
+import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -11,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -97,23 +98,30 @@ def guarded(rule: Rule) -> Endpoint:
     """The rule's endpoint behind its checks. `request.state` then has `session` (or None) and, of a POST, `form`."""
 
     async def checked(request: Request) -> Response:
-        began = time.monotonic()
-        users: Users = request.app.state.users
-        token = request.cookies.get(SESSION_COOKIE)
-        session = await users.session(token) if token else None
-        request.state.session, request.state.form = session, {}
-        who = session.viewer.name if session else None
-        response = await _answer(rule, request, session)
-        _log.info(
-            "request", method=rule.method, route=rule.path, status=response.status_code, user=who,
-            seconds=round(time.monotonic() - began, 4),
+        began, failed = time.monotonic(), None
+        request.state.session, request.state.form = None, {}
+        try:
+            response = await _answer(rule, request)
+        except (
+            Exception
+        ) as error:  # whatever it was: its visitor gets a page that says nothing of it, and the log one line
+            failed = error
+            response = _refused(request, 500, "something went wrong here; it is in the log")
+        session: Session | None = request.state.session
+        _log.log(
+            logging.ERROR if failed else logging.INFO, "request", method=rule.method, route=rule.path,
+            status=response.status_code, user=session.viewer.name if session else None,
+            seconds=round(time.monotonic() - began, 4), exc_info=failed,
         )  # fmt: skip
         return response
 
     return checked
 
 
-async def _answer(rule: Rule, request: Request, session: Session | None) -> Response:
+async def _answer(rule: Rule, request: Request) -> Response:
+    users: Users = request.app.state.users
+    token = request.cookies.get(SESSION_COOKIE)
+    session = request.state.session = await users.session(token) if token else None
     try:
         if rule.audience != "anyone" and session is None:
             return RedirectResponse("/login", 303) if rule.method == "GET" else _refused(request, 401, "sign in first")
@@ -123,6 +131,7 @@ async def _answer(rule: Rule, request: Request, session: Session | None) -> Resp
             request.state.form = await _form(request)
             _check_origin(request)
             _check_token(request, session)
+        _check_texts(request)
         return await rule.endpoint(request)
     except HTTPException as error:
         return _refused(request, error.status_code, error.detail)
@@ -136,14 +145,24 @@ def _refused(request: Request, status: int, why: str) -> Response:
 async def _form(request: Request) -> dict[str, str]:
     """The fields of a form; of several of one name the last."""
     body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > _FORM_BYTES_MAX:
-            raise HTTPException(413, "the form is too large")
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > _FORM_BYTES_MAX:
+                raise HTTPException(413, "the form is too large")
+    except ClientDisconnect:
+        raise HTTPException(400, "the form was cut off") from None
     try:
         return {name: values[-1] for name, values in parse_qs(body.decode("utf-8"), keep_blank_values=True).items()}
     except (UnicodeDecodeError, ValueError):
         raise HTTPException(400, "the form cannot be read") from None
+
+
+def _check_texts(request: Request) -> None:
+    """PostgreSQL holds no text with a NUL: nothing has such a name, and no note could be kept."""
+    given = (request.path_params, request.query_params, request.state.form)
+    if any("\0" in str(text) for texts in given for item in texts.items() for text in item):
+        raise HTTPException(400, "no text may hold a NUL")
 
 
 def _check_origin(request: Request) -> None:

@@ -95,12 +95,15 @@ def graph(
         one | {"measure": asked.get(one["account"])} for one in whole["accounts"] if one["party"] == viewer.party
     ]
     own_line = {"measures": len(asked), "expected_cut": 0.0}
-    held = sorted({place for one in accounts for place in one["holds"]})
-    places = {place: number for number, place in enumerate(held)}
-    identifiers = [_own_identifier(whole["identifiers"][place], place, accounts) for place in held]
+    held = {place for one in accounts for place in one["holds"]}
+    own_counts = {place: _own_identifier(whole["identifiers"][place], place, accounts) for place in held}
+    # Anew by own members: the whole graph's order tells on which token more of others' accounts are.
+    order = sorted(held, key=lambda place: (-own_counts[place]["members"], own_counts[place]["token"]))
+    identifiers = [own_counts[place] for place in order]
+    places = {place: number for number, place in enumerate(order)}
     own = cases.accounts_by_party(campaign_id).get(viewer.party or "", 0)
     return whole | {
-        "accounts": [one | {"holds": [places[place] for place in one["holds"]]} for one in accounts],
+        "accounts": [one | {"holds": sorted(places[place] for place in one["holds"])} for one in accounts],
         "identifiers": identifiers,
         "parties": [one | own_line for one in whole["parties"] if one["party"] == viewer.party],
         "accounts_total": max(own, len(accounts)),
@@ -113,17 +116,36 @@ def _own_identifier(one: Mapping[str, Any], place: int, accounts: Sequence[Mappi
     volume = sum(account["requests_per_day"] for account in holders)
     # What stands on the token may be asked of another party: the viewer sees its own measures among its actions.
     counts = {"members": len(holders), "others": 0, "parties": 1, "requests_per_day": volume, "measures": 0}
-    return {"token": one["token"], "kind": one["kind"], "last_at": one["last_at"], **counts}
+    return {"token": one["token"], "kind": one["kind"], **counts}  # `last_at` is of any member's use
 
 
 def evidence(cases: Cases, viewer: Viewer, party: str, account: str) -> dict[str, Any] | None:
-    """Evidence of an account; None: there is none, or it is not the viewer's. Counts of others' accounts are left out for a party."""
+    """Evidence of an account; None: there is none, or it is not the viewer's.
+
+    What it shares is for a party counted among its own accounts alone, as in its graph: by its other members on the identifier of the kind
+    that most of them hold. `parties` and `others` are None. Pieces stay whole: an action tells as much as its reasons.
+    """
     if not viewer.operator and party != viewer.party:
         return None
     found = cases.evidence(party, account)
     if found is None or viewer.operator:
         return found
-    return found | {"shares": [one | {"others": 0} for one in found["shares"]]}
+    company = _own_company(graph(cases, viewer, found["campaign_id"]), account)
+    counted = [
+        one | {"members": company.get(one["kind"], 0), "parties": None, "others": None} for one in found["shares"]
+    ]
+    return found | {"shares": sorted(counted, key=lambda one: (-one["members"], one["kind"]))}
+
+
+def _own_company(own: Mapping[str, Any] | None, account: str) -> dict[str, int]:
+    """By kind how many other accounts of a party's graph hold the identifier that `account` shares with most of them."""
+    if own is None:
+        return {}
+    held = [own["identifiers"][place] for one in own["accounts"] if one["account"] == account for place in one["holds"]]
+    most: dict[str, int] = {}
+    for one in held:
+        most[one["kind"]] = max(most.get(one["kind"], 0), one["members"] - 1)
+    return most
 
 
 def action(viewer: Viewer, shown: dict[str, Any]) -> dict[str, Any] | None:

@@ -120,6 +120,15 @@ class Users:
         async with self._database.write(_LOCK) as connection:
             return await _remove(connection, name)
 
+    async def remove_party(self, party: str) -> list[str]:
+        """End every user of a party, and their sessions; their names."""
+        query = sa.select(users.c.name).where(users.c.party == party).order_by(users.c.name)
+        async with self._database.write(_LOCK) as connection:
+            names = [str(name) for name in (await connection.execute(query)).scalars()]
+            for name in names:
+                await _remove(connection, name)
+        return names
+
     async def list(self) -> list[dict[str, Any]]:
         """[name, role, party, created_wall_us] of every user."""
         columns = (users.c.name, users.c.role, users.c.party, users.c.created_wall_us)

@@ -132,6 +132,7 @@ class Correlate:
 
     def process(self, batches: Sequence[Chunk], *, replaying: bool) -> list[Message]:
         """Fold a poll's chunks in; returns what readers of `weaklink.shared` do not know yet."""
+        self._forget_epochs()  # before anything is said: after a restart the log and the snapshot may still hold what is over
         by_source: dict[TopicPartition, list[Chunk]] = {}
         for chunk in batches:
             by_source.setdefault(chunk.source, []).append(chunk)
@@ -144,12 +145,15 @@ class Correlate:
 
     def tick(self, now_us: int) -> list[Message]:  # the protocol's signature
         """Forget epochs of keys that are over. Links as such expire by the log's clock, so that a replay expires them at the same offsets."""
+        self._forget_epochs()
+        return []
+
+    def _forget_epochs(self) -> None:
         oldest = self._oldest_epoch()
         for name, unit in self._units.items():
             if forgotten := unit.forget_epochs_before(oldest):
                 self._purged = True
                 _log.info("epochs_forgotten", stage=self.name, unit=name, oldest_epoch=oldest, links=forgotten)
-        return []
 
     def purged(self) -> bool:
         """See `stream.stage.Purging`."""
@@ -162,7 +166,7 @@ class Correlate:
 
 
 def make_stage(settings: Settings) -> Stage[Chunk]:
-    """correlate for the runner. Raises ConfigurationError when its output has fewer partitions than its input."""
+    """correlate for the runner. Raises EpochsUnknown, and ConfigurationError when its output has fewer partitions than its input."""
     if settings.topics.shared_partitions < settings.topics.links_partitions:
         raise ConfigurationError(
             f"topics.shared_partitions is {settings.topics.shared_partitions}, fewer than topics.links_partitions "

@@ -4,7 +4,6 @@ Faust serves here as consumer group, supervisor and timers. It keeps no tables, 
 """
 
 import asyncio
-import logging
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -25,13 +24,16 @@ from weaklink.enforce.observe import count_changes, count_decision, count_receip
 from weaklink.enforce.outbox import DATABASE_TROUBLE, Outbox, Relay
 from weaklink.enforce.retention import Retention
 from weaklink.enforce.transport import broker_urls, faust_credentials
-from weaklink.epochs_topic import EpochWatch
+from weaklink.epochs_topic import EpochWatch, when_known
 from weaklink.health import Health
 from weaklink.settings import Settings
 from weaklink.traces import span
 
 log = structlog.get_logger()
 
+_READ_AHEAD_MAX = 256
+"""Messages of a topic that are read ahead of what is handled. Decisions of large campaigns have half a megabyte each, and while the ledger is away all that
+are read wait in memory: Faust's own bound of 4,096 let it grow until nothing was left to read."""
 _PRUNE_SECONDS = 3600
 _MEASURE_SECONDS = 5
 _EPOCHS_SECONDS = 5
@@ -46,10 +48,12 @@ def run_enforce(settings: Settings, slot: str | None = None, health: Health | No
     Raises LedgerError when the database cannot be opened; exits with status 0 after a signal.
     """
     migrate_ledger(settings)
-    logging.basicConfig(handlers=[_ToStructlog(logging.WARNING)], level=logging.WARNING, force=True)
+    oldest_epoch = when_known(lambda: EpochWatch(settings.kafka), health)
+    if oldest_epoch is None:
+        return
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    app = build_app(settings, slot, health)
+    app = build_app(settings, oldest_epoch, slot, health)
     worker = faust.Worker(
         app,
         loop=loop,
@@ -64,7 +68,9 @@ def run_enforce(settings: Settings, slot: str | None = None, health: Health | No
     worker.execute_from_commandline()
 
 
-def build_app(settings: Settings, slot: str | None = None, health: Health | None = None) -> Any:
+def build_app(
+    settings: Settings, oldest_epoch: EpochWatch, slot: str | None = None, health: Health | None = None
+) -> Any:
     """The Faust app (faust.App), not started."""
     config = settings.enforce
     database = Database(ledger_url(settings), config.ledger_timeout_seconds)
@@ -133,7 +139,7 @@ def build_app(settings: Settings, slot: str | None = None, health: Health | None
     app.timer(interval=config.tick_seconds)(turned)
     app.timer(interval=_PRUNE_SECONDS)(_unless_in_trouble("pruning", prune))
     app.timer(interval=_EPOCHS_SECONDS)(
-        _unless_in_trouble("epochs", _epochs(Epochs(database, config, clock), EpochWatch(settings.kafka), relay))
+        _unless_in_trouble("epochs", _epochs(Epochs(database, config, clock), oldest_epoch, relay))
     )
     app.timer(interval=_MEASURE_SECONDS)(_unless_in_trouble("measuring", observe))
     app.task(relay.run)
@@ -152,6 +158,7 @@ def _faust_app(settings: Settings, name: str, *, lasting: bool) -> Any:
         broker_heartbeat_interval=min(3.0, kafka.session_timeout_ms / 3000),
         broker_commit_interval=1.0,
         consumer_auto_offset_reset="earliest",
+        stream_buffer_maxsize=_READ_AHEAD_MAX,  # of the app: what is set of a topic (`maxsize`) gets lost where an agent takes it over
         datadir=_data_folder(settings.data_folder, name),
         topic_allow_declare=False,
         topic_disable_leader=True,
@@ -213,16 +220,3 @@ def _unless_in_trouble(name: str, work: Callable[[], Awaitable[None]]) -> Callab
             log.warning("timer_failed", work=name, error=str(error), next="retry")
 
     return run
-
-
-class _ToStructlog(logging.Handler):
-    """What Faust, aiokafka and Alembic log, as lines of our own log."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        log.log(
-            record.levelno,
-            "library_message",
-            message=record.getMessage(),
-            logger=record.name,
-            exc_info=record.exc_info,
-        )

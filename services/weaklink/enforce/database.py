@@ -57,7 +57,9 @@ class Database:
         if self.sqlite and url.database:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         arguments = {"timeout": _SQLITE_BUSY_SECONDS} if self.sqlite else _server_settings(timeout_seconds)
-        self.engine: AsyncEngine = create_async_engine(url, connect_args=arguments, pool_pre_ping=not self.sqlite)
+        self.engine: AsyncEngine = create_async_engine(
+            url, connect_args=arguments, pool_pre_ping=not self.sqlite, hide_parameters=True
+        )
         if self.sqlite:
             sa.event.listen(self.engine.sync_engine, "connect", _on_connect)
             sa.event.listen(self.engine.sync_engine, "begin", _on_begin)

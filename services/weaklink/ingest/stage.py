@@ -212,7 +212,8 @@ class IngestStage:
 
 
 def make_stage(settings: Settings) -> IngestStage:
-    """The stage as `weaklink run ingest` runs it. Raises BrokerError when the registry of parties cannot be read."""
+    """The stage as `weaklink run ingest` runs it. Raises EpochsUnknown, and BrokerError when the registry of parties cannot be read."""
     # Loads the library behind it, 50 ms: now, not when the first events wait.
     pl.DataFrame({"account": [""]}).select(frames.account_hash("", "account"))
-    return IngestStage(settings, PartyRegistry(settings.kafka), EpochWatch(settings.kafka))
+    oldest_epoch = EpochWatch(settings.kafka)  # first: it may have to be tried again
+    return IngestStage(settings, PartyRegistry(settings.kafka), oldest_epoch)

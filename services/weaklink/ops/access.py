@@ -1,6 +1,7 @@
 """Who may do what on the cluster, as it should be: parties, services, operators. Pure: the table from which ACLs and quotas follow.
 
-Whatever is not granted is refused: the cluster must run with an authorizer and `allow.everyone.if.no.acl.found=false`.
+Whatever is not granted is refused: the cluster must run with an authorizer. Kafka's `allow.everyone.if.no.acl.found=true` would open what
+has no ACL to everybody, and cannot be seen from outside: `closures` leave nothing without one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +12,7 @@ from weaklink import topology
 from weaklink.ops.access_config import AccessConfig
 from weaklink.parties import Party
 
-Resource = Literal["TOPIC", "GROUP", "TRANSACTIONAL_ID", "CLUSTER"]
+Resource = Literal["TOPIC", "GROUP", "TRANSACTIONAL_ID", "CLUSTER", "DELEGATION_TOKEN", "USER"]
 CLUSTER_NAME: Final = "kafka-cluster"
 OPERATOR: Final = "weaklink.operator"
 """Whoever looks after the pipeline by day: reads everything, writes the benign lists, ends epochs of keys, and changes no topic, party or secret."""
@@ -23,9 +24,19 @@ EXPORTER, CONSOLE = (f"weaklink.{service.name}" for service in topology.SERVICES
 """What is seen on the network has no right to change anything."""
 SERVICE_PRINCIPALS: Final = (*SERVICES, EXPORTER, CONSOLE, OPERATOR)
 
+NOBODY: Final = "weaklink.nobody"
+"""Whom the closures are of: it never has a login."""
 EVERYBODY: Final = "<default>"
 """Kafka's tools write it so: whoever has no quota of his own."""
 _PREFIXES: Final = ("weaklink.", "party.")
+_ALL_RESOURCES: Final[tuple[tuple[Resource, str], ...]] = (
+    ("TOPIC", "*"),
+    ("GROUP", "*"),
+    ("TRANSACTIONAL_ID", "*"),
+    ("CLUSTER", CLUSTER_NAME),
+)
+_TOKENS: Final[tuple[tuple[Resource, str], ...]] = (("DELEGATION_TOKEN", "*"), ("USER", "*"))
+"""Whoever may make another user's delegation token logs in as that user."""
 _RECALLS: Final[dict[str, tuple[str, ...]]] = {
     "weaklink.ingest": (topology.PARTIES, topology.EPOCHS),
     "weaklink.correlate": (topology.EPOCHS,),
@@ -72,13 +83,16 @@ def party_grants(party: Party) -> frozenset[Grant]:
 
 def denials(party: Party) -> frozenset[Grant]:
     """What ends a party's live sessions at once: a denial outweighs every permission, and is asked for at every request."""
-    resources: tuple[tuple[Resource, str], ...] = (
-        ("TOPIC", "*"),
-        ("GROUP", "*"),
-        ("TRANSACTIONAL_ID", "*"),
-        ("CLUSTER", CLUSTER_NAME),
-    )
-    return frozenset(Grant(party.principal, resource, name, "ALL", deny=True) for resource, name in resources)
+    return _denied(party.principal, _ALL_RESOURCES)
+
+
+def closures() -> frozenset[Grant]:
+    """An ACL for whatever there is, which is then closed to all who have no right to it. Denials, and of nobody: they give and take nothing."""
+    return _denied(NOBODY, (*_ALL_RESOURCES, *_TOKENS))
+
+
+def _denied(principal: str, resources: Iterable[tuple[Resource, str]]) -> frozenset[Grant]:
+    return frozenset(Grant(principal, resource, name, "ALL", deny=True) for resource, name in resources)
 
 
 def service_grants(parties: Iterable[Party]) -> frozenset[Grant]:
@@ -125,7 +139,7 @@ def _topics(names: Iterable[str], parties: Iterable[Party]) -> set[str]:
 def all_grants(parties: Iterable[Party]) -> frozenset[Grant]:
     """Every ACL that should be there."""
     parties = list(parties)
-    found = set(service_grants(parties))
+    found = set(service_grants(parties) | closures())
     for party in parties:
         found |= party_grants(party) | (denials(party) if party.suspended_at else frozenset())
     return frozenset(found)

@@ -1,12 +1,13 @@
 """How ACLs, quotas and secrets differ from what they should be. Pure: `access` says what should be, `access_admin` what is."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from weaklink.ops.access import (
     ADMINISTRATOR,
     EVERYBODY,
+    NOBODY,
     SERVICE_PRINCIPALS,
     Access,
     Grant,
@@ -18,6 +19,10 @@ from weaklink.ops.access_config import AccessConfig
 Mechanism = Literal["SCRAM-SHA-256", "SCRAM-SHA-512"]
 _CLIENTS: Final = ("weaklink", "kafka-python", "aiokafka")
 """How the services' names of clients begin: their own, and those of the libraries."""
+_ANYBODY: Final = "*"
+"""As ACLs name everybody: Weaklink's own principals too."""
+_OWN: Final = ("weaklink.", "party.", "__consumer_offsets", "__transaction_state")
+"""How names of what is Weaklink's begin; its offsets and transactions are among everybody's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +51,12 @@ def differences(wanted: Access, found: Access, config: AccessConfig, login: str 
     `login`: the principal that is connected, and must not lock itself out. It and the administrator are left as they are.
     """
     found = _without(found, {ADMINISTRATOR, *((login,) if login and login not in wanted.secrets else ())}, login)
-    steps = [Difference("grant", str(one), grant=one) for one in sorted(wanted.grants - found.grants)]
-    for grant in sorted(found.grants - wanted.grants):
-        if is_own(grant.principal):
-            steps.append(Difference("revoke", str(grant), grant=grant))
-        elif f"User:{grant.principal}" not in config.other_principals and _touches(grant):
-            steps.append(
-                Difference(
-                    "revoke",
-                    str(grant),
-                    "none of Weaklink's principals: remove it with kafka-acls, or name it in WEAKLINK_ACCESS__OTHER_PRINCIPALS",
-                )
-            )
+    steps = [Difference("grant", _told(one), grant=one) for one in sorted(wanted.grants - found.grants)]
+    surplus = sorted(found.grants - wanted.grants)
+    steps += [Difference("revoke", str(one), grant=one) for one in surplus if is_own(one.principal)]
     return [
         *steps,
+        *_strangers_differences(surplus, wanted, config),
         *_quota_differences(wanted, found),
         *_other_quota_differences(found, config),
         *_secret_differences(wanted, found),
@@ -76,14 +73,53 @@ def _without(access: Access, principals: set[str], login: str | None) -> Access:
     )
 
 
+def _told(grant: Grant) -> str:
+    """A closure says what for: nobody misses it."""
+    why = ": else it is open to everybody where allow.everyone.if.no.acl.found=true"
+    return f"{grant}{why if grant.principal == NOBODY else ''}"
+
+
+def _strangers_differences(surplus: Iterable[Grant], wanted: Access, config: AccessConfig) -> list[Difference]:
+    """Rights of others to what is Weaklink's, and denials that hold for Weaklink's own principals (a stranger's own takes nothing from anybody)."""
+    steps = []
+    for grant in surplus:
+        principal = f"User:{grant.principal}"
+        if is_own(grant.principal) or principal in config.other_principals:
+            continue
+        if any(_stops(grant, one) for one in wanted.grants) if grant.deny else _touches(grant):
+            who = "everybody, Weaklink's too" if grant.principal == _ANYBODY else "none of Weaklink's principals"
+            advice = f"{who}: remove it with kafka-acls, or name {principal} in WEAKLINK_ACCESS__OTHER_PRINCIPALS"
+            steps.append(Difference("revoke", str(grant), advice))
+    return steps
+
+
 def _touches(grant: Grant) -> bool:
-    """Whether an ACL of a stranger concerns Weaklink's resources (a denial takes nothing from anybody's safety)."""
-    if grant.deny:
-        return False
-    if grant.resource == "CLUSTER" or grant.name == "*":
+    """Whether a right concerns Weaklink's resources."""
+    name = grant.name.removeprefix("User:") if grant.resource == "USER" else grant.name
+    if grant.resource == "CLUSTER" or name == "*":
         return True
-    own = ("weaklink.", "party.")
-    return grant.name.startswith(own) or (grant.prefixed and any(prefix.startswith(grant.name) for prefix in own))
+    return name.startswith(_OWN) or (grant.prefixed and any(own.startswith(name) for own in _OWN))
+
+
+def _stops(denial: Grant, grant: Grant) -> bool:
+    """Whether a denial takes from a right of Weaklink's: whatever host it is for, services may run there.
+
+    Reading and writing begin with DESCRIBE, which both allow and neither's denial denies (Kafka's StandardAuthorizer).
+    """
+    if denial.principal != _ANYBODY or grant.deny or denial.resource != grant.resource:
+        return False
+    return denial.operation in ("ALL", "DESCRIBE", grant.operation) and _overlap(denial, grant)
+
+
+def _overlap(one: Grant, another: Grant) -> bool:
+    """Whether two ACLs' patterns have a name in common."""
+    if "*" in (one.name, another.name):
+        return True
+    return (
+        one.name == another.name
+        or (one.prefixed and another.name.startswith(one.name))
+        or (another.prefixed and one.name.startswith(another.name))
+    )
 
 
 def _quota_differences(wanted: Access, found: Access) -> list[Difference]:

@@ -153,7 +153,7 @@ def access_findings(steps: Sequence[Difference]) -> list[Finding]:
     found = []
     mendable = [step for step in steps if step.mendable]
     if lacking := [step.what for step in mendable if step.change == "grant"]:
-        found.append(Finding("access", Level.ERROR, f"not granted: {_some(lacking)}", "weaklink provision"))
+        found.append(Finding("access", Level.ERROR, f"missing: {_some(lacking)}", "weaklink provision"))
     if rest := [step.what for step in mendable if step.change != "grant"]:
         found.append(Finding("access", Level.WARNING, f"differs: {_some(rest)}", "weaklink provision"))
     found += [Finding("access", Level.WARNING, step.what, step.advice) for step in steps if not step.mendable]

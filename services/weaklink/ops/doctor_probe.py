@@ -102,7 +102,8 @@ def _ledger(settings: Settings) -> Finding:
     known = [script.revision for script in scripts.walk_revisions()]
     if sqlite and not Path(url.database or "").is_file():
         return doctor.ledger_finding(where, None, head, known)
-    engine = sa.create_engine(url.set(drivername="sqlite" if sqlite else "postgresql+psycopg"))
+    driver = "sqlite" if sqlite else "postgresql+psycopg"
+    engine = sa.create_engine(url.set(drivername=driver), hide_parameters=True)
     try:
         with engine.connect() as connection:
             current = MigrationContext.configure(connection).get_current_revision()

@@ -82,7 +82,8 @@ def read_ledger(settings: Settings) -> tuple[list[Told], dict[str, int]]:
     sqlite = url.get_backend_name() == "sqlite"
     if sqlite and not Path(url.database or "").is_file():
         return [], {}
-    engine = sa.create_engine(url.set(drivername="sqlite" if sqlite else "postgresql+psycopg"))
+    driver = "sqlite" if sqlite else "postgresql+psycopg"
+    engine = sa.create_engine(url.set(drivername=driver), hide_parameters=True)
     waiting_for = sa.select(outbox.c.once).where(outbox.c.closed_wall_us.is_(None), outbox.c.once.startswith("action/"))
     try:
         with engine.connect() as connection:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, Final
 
-from weaklink.ops.access import Grant, denials, party_grants, party_quotas, service_grants
+from weaklink.ops.access import NOBODY, Grant, closures, denials, party_grants, party_quotas, service_grants
 from weaklink.ops.topics import Topic, internal_topics, party_topics
 from weaklink.parties import Party
 from weaklink.settings import Settings
@@ -16,7 +16,8 @@ API: Final = "kafka.strimzi.io/v1beta2"
 ADMIN: Final = "weaklink.admin"
 """Whoever runs `weaklink provision --check` and `weaklink party add`: all rights to Weaklink's topics."""
 
-_RESOURCES: Final = {"TOPIC": "topic", "GROUP": "group", "TRANSACTIONAL_ID": "transactionalId"}
+_RESOURCES: Final = {"TOPIC": "topic", "GROUP": "group", "TRANSACTIONAL_ID": "transactionalId", "CLUSTER": "cluster"}
+"""All that a KafkaUser's ACLs may be about."""
 _QUOTAS: Final = {
     "producer_byte_rate": "producerByteRate",
     "consumer_byte_rate": "consumerByteRate",
@@ -33,6 +34,8 @@ def resources(settings: Settings, parties: Iterable[Party], cluster: str) -> lis
     for grant in sorted(service_grants(parties) | _admin_grants()):
         by_principal[grant.principal].append(grant)
     users = [_user(name, grants, cluster) for name, grants in by_principal.items()]
+    closed = sorted(grant for grant in closures() if grant.resource in _RESOURCES)
+    users.append(_user(NOBODY, closed, cluster, logs_in=False))
     users += [party_user(settings, party, cluster) for party in parties]
     return [*(_topic(topic, cluster) for topic in topics), *users]
 
@@ -104,7 +107,7 @@ def _user(
 def _resource(kind: str, name: str, prefixed: bool) -> dict[str, str]:
     """What an ACL is about; a cluster is the one that the resource is of, and has no name in Strimzi's resources."""
     if kind == "CLUSTER":
-        return {"type": "cluster"}
+        return {"type": _RESOURCES[kind]}
     return {"type": _RESOURCES[kind], "name": name, "patternType": "prefix" if prefixed else "literal"}
 
 

@@ -25,13 +25,13 @@ _ABORTED = {
 def compared(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Row]:
     """The row of a comparison in which these ways gave another state, over a log with so many aborted records by topic."""
 
-    def compare(*, other: tuple[str, str] | None = None, aborted: dict[str, int] = _ABORTED) -> Row:
+    def compare(*, other: tuple[str, str] | None = None, aborted: dict[str, int] = _ABORTED, repeated: int = 3) -> Row:
         def rebuilt(_lab: Lab, stage: str, name: str, _prepare: object) -> dict[str, Any]:
             state = "other" if (stage, name) == other else "same"
             return {"units": {"0": state}, "frames": {"0": {"f": state}}, "rows": {"0": 7}, "records": _RECORDS.get(name, 9), "seconds": 1.0}  # fmt: skip
 
         monkeypatch.setattr(rebuild, "rebuilt", rebuilt)
-        monkeypatch.setattr(rebuild, "verify", lambda *_, **__: Findings())
+        monkeypatch.setattr(rebuild, "verify", lambda *_, **__: Findings(counted={"events": 10, "repeated": repeated}))
         monkeypatch.setattr(rebuild, "_speeds", lambda *_: {})
         monkeypatch.setattr(rebuild, "_aborted_offsets", lambda _: aborted)
         monkeypatch.setattr(Lab, "kafka", KafkaConfig())
@@ -50,6 +50,7 @@ def test_ingest_without_snapshots_counts_once(compared: Callable[..., Row]) -> N
     assert (row.trials, row.failures()) == (11, [])
     assert set(row.extra["rebuilt"]["ingest"]) == {"none", "none_again"}
     assert "ingest rebuilt none_again: another state in 0 (f)" in compared(other=("ingest", "none_again")).failures()
+    assert compared(repeated=2).failures() == ["ingest rebuilt: it knows 7 event ids, and its topics have 8"]
     assert "campaigns rebuilt older: another state in 0 (f)" in compared(other=("campaigns", "older")).failures()
 
 

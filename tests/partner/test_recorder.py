@@ -181,6 +181,8 @@ def test_the_recorder_judges_as_ingest_does(case: tuple[str, dict[str, Any], Par
         own = error.reason
         if (error.reason, error.field) == (reasons.IN_THE_FUTURE, "released_at"):
             return  # the SDK alone refuses an end that lies beyond the year 2149
+        if (error.field, values.get("revision")) == ("revision", 0):
+            return  # which revisions there are enforce knows: an answer to one that was never issued comes back from there
     theirs = verdict_of_ingest(value, kind)
     assert (own is None) == (theirs is None), (own, theirs)
     if theirs == reasons.RECORD_NOT_ALLOWED:

@@ -10,6 +10,10 @@ from typing import Final
 _YOUNG_OBJECTS: Final = 20_000
 """Objects made, and not yet gone, from which the youngest are looked at (Python: 700). A batch makes ten or so, all held until they are folded."""
 
+_M_MMAP_THRESHOLD: Final = -3
+"""Of malloc.h."""
+_LARGE_BYTES: Final = 2 << 20
+
 
 def settle() -> None:
     """Call once, when everything is imported and built.
@@ -24,8 +28,11 @@ def settle() -> None:
 def trim() -> None:
     """Give what is free back to the system, where the C library can: by itself it keeps pieces in which anything small is left, of each thread.
 
-    Takes milliseconds, and the next large piece gets fresh pages: for rare moments. https://man7.org/linux/man-pages/man3/malloc_trim.3.html
+    And from now on what is large comes from the system piece by piece, and goes back when it is free: by itself the library takes larger and larger pieces
+    from its own memory once some were freed. Takes milliseconds, and large pieces get fresh pages: for processes in which something huge has been.
+    https://man7.org/linux/man-pages/man3/malloc_trim.3.html, https://man7.org/linux/man-pages/man3/mallopt.3.html
     """
-    give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if give_back is not None:
+    library = ctypes.CDLL(None)
+    if (give_back := getattr(library, "malloc_trim", None)) is not None:
         give_back(0)
+        library.mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)

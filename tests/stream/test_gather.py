@@ -1,6 +1,8 @@
 """What is gathered for a transaction, and what is given back after huge batches."""
 
 import ctypes
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -65,3 +67,37 @@ def test_the_system_has_what_was_free() -> None:
     heap.trim()
     assert process.memory_info().rss < full_bytes - _PIECES * _PIECE_BYTES // 2
     assert len(held) == _PIECE_BYTES
+
+
+_LARGE_PIECES: Final = """
+import psutil, sys
+from weaklink import heap
+
+def pieces(size):  # with something small behind each, which stays
+    large, small = [], []
+    for _ in range(20):
+        large.append(b"x" * size)
+        small.append(b"x" * 2000)
+    return large, small
+
+bytes(30 << 20)  # large and freed: from here on the library would take as much from its own memory
+if sys.argv[1] == "trim":
+    heap.trim()
+before = psutil.Process().memory_info().rss
+large, small = pieces(5 << 20)
+del large
+print((psutil.Process().memory_info().rss - before) >> 20)
+"""
+
+
+@pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="this C library gives nothing back when asked"
+)
+def test_what_is_large_goes_back_by_itself_once_something_huge_has_been() -> None:
+    """Whatever small is left behind it; without that it stays, which shows that this asks for something."""
+    kept = {
+        what: int(subprocess.run([sys.executable, "-c", _LARGE_PIECES, what], capture_output=True, check=True).stdout)
+        for what in ("trim", "nothing")
+    }
+    assert kept["trim"] < 10
+    assert kept["nothing"] > 80

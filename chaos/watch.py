@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from kafka import TopicPartition
 from kafka.errors import KafkaError
@@ -31,6 +31,7 @@ _BLIND_SECONDS: Final = 2.0
 _SETTLED_SECONDS: Final = 5.0
 """A process's memory counts as its own from so long after it is first seen ready."""
 STAGES: Final = tuple(stage.name for stage in topology.STAGES)
+Key = TypeVar("Key")
 
 
 @dataclass
@@ -153,9 +154,8 @@ class Watch(Background):
             self._sample_memory()
             running = {worker.stage for worker in list(self._workers)}
             if self._ledger_url and "enforce" in running:
-                with contextlib.suppress(
-                    sqlite3.OperationalError
-                ):  # busy for longer than it waits: the next sample sees it
+                # Busy for longer than is waited: the next sample sees it.
+                with contextlib.suppress(sqlite3.OperationalError):
                     self._take_unpublished(oldest_unpublished(self._ledger_url), time.monotonic())
             try:
                 offsets = offsets or Offsets(self._kafka)
@@ -168,11 +168,7 @@ class Watch(Background):
 
     def _take_unpublished(self, oldest: Mapping[str, int], now: float) -> None:
         with self._lock:
-            known = self._unpublished
-            self._unpublished = {
-                topic: known[topic] if topic in known and known[topic][0] == row else (row, now)
-                for topic, row in oldest.items()
-            }
+            self._unpublished = _standing(self._unpublished, oldest, now)
             for topic, (_, since) in self._unpublished.items():
                 self._stood("enforce", f"the outbox for {topic}", since, now)
 
@@ -181,10 +177,7 @@ class Watch(Background):
         with self._lock:
             known, blind = self._since, now - self._looked_at > _BLIND_SECONDS
             self._looked_at = now
-            self._since = {
-                key: known[key] if key in known and known[key][0] == one.committed else (one.committed, now)
-                for key, one in current.items()
-            }
+            self._since = _standing(known, {key: one.committed for key, one in current.items()}, now)
             for (stage, tp), (_, since) in (known.items() - self._since.items()) if blind else ():
                 self._stood(stage, _name(tp), since, now)
             standing = [(key, since) for key, (_, since) in self._since.items()]
@@ -230,6 +223,13 @@ class Watch(Background):
                         self._memory[life] = _Memory(mib, mib, sampled)
                 else:
                     memory.peak_mib = max(memory.peak_mib, worker.resident_mib() if memory.sampled else worker.peak_mib())  # fmt: skip
+
+
+def _standing(
+    known: Mapping[Key, tuple[int, float]], places: Mapping[Key, int], now: float
+) -> dict[Key, tuple[int, float]]:
+    """Where each stands, and since when: since now where it was elsewhere before."""
+    return {key: known[key] if key in known and known[key][0] == at else (at, now) for key, at in places.items()}
 
 
 def _name(tp: TopicPartition) -> str:

@@ -137,15 +137,4 @@ def _target(one: Mapping[str, Any]) -> tuple[object, ...]:
 
 def _effect(action: Mapping[str, Any]) -> tuple[object, ...]:
     """Of this there may be one live action at a time."""
-    return tuple(
-        action[name]
-        for name in (
-            "campaign_id",
-            "party",
-            "measure",
-            "target_account",
-            "target_token",
-            "slice_model",
-            "slice_end_user",
-        )
-    )
+    return *_target(action), action["measure"]

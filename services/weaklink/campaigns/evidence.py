@@ -196,7 +196,8 @@ def structure(degree: Degrees, typical: Sharing, trusted: Floats, config: Struct
     more = np.maximum(together - known, 0)
     accuser = foreign_key // KINDS * len(trusted) + degree.foreign_party
     said, row = np.unique(accuser, return_inverse=True)
-    over = sums(row.reshape(-1), more, len(said))[row.reshape(-1)]
+    row = row.reshape(-1)
+    over = sums(row, more, len(said))[row]
     more *= config.foreign_party_max / np.maximum(over, config.foreign_party_max) * trusted[degree.foreign_party]
     by_account, alone = np.empty(degree.n_accounts), np.empty(degree.n_accounts)
     # Few accounts share anything of most kinds, and a number for each account and kind is more than all else that is known of it.

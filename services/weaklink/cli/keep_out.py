@@ -47,10 +47,9 @@ def _ledger_is_here(settings: "Settings") -> bool:
     """Not where its packages are missing, nor where it would be a new file: to open it would make an empty one."""
     if find_spec("sqlalchemy") is None:
         return False
-    from weaklink.enforce.database import ledger_url
+    from weaklink.enforce.database import is_missing, ledger_url
 
-    url = ledger_url(settings)
-    return url.get_backend_name() != "sqlite" or Path(url.database or "").exists()
+    return not is_missing(ledger_url(settings))
 
 
 def _command(party_id: str) -> str:

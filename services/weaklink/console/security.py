@@ -102,9 +102,8 @@ def guarded(rule: Rule) -> Endpoint:
         request.state.session, request.state.form = None, {}
         try:
             response = await _answer(rule, request)
-        except (
-            Exception
-        ) as error:  # whatever it was: its visitor gets a page that says nothing of it, and the log one line
+        except Exception as error:
+            # Whatever it was: its visitor gets a page that says nothing of it, and the log one line.
             failed = error
             response = _refused(request, 500, "something went wrong here; it is in the log")
         session: Session | None = request.state.session

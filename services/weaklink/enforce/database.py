@@ -28,6 +28,17 @@ _SQLITE_RETRY_SECONDS: Final = 0.05
 _READ_ONLY: Final = "weaklink_read_only"
 
 
+def is_missing(url: sa.URL) -> bool:
+    """Whether it is a SQLite file that is not there: to open it would make an empty one."""
+    return url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file()
+
+
+def reading_engine(url: sa.URL) -> sa.Engine:
+    """For a command that reads the ledger without an event loop."""
+    driver = "sqlite" if url.get_backend_name() == "sqlite" else "postgresql+psycopg"
+    return sa.create_engine(url.set(drivername=driver), hide_parameters=True)
+
+
 def ledger_url(settings: Settings) -> sa.URL:
     """The URL with its async driver. Raises ConfigurationError for a database that the ledger does not know."""
     text = settings.enforce.ledger_url

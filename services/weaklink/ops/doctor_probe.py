@@ -89,21 +89,19 @@ def _ledger(settings: Settings) -> Finding:
     from alembic.script import ScriptDirectory
 
     from weaklink import enforce
-    from weaklink.enforce.database import ledger_url
+    from weaklink.enforce.database import is_missing, ledger_url, reading_engine
 
     try:
         url = ledger_url(settings)
     except WeaklinkError as error:
         return Finding("ledger", Level.ERROR, str(error), "set WEAKLINK_ENFORCE__LEDGER_URL")
     where = url.render_as_string()
-    sqlite = url.get_backend_name() == "sqlite"
     scripts = ScriptDirectory(str(Path(enforce.__file__).parent / "migrations"))
     head = scripts.get_current_head() or ""
     known = [script.revision for script in scripts.walk_revisions()]
-    if sqlite and not Path(url.database or "").is_file():
+    if is_missing(url):
         return doctor.ledger_finding(where, None, head, known)
-    driver = "sqlite" if sqlite else "postgresql+psycopg"
-    engine = sa.create_engine(url.set(drivername=driver), hide_parameters=True)
+    engine = reading_engine(url)
     try:
         with engine.connect() as connection:
             current = MigrationContext.configure(connection).get_current_revision()

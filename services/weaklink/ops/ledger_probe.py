@@ -4,7 +4,6 @@ import re
 import time
 from collections.abc import Mapping
 from contextlib import closing
-from pathlib import Path
 from typing import Any, Final
 
 from kafka import TopicPartition
@@ -75,15 +74,13 @@ def read_ledger(settings: Settings) -> tuple[list[Told], dict[str, int]]:
     """Every action, and the newest revision of each that still lies in the outbox. Raises LedgerError."""
     import sqlalchemy as sa
 
-    from weaklink.enforce.database import ledger_url
+    from weaklink.enforce.database import is_missing, ledger_url, reading_engine
     from weaklink.enforce.tables import actions, outbox
 
     url = ledger_url(settings)
-    sqlite = url.get_backend_name() == "sqlite"
-    if sqlite and not Path(url.database or "").is_file():
+    if is_missing(url):
         return [], {}
-    driver = "sqlite" if sqlite else "postgresql+psycopg"
-    engine = sa.create_engine(url.set(drivername=driver), hide_parameters=True)
+    engine = reading_engine(url)
     waiting_for = sa.select(outbox.c.once).where(outbox.c.closed_wall_us.is_(None), outbox.c.once.startswith("action/"))
     try:
         with engine.connect() as connection:

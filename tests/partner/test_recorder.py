@@ -1,12 +1,12 @@
 """The recorder: a party's code tested without Kafka, judged as ingest would judge it."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.ingest.batches import Record, batch_of
 from tests.partner.conftest import usage
@@ -165,7 +165,16 @@ def verdict_of_ingest(value: bytes, kind: PartyKind) -> str | None:
     return outcome.rejects[0].reason if outcome.rejects else None
 
 
+BEFORE_THE_YEAR_ONE = {
+    "event_id": bytes(16), "account": "cust-42", "identifiers": [b"\x01" + bytes(16)], "occurred_at": NOW,
+    "released_at": datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))),
+}  # fmt: skip
+"""A lease that Avro can write and no datetime in UTC can hold."""
+
+
 @given(CASES)
+@example(("AddressLease", BEFORE_THE_YEAR_ONE, PartyKind.LAB))
+@example(("AddressLease", BEFORE_THE_YEAR_ONE, PartyKind.CLOUD))
 @settings(max_examples=200)
 def test_the_recorder_judges_as_ingest_does(case: tuple[str, dict[str, Any], PartyKind]) -> None:
     """Accepted by both or rejected by both; where several rules are broken the first one told may differ."""

@@ -36,7 +36,7 @@ from weaklink.partner.reading import Reject
 from weaklink.partner.symbols import ActionState, Measure, Tlp
 from weaklink.partner.tokens import LocalTokeniser, Tokeniser
 from weaklink.records import reasons
-from weaklink.records.codec import decode, encode
+from weaklink.records.codec import decode, encode, schema_of
 
 E = TypeVar("E", bound=Event)
 
@@ -142,13 +142,13 @@ class Recorder:
 
 def judge(value: bytes | None, kind: PartyKind, now: datetime) -> Event:
     """The event in a message that arrives now from a party of that kind. Raises RecordError with ingest's reason and field."""
-    record, values = decode(value)
+    record = schema_of(value).record
     model = EVENT_MODELS.get(record)
     if model is None:
         raise RecordError(reasons.UNKNOWN_SCHEMA, f"{record} is no record that parties publish")
     if kind not in MAY_PUBLISH[record]:
         raise RecordError(reasons.RECORD_NOT_ALLOWED, f"a {kind} may not publish {record}")
-    event = validated(model, values)
+    event = validated(model, decode(value)[1])
     days = AGE_DAYS_MAX.get(record)
     if days is not None and event.occurred_at < now - timedelta(days=days):
         raise RecordError(reasons.TOO_OLD, f"more than {days} days ago", "occurred_at")

@@ -52,15 +52,21 @@ def decode_body(schema: Schema, body: bytes, reader: Schema | None = None) -> di
     return values
 
 
-def decode(value: bytes | None) -> tuple[str, dict[str, Any]]:
-    """A single-object encoded message as (record name, values). Raises RecordError with the reason of the reject."""
+def schema_of(value: bytes | None) -> Schema:
+    """The schema that a single-object encoded message names. Raises RecordError: empty, another framing, an unknown fingerprint."""
     if not value:
         raise RecordError(reasons.EMPTY_VALUE, "the message has no value")
     if value[:2] != SINGLE_OBJECT_MARKER or len(value) < SINGLE_OBJECT_FRAME_BYTES:
         raise RecordError(reasons.UNKNOWN_FRAMING, f"begins with {value[:2].hex() or 'nothing'}")
-    schema = by_fingerprint().get(value[2:SINGLE_OBJECT_FRAME_BYTES])
+    fingerprint = value[2:SINGLE_OBJECT_FRAME_BYTES]
+    schema = by_fingerprint().get(fingerprint)
     if schema is None:
-        raise RecordError(
-            reasons.UNKNOWN_SCHEMA, f"fingerprint {value[2:SINGLE_OBJECT_FRAME_BYTES].hex()} is not known"
-        )
+        raise RecordError(reasons.UNKNOWN_SCHEMA, f"fingerprint {fingerprint.hex()} is not known")
+    return schema
+
+
+def decode(value: bytes | None) -> tuple[str, dict[str, Any]]:
+    """A single-object encoded message as (record name, values). Raises RecordError with the reason of the reject."""
+    schema = schema_of(value)
+    assert value  # a message without a value has no schema
     return schema.record, decode_body(schema, value[SINGLE_OBJECT_FRAME_BYTES:], latest(schema.record))

@@ -25,14 +25,20 @@ def settle() -> None:
     gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
 
 
+def take_large_from_the_system() -> None:
+    """What is large comes from the system piece by piece, and goes back when it is free, whatever small lies behind it. Call once, early.
+
+    By itself the C library takes larger and larger pieces from its own memory once some were freed, up to 32 MiB. Large pieces get fresh pages each time:
+    for processes in which something huge may be. https://man7.org/linux/man-pages/man3/mallopt.3.html
+    """
+    if (set_option := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
+        set_option(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+
+
 def trim() -> None:
     """Give what is free back to the system, where the C library can: by itself it keeps pieces in which anything small is left, of each thread.
 
-    And from now on what is large comes from the system piece by piece, and goes back when it is free: by itself the library takes larger and larger pieces
-    from its own memory once some were freed. Takes milliseconds, and large pieces get fresh pages: for processes in which something huge has been.
-    https://man7.org/linux/man-pages/man3/malloc_trim.3.html, https://man7.org/linux/man-pages/man3/mallopt.3.html
+    Takes milliseconds. https://man7.org/linux/man-pages/man3/malloc_trim.3.html
     """
-    library = ctypes.CDLL(None)
-    if (give_back := getattr(library, "malloc_trim", None)) is not None:
+    if (give_back := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
         give_back(0)
-        library.mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)

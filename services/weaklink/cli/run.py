@@ -121,7 +121,10 @@ def _run_columnar(stage: str, slot: str | None, settings: "Settings", health: "H
         if made is None:
             log.info("stopped", stage=stage)
             return
-        guard = _guard(stage, settings) if getattr(made, "traits", Traits()).whole_batches else None
+        guard = None
+        if getattr(made, "traits", Traits()).whole_batches:
+            heap.take_large_from_the_system()  # parties' own batches: they may be bombs
+            guard = _guard(stage, settings)
         runner = Runner(made, topology.stage(stage), settings, slot, health, guard=guard)
     except KafkaError as error:
         raise BrokerError(

@@ -172,6 +172,18 @@ def test_a_flooded_card_is_shown_by_many_strangers() -> None:
     assert holders(of_campaigns(made), "CARD")["value"].is_in(flooded.implode()).any()
 
 
+def test_a_member_that_floods_cards_invents_each_stranger() -> None:
+    """At itself alone, so that nobody honest is among them; the campaigns hold the same cards."""
+    made = world("member_flood", "testing")
+    invented = made.truth.filter(role="FRAMER")
+    assert set(invented["party"]) == {FAMILIES["testing"].liars[0]}
+    told = made.events.join(invented, on=["party", "account"])
+    assert set(told["event_type"]) == {"AccountOpened"}
+    flooded = holders(told, "CARD").filter(pl.col("accounts") > 100)["value"]
+    assert len(flooded)
+    assert holders(of_campaigns(made), "CARD")["value"].is_in(flooded.implode()).any()
+
+
 def test_a_lax_member_withholds_repeats_or_backdates_and_nobody_else_does() -> None:
     """What each of the three changes against the base world, at which member."""
     lax = FAMILIES["testing"].lax

@@ -35,6 +35,7 @@ from weaklink.errors import LedgerError
 
 FOLDER: Final = Path(__file__).parent
 PAGE: Final = 50
+_PAGES_MAX: Final = 1_000_000
 Item = TypeVar("Item")
 
 
@@ -73,9 +74,12 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> H
 
 def _number(request: Request) -> int:
     try:
-        return max(1, int(request.query_params.get("page", "1")))
+        number = int(request.query_params.get("page", "1"))
     except ValueError:
         raise HTTPException(400, "page is not a number") from None
+    if number > _PAGES_MAX:  # the databases' own offsets end at 64 bits
+        raise HTTPException(400, f"there are no more than {_PAGES_MAX} pages of anything")
+    return max(1, number)
 
 
 class Paged:

@@ -65,19 +65,21 @@ def framing_events(scene: Scene, framing: FramingSpec, life: BenignLife) -> pl.D
 
 
 def flood_events(scene: Scene, flood: FloodSpec, cards: Ids) -> pl.DataFrame:
-    """Strangers who try the campaign's cards: an account and a payment each, nothing more."""
+    """Strangers who hold the campaigns' cards: each opens an account and tries to pay; those whom a member invents open one and no more."""
     spec, vocabulary, accounts = scene.spec, scene.vocabulary, scene.accounts
     random = np.random.default_rng([scene.seed, 6])
-    card = np.repeat(cards[: flood.cards], flood.strangers_per_card)
+    liars = np.array([i for i, party in enumerate(spec.parties) if party.id in flood.parties])
+    card = np.tile(np.repeat(cards[: flood.cards], flood.strangers_per_card), max(1, len(liars)))
     count = len(card)
     at = spec.start_us + (
         (flood.start_day + random.random(count) * (spec.days - flood.start_day) * 0.9) * DAY_US
     ).astype(np.int64)
-    consumer, processor = (
-        pick_parties(spec, parties_of(spec, *kinds), count, random)
-        for kinds in ((PartyKind.LAB, PartyKind.ROUTER), (PartyKind.PAYMENT,))
-    )
-    account, payer = accounts.add(consumer, at), accounts.add(processor, at, role="PAYER")
+    if len(liars):
+        consumer = np.repeat(liars, count // len(liars))
+        account = accounts.add(consumer, at, role="FRAMER")
+    else:
+        consumer = pick_parties(spec, parties_of(spec, PartyKind.LAB, PartyKind.ROUTER), count, random)
+        account = accounts.add(consumer, at)
     own = [vocabulary.mint(kind, count) for kind in (Kind.IP, Kind.DEVICE, Kind.EMAIL)]
     opened = tables.events(
         "AccountOpened",
@@ -90,12 +92,15 @@ def flood_events(scene: Scene, flood: FloodSpec, cards: Ids) -> pl.DataFrame:
         mail_class="FREE",
         address_class="RESIDENTIAL",
     )
+    if len(liars):
+        return opened
+    processor = pick_parties(spec, parties_of(spec, PartyKind.PAYMENT), count, random)
     paid = tables.events(
         "PaymentAttempt",
         at + 60_000_000,
         np.stack([card, own[0]], axis=1),
         party=processor,
-        account=payer,
+        account=accounts.add(processor, at, role="PAYER"),
         merchant=tables.labels([one.id for one in spec.parties], consumer),
         outcome="DECLINED",
         instrument="CREDIT",

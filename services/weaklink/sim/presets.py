@@ -181,6 +181,7 @@ PRESETS: Final[dict[str, Callable[[Family], WorldSpec]]] = {
     "framing_one": lambda f: _framing(f, 1),
     "framing_two": lambda f: _framing(f, 2),
     "card_flood": lambda f: _with(f, flood=FloodSpec()),
+    "member_flood": lambda f: _with(f, flood=FloodSpec(parties=f.liars[:1])),
     "omission": lambda f: _with(f, omission=OmissionSpec(parties=(f.lax,))),
     "replay": lambda f: _with(f, replay=ReplaySpec(parties=(f.lax,))),
     "backdating": lambda f: _with(f, backdating=BackdatingSpec(parties=(f.lax,))),

@@ -236,8 +236,10 @@ class FramingSpec(_Spec):
 
 
 class FloodSpec(_Spec):
-    """The operators give cards away, so that strangers make them look like everybody's."""
+    """Campaigns' cards are made to look like everybody's: the operators give them away to strangers, or members invent the strangers."""
 
+    parties: tuple[str, ...] = ()
+    """Members that report invented accounts with the cards, each all of them. Empty: real strangers, at parties by their share of the market."""
     cards: int = 10
     """Cards of each operator."""
     strangers_per_card: int = 120

@@ -18,8 +18,10 @@ from chaos.verifier.reading import read_topics
 from chaos.verify import row_of, verify_lab
 from weaklink.records.codec import encode
 
-_EVENTS, _SHORT_EVENTS = 200_000, 4_000
-"""In a round. Also of a fifth: ingest takes 30,000 in one transaction, and then there is nothing between two samples."""
+_EVENTS, _SHORT_EVENTS = 400_000, 4_000
+"""In a round. Also of a fifth: ingest works through a million a second, and then there is nothing between two samples."""
+_BATCHES_MAX: Final = 256
+"""In a transaction, after which the number of records grows: as shipped, all that waits is one or two."""
 _ROUNDS: Final = 3
 _SAMPLES_MIN: Final = 3
 _EVERY: Final = 10
@@ -72,7 +74,11 @@ def run(folder: Path, scale: Scale) -> Row:
     """The row of this fault."""
     events = _SHORT_EVENTS if scale.is_short else _EVENTS
     rounds = 1 if scale.is_short else _ROUNDS
-    with Lab(folder, scale=scale, environment={"WEAKLINK_INGEST__DUPLICATE_WINDOW_OFFSETS": "50000"}) as lab:
+    environment = {
+        "WEAKLINK_INGEST__DUPLICATE_WINDOW_OFFSETS": "50000",
+        "WEAKLINK_STREAM__BATCHES_MAX": str(_BATCHES_MAX),
+    }
+    with Lab(folder, scale=scale, environment=environment) as lab:
         lab.start("ingest")
         lab.await_ready()
         return feed(lab, events, rounds, scale)

@@ -33,7 +33,10 @@ def visitor(case: Case, tmp_path: Path) -> Iterator[Visitor]:
 
 
 def test_whatever_goes_wrong_is_one_line_of_json(visitor: Visitor, case: Case, tmp_path: Path) -> None:
-    """A NUL and a page that no database can count to are refused, and say nothing; a database that lacks a table gives a page, and one line without the statement's parameters."""
+    """A NUL and a page that no database can count to are refused, and say nothing.
+
+    A database that lacks a table gives a page, and one line without the statement's parameters.
+    """
     assert visitor.sign_in("a\x00b", PASSWORD) == 400
     assert visitor.sign_in("olga", PASSWORD) == 200
     nul = ("/actions/%00", "/campaigns/x%00", "/accounts/lab-a/%00", "/actions?campaign=%00", "/?q=a%00b")

@@ -30,6 +30,8 @@ _BLIND_SECONDS: Final = 2.0
 """Without a sample for so long (the broker that was asked is gone, say), a partition that moved meanwhile counts as having stood until now."""
 _SETTLED_SECONDS: Final = 5.0
 """A process's memory counts as its own from so long after it is first seen ready."""
+_TAKE_OVER_SECONDS: Final = 12.0
+"""A session, and a rebalance: while these last another death of the stage begins them anew. A later one is no excuse."""
 STAGES: Final = tuple(stage.name for stage in topology.STAGES)
 Key = TypeVar("Key")
 
@@ -66,8 +68,8 @@ class Watch(Background):
 
     `ledger_url`: of the ledger whose outbox is watched too (not of one that is taken away): what enforce has decided and not published stands as well.
 
-    `resumed`: the same, counted from the last death of a worker of that stage that `note_death` was told of, where it came in between: several
-    deaths in a row, each within what the one before takes, make one long standstill.
+    `resumed`: the same, counted from the last death of a worker of that stage that `note_death` was told of, where it came before what the one before
+    costs was over: several such deaths in a row make one long standstill.
     """
 
     def __init__(self, kafka: KafkaConfig, workers: Sequence[Worker], ledger_url: str | None = None) -> None:
@@ -84,7 +86,7 @@ class Watch(Background):
         self._resumed: dict[str, float] = defaultdict(float)
         self._longest: dict[str, str] = {}
         self._looked_into: dict[tuple[str, TopicPartition], _Look] = {}
-        self._died_at: dict[str, float] = {}
+        self._deaths: dict[str, list[float]] = defaultdict(list)
         self._ready_at: dict[tuple[str, int], float] = {}
         self._memory: dict[tuple[str, int], _Memory] = {}
 
@@ -94,6 +96,12 @@ class Watch(Background):
 
     def reset(self) -> None:
         """Forget stalls and memory so far, and measure."""
+        self.reset_stalls()
+        with self._lock:
+            self._memory.clear()
+
+    def reset_stalls(self) -> None:
+        """Forget stalls so far, and measure."""
         self._paused = False
         with self._lock:
             self._since.clear()
@@ -102,13 +110,12 @@ class Watch(Background):
             self._resumed.clear()
             self._longest.clear()
             self._looked_into.clear()
-            self._died_at.clear()
-            self._memory.clear()
+            self._deaths.clear()
 
     def note_death(self, stage: str, now: float) -> None:
         """A worker of this stage was killed at this moment (`time.monotonic`)."""
         with self._lock:
-            self._died_at[stage] = now
+            self._deaths[stage].append(now)
 
     @property
     def stalls(self) -> dict[str, float]:
@@ -204,7 +211,11 @@ class Watch(Background):
         if now - since > self._stalls[stage]:
             self._stalls[stage] = now - since
             self._longest[stage] = f"{what} until {time.strftime('%H:%M:%S', time.gmtime())}"
-        self._resumed[stage] = max(self._resumed[stage], now - max(since, self._died_at.get(stage, since)))
+        begun = since
+        for death in self._deaths[stage]:
+            if begun < death <= begun + _TAKE_OVER_SECONDS:
+                begun = death
+        self._resumed[stage] = max(self._resumed[stage], now - begun)
 
     def _sample_memory(self) -> None:
         for worker in list(self._workers):

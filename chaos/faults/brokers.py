@@ -53,6 +53,8 @@ def torment(lab: Lab, scale: Scale) -> Row:
     lab.settle()
     transactional_ids = [f"weaklink.{one.stage}.{one.slot}" for one in lab.workers if one.stage != "enforce"]
     by_role: dict[str, list[float]] = {}
+    stalls: dict[str, float] = {}
+    lab.watch.reset()
     with (
         Answering(lab.kafka, lab.publisher, traffic) as parties,
         closing(KafkaAdminClient(**lab.kafka.client_options())) as admin,
@@ -61,14 +63,16 @@ def torment(lab: Lab, scale: Scale) -> Row:
         roles = role_players(admin, transactional_ids)
         with Stream(lab.publisher, endless(traffic), per_second):
             for number, role in itertools.product(range(kills), _SHORT_ROLES if scale.is_short else tuple(roles)):
-                lab.watch.reset()
+                lab.watch.reset_stalls()
                 seconds = _kill(lab, admin, offsets, partial(roles[role], number))
                 by_role.setdefault(role, []).append(max(seconds, lab.watch.stall_seconds_max))
+                stalls |= {stage: max(stood, stalls.get(stage, 0.0)) for stage, stood in lab.watch.stalls.items()}
         lab.settle()
     lab.finish()
     row = row_of("brokers", sum(map(len, by_role.values())), lab, verify_lab(lab), failed_share_max=_FAILED_SHARE_MAX)
     row.stall_seconds_max = max(seconds for measured in by_role.values() for seconds in measured)
-    row.extra |= {"stalls_by_role": by_role, "events_per_second": per_second}
+    row.extra |= {"stall_seconds": stalls, "stalls_by_role": by_role, "events_per_second": per_second}
+    del row.extra["stood_longest"]  # of the last kill alone
     parties.judge(row)
     row.extra["restarted"] = {one.name: one.lives - 1 for one in lab.workers if one.lives > 1}
     for role, measured in by_role.items():

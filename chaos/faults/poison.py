@@ -99,19 +99,25 @@ def feed(lab: Lab, events: int, rounds: int, scale: Scale) -> Row:
         speeds.append((clean, poisoned))
     lab.finish(["ingest"])
     row = row_of("poison", rounds, lab, verify_lab(lab, refused=refused, stages=("ingest",)))
+    row.memory_growth_mib = max(speed.grown_mib for both in speeds for speed in both)
     row.bar(_reasons(lab) == bad, f"rejected as {dict(_reasons(lab))}, not as {dict(bad)}")
     _compare(row, speeds, measured=not scale.is_short)
-    row.extra |= {"kinds": len(KINDS), "bad": sum(bad.values())}
+    row.extra |= {
+        "kinds": len(KINDS), "bad": sum(bad.values()),
+        "grown_mib_clean": [clean.grown_mib for clean, _ in speeds],
+        "grown_mib_poisoned": [poisoned.grown_mib for _, poisoned in speeds],
+    }  # fmt: skip
     return row
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """While ingest worked through what waited: processor time and time an event; how many samples saw it at work."""
+    """While ingest worked through what waited: processor time and time an event; how many samples saw it at work; how much its memory grew, at most."""
 
     cpu_us: float
     wall_us: float
     samples: int
+    grown_mib: float
 
 
 def _publish(lab: Lab, traffic: Traffic, begin: int, count: int, bad: Counter[str] | None) -> None:
@@ -146,7 +152,9 @@ def _speed(lab: Lab, publish: Callable[[], None]) -> Speed:
     lab.publisher.flush()
     worker.start()
     lab.await_ready([worker])
-    lab.watch.reset()  # it was away on purpose
+    lab.watch.reset()  # it was away on purpose; and it is done before the watch looks at its memory
+    worker.forget_peak()
+    first_mib = worker.resident_mib()
     samples: list[tuple[float, float, float]] = []
     while not samples or lab.drained.waiting(["ingest"]):
         if worker.ready() and (sample := _sample(worker.port)):
@@ -159,7 +167,9 @@ def _speed(lab: Lab, publish: Callable[[], None]) -> Speed:
     end = next(at for at, one in enumerate(working) if one[0] == working[-1][0])
     (records, cpu, at), (last_records, last_cpu, last_at) = working[0], working[end]
     done = max(last_records - records, 1.0)
-    return Speed((last_cpu - cpu) / done * 1e6, (last_at - at) / done * 1e6, len({records for records, *_ in working}))
+    seen = len({records for records, *_ in working})
+    grown_mib = round(worker.peak_mib() - first_mib, 1)
+    return Speed((last_cpu - cpu) / done * 1e6, (last_at - at) / done * 1e6, seen, grown_mib)
 
 
 def _sample(port: int) -> tuple[float, float, float] | None:

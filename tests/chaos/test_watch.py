@@ -76,6 +76,16 @@ def test_a_second_death_before_the_partition_moves_begins_a_new_count() -> None:
     assert watch.resumed == {"correlate": 12.0}
 
 
+def test_a_death_after_others_should_have_taken_over_is_no_excuse() -> None:
+    """What stood for longer than a session and a rebalance goes on counting, whoever dies then."""
+    watch, seen = Watch(KafkaConfig(), []), Seen(TP)
+    for second in range(40):
+        if second in (0, 13, 26):
+            watch.note_death("correlate", float(second))
+        take(watch, seen, float(second), tp=5)
+    assert watch.resumed == watch.stalls == {"correlate": 39.0}
+
+
 def test_what_moves_while_nobody_can_look_counts_as_having_stood() -> None:
     """A broker that answers no question hides when a partition went on."""
     watch, seen = Watch(KafkaConfig(), []), Seen(TP)

@@ -3,6 +3,8 @@
 import html
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import quote
 
@@ -14,7 +16,7 @@ from tests.console.conftest import HOSTILE, PASSWORD, Case, opened, sign_in, tok
 from weaklink.cases.reader import read_cases
 from weaklink.console.app import RULES, make_app
 from weaklink.console.config import ConsoleConfig
-from weaklink.console.security import Attempts, Rule
+from weaklink.console.security import LOGIN_COOKIE, Attempts, Rule
 
 pytestmark = pytest.mark.kafka
 NAMES = [f"{rule.method} {rule.path}" for rule in RULES]
@@ -192,13 +194,28 @@ def test_a_pause_ends() -> None:
     """After its time, and at once by the right password."""
     now = [0.0]
     attempts = Attempts(ConsoleConfig(attempts_max=2, attempts_minutes=1), clock=lambda: now[0])
-    attempts.wrong("a")
-    assert not attempts.waits("a")
-    attempts.wrong("a")
-    assert attempts.waits("a")
-    assert not attempts.waits("b")
+    assert [attempts.begin("a") for _ in range(3)] == [True, True, False]
+    assert attempts.begin("b")
     now[0] = 61
-    assert not attempts.waits("a")
+    assert attempts.begin("a")
+    attempts.right("a")
+    assert [attempts.begin("a") for _ in range(3)] == [True, True, False]
+    attempts.forget_last("a")  # it could not be judged
+    assert attempts.begin("a")
+
+
+def test_many_attempts_at_once_are_no_more_than_as_many_in_turn(case: Case) -> None:
+    """All of them begin before the first is answered; the pause still comes after the fifth."""
+    with opened(case) as client:
+        form = client.get("/login")
+        token = re.findall(r'name="token" value="([^"]+)"', form.text)[0]
+        headers = {"cookie": f"{LOGIN_COOKIE}={form.cookies[LOGIN_COOKIE]}"}
+        client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # each answer brings a new one
+        client.cookies.clear()
+        data = {"name": "bea", "password": "wrong" * 3, "token": token}
+        with ThreadPoolExecutor(20) as pool:
+            answers = list(pool.map(lambda _: client.post("/login", data=data, headers=headers), range(20)))
+    assert sorted(one.status_code for one in answers) == [401] * 5 + [429] * 15
 
 
 def test_no_secret_is_in_the_log(case: Case, capfd: pytest.CaptureFixture[str]) -> None:

@@ -118,6 +118,13 @@ def test_who_was_of_a_removed_party_is_not_of_the_next_one_with_its_id(fresh_cas
         assert not signs_in(client, "max")
 
 
+def test_nobody_gets_an_id_whose_actions_are_in_the_ledger(run: Run) -> None:
+    """Its page of the console would show them."""
+    refused = run("party", "add", "lab-a", "--kind", "lab").exception
+    assert isinstance(refused, PartyError)
+    assert re.search(r"[1-9]\d* actions in the ledger", str(refused))
+
+
 def test_everybody_of_a_party_is_removed_by_one_command(fresh_case: Case, run: Run) -> None:
     """The one that `party remove` names: nobody else loses anything, and it says when there is nobody."""
     assert run("console", "user", "remove", "--party", "lab-a").exit_code == 0

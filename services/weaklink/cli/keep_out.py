@@ -24,7 +24,7 @@ def keep_out(settings: "Settings", party_id: str) -> None:
 
 def forget_console_users(settings: "Settings", party_id: str) -> list[str]:
     """Delete a party's users of the console, and their sessions; their names. Raises LedgerError when the ledger does not answer."""
-    if not _ledger_is_here(settings):
+    if not ledger_is_here(settings):
         return []
     from weaklink.cli.ledger import with_database
     from weaklink.console.users import Users
@@ -43,7 +43,7 @@ def forget_console_users(settings: "Settings", party_id: str) -> list[str]:
         ) from error
 
 
-def _ledger_is_here(settings: "Settings") -> bool:
+def ledger_is_here(settings: "Settings") -> bool:
     """Not where its packages are missing, nor where it would be a new file: to open it would make an empty one."""
     if find_spec("sqlalchemy") is None:
         return False

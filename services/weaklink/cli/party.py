@@ -38,11 +38,14 @@ def add(
         2, "--partitions", min=1, max=1024, help="Partitions of its events topic; fixed once created."
     ),
     secret_file: SecretFile = None,
+    same_party: bool = typer.Option(
+        False, "--same-party", help="It is the earlier party of this id that comes back: it may read what that left."
+    ),
 ) -> None:
     """Create a party's topics, rights, quotas and secret, then register it. Safe to repeat; the secret is shown once, the first time."""
     from pydantic import ValidationError
 
-    from weaklink.cli.keep_out import forget_console_users
+    from weaklink.cli.former_party import forget_logins, refuse_anothers_id
     from weaklink.cli.secrets import hand_out, kafka_login, refuse_existing
     from weaklink.errors import PartyError
     from weaklink.ops import membership
@@ -58,8 +61,10 @@ def add(
     settings = load_settings()
     refuse_existing(secret_file)
     if party_id not in read_parties(settings.kafka):
-        # Somebody else may have had the id, and been removed where the ledger was out of reach.
-        forget_console_users(settings, party_id)
+        if not same_party:
+            refuse_anothers_id(settings, party)
+        # An earlier party may have been removed where the ledger, or the tokeniser's list, was out of reach.
+        forget_logins(settings, party_id)
     party = add_party(settings, party)
     typer.echo(
         f"{party.id} ({party.kind}) may publish on {party.events_topic} and reads {party.actions_topic} and {party.rejects_topic}"

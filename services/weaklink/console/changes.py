@@ -39,11 +39,15 @@ async def login(request: Request) -> Response:
     """Sign in. A wrong name and a wrong password are told alike."""
     app, form = request.app.state, request.state.form
     name, password = form.get("name", "")[:64], form.get("password", "")
-    if app.attempts.waits(name):
+    if not app.attempts.begin(name):
         _log.warning("sign_in_held_back", user=name)
         return _login(request, "Too many attempts: wait some minutes.", 429)
-    if not await app.users.check(name, password):
-        app.attempts.wrong(name)
+    try:
+        is_right = await app.users.check(name, password)
+    except Exception:
+        app.attempts.forget_last(name)  # the ledger's fault
+        raise
+    if not is_right:
         _log.warning("sign_in_refused", user=name)
         return _login(request, "Name or password is wrong.", 401)
     app.attempts.right(name)

@@ -71,27 +71,35 @@ class SecurityHeaders:
 
 
 class Attempts:
-    """Wrong passwords by name: after so many the name waits. In memory: a restart forgives."""
+    """Attempts to sign in by name, until one is right: after so many the name waits. In memory: a restart forgives.
+
+    Counted as they begin, so that many at once are no more than the same many one after another.
+    """
 
     def __init__(self, config: ConsoleConfig, clock: Callable[[], float] = time.monotonic) -> None:
         self._max = config.attempts_max
         self._seconds = config.attempts_minutes * 60
         self._clock = clock
-        self._wrong: dict[str, list[float]] = {}
+        self._begun: dict[str, list[float]] = {}
 
-    def waits(self, name: str) -> bool:
-        """Whether the name has to wait."""
-        since = self._clock() - self._seconds
-        self._wrong = {one: late for one, times in self._wrong.items() if (late := [at for at in times if at > since])}
-        return len(self._wrong.get(name, ())) >= self._max
+    def begin(self, name: str) -> bool:
+        """Count an attempt. False: the name has to wait."""
+        now = self._clock()
+        since = now - self._seconds
+        self._begun = {one: late for one, times in self._begun.items() if (late := [at for at in times if at > since])}
+        if len(self._begun.get(name, ())) >= self._max:
+            return False
+        self._begun.setdefault(name, []).append(now)
+        return True
 
-    def wrong(self, name: str) -> None:
-        """A wrong password."""
-        self._wrong.setdefault(name[:64], []).append(self._clock())
+    def forget_last(self, name: str) -> None:
+        """The last one could not be judged."""
+        if self._begun.get(name):
+            self._begun[name].pop()
 
     def right(self, name: str) -> None:
-        """The right one: what went before is forgotten."""
-        self._wrong.pop(name, None)
+        """The password was right: what went before is forgotten."""
+        self._begun.pop(name, None)
 
 
 def guarded(rule: Rule) -> Endpoint:

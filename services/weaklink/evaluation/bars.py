@@ -116,10 +116,16 @@ SHORT_BARS: Final[tuple[Bar, ...]] = (
     Bar("framing_two", "benign_suspended", "at most", 0),
     Bar("framing_one", "victims_suspended", "at most", 0),
     Bar("framing_one", "benign_suspended", "at most", 0),
-    Bar("card_flood", "precision", "at least", 0.98),
-    Bar("card_flood", "benign_suspended", "at most", 0),
-    Bar("member_flood", "precision", "at least", 0.98),
-    Bar("member_flood", "benign_suspended", "at most", 0),
+    *(
+        bar
+        for world in ("card_flood", "member_flood", "omission")  # whose authors want that less is found
+        for bar in (
+            Bar(world, "precision", "at least", 0.98),
+            Bar(world, "recall", "at least", 0.95),
+            Bar(world, "recall_volume", "at least", 0.98),
+            Bar(world, "benign_suspended", "at most", 0),
+        )
+    ),
     Bar("replay", "benign_suspended", "at most", 0),
     Bar("backdating", "benign_suspended", "at most", 0),
     Bar("resellers", "precision", "at least", 0.99),

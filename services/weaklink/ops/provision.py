@@ -1,6 +1,11 @@
 """Topics, principals, ACLs and quotas as they should be: a plan first, then its execution, for the whole and for each party. Idempotent."""
 
+from contextlib import closing
+
+from kafka import KafkaConsumer, TopicPartition
+
 from weaklink import topology
+from weaklink.edge_offsets import edge_offsets
 from weaklink.errors import PartyError
 from weaklink.ops import membership
 from weaklink.ops.access_differences import Difference
@@ -71,6 +76,24 @@ def add_party(settings: Settings, party: Party) -> Party:
     if party != known:
         write_party(settings.kafka, party.id, party)
     return party
+
+
+def topics_with_messages(settings: Settings, party: Party) -> list[str]:
+    """Topics of a party in which there are messages, or were: where it is not registered, those of an earlier one with its id.
+
+    Empty ones may be of an `add_party` that did not come to its end.
+    """
+    with open_admin(settings.kafka) as admin:
+        there = set(admin.list_topics())
+    names = [topic.name for topic in party_topics(settings, party) if topic.name in there]
+    if not names:
+        return []
+    with closing(KafkaConsumer(**settings.kafka.client_options())) as consumer:
+        partitions = [
+            TopicPartition(name, i) for name in names for i in sorted(consumer.partitions_for_topic(name) or ())
+        ]
+        ends = edge_offsets(consumer.end_offsets, partitions)
+    return sorted({one.topic for one, end in ends.items() if end > 0})
 
 
 def remove_party(settings: Settings, party_id: str, *, delete_topics: bool = False) -> None:

@@ -46,15 +46,14 @@ def forget_logins(settings: "Settings", party_id: str) -> None:
 
 
 def _actions_in_ledger(settings: "Settings", party_id: str) -> int:
-    from weaklink.cli.keep_out import ledger_is_here
+    from weaklink.cli.keep_out import asked_of_ledger, ledger_is_here
 
     if not ledger_is_here(settings):
         return 0
-    from weaklink.cli.ledger import with_database
     from weaklink.enforce.queries import Filter, count_actions
 
     async def run(database: "Database") -> int:
         async with database.read() as connection:
             return await count_actions(connection, Filter(party=party_id))
 
-    return with_database(run)
+    return asked_of_ledger(party_id, run)

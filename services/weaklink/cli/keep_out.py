@@ -2,13 +2,17 @@
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from weaklink.enforce.database import Database
     from weaklink.settings import Settings
+
+Answer = TypeVar("Answer")
 
 
 def keep_out(settings: "Settings", party_id: str) -> None:
@@ -26,17 +30,23 @@ def forget_console_users(settings: "Settings", party_id: str) -> list[str]:
     """Delete a party's users of the console, and their sessions; their names. Raises LedgerError when the ledger does not answer."""
     if not ledger_is_here(settings):
         return []
-    from weaklink.cli.ledger import with_database
     from weaklink.console.users import Users
-    from weaklink.errors import LedgerError
 
     async def run(database: "Database") -> list[str]:
         users = Users(database, settings.console)
         await users.create_tables()
         return await users.remove_party(party_id)
 
+    return asked_of_ledger(party_id, run)
+
+
+def asked_of_ledger(party_id: str, work: "Callable[[Database], Awaitable[Answer]]") -> "Answer":
+    """Run `work` on the ledger. Raises LedgerError when it does not answer, which says what that leaves open about the party."""
+    from weaklink.cli.ledger import with_database
+    from weaklink.errors import LedgerError
+
     try:
-        return with_database(run)
+        return with_database(work)
     except LedgerError as error:
         raise LedgerError(
             f"{error}; until `{_command(party_id)}` is run, the console lets in whom it knows of {party_id}"

@@ -31,13 +31,11 @@ def refuse_anothers_id(settings: "Settings", party: "Party") -> None:
 
 def forget_logins(settings: "Settings", party_id: str) -> None:
     """Delete who is let in under the id of a party that is no more, at the console and at the tokeniser, where these are at hand."""
-    from weaklink.cli.keep_out import forget_console_users
-    from weaklink.tokeniser.clients import load_clients, revoke
+    from weaklink.cli.keep_out import forget_console_users, forget_tokeniser_client
 
     forget_console_users(settings, party_id)
     clients_file = settings.tokeniser.clients_file
-    if party_id in load_clients(clients_file).values():
-        revoke(clients_file, party_id)
+    if forget_tokeniser_client(clients_file, party_id):
         typer.echo(
             f"{clients_file} had a secret of an earlier {party_id}: it is good for nothing now; `weaklink tokeniser grant {party_id}`"
             " makes a new one",

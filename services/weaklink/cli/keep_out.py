@@ -40,6 +40,16 @@ def forget_console_users(settings: "Settings", party_id: str) -> list[str]:
     return asked_of_ledger(party_id, run)
 
 
+def forget_tokeniser_client(clients_file: Path, party_id: str) -> bool:
+    """Take a party off the tokeniser's list, and say whether it was there. Raises ConfigurationError for a damaged list."""
+    from weaklink.tokeniser.clients import load_clients, revoke
+
+    if party_id not in load_clients(clients_file).values():
+        return False
+    revoke(clients_file, party_id)
+    return True
+
+
 def asked_of_ledger(party_id: str, work: "Callable[[Database], Awaitable[Answer]]") -> "Answer":
     """Run `work` on the ledger. Raises LedgerError when it does not answer, which says what that leaves open about the party."""
     from weaklink.cli.ledger import with_database
@@ -80,10 +90,7 @@ def _keep_from_console(settings: "Settings", party_id: str) -> None:
 
 def _keep_from_tokeniser(clients_file: Path, party_id: str) -> None:
     """It runs apart from Kafka, with nobody's login, and its list may be on this machine or not."""
-    from weaklink.tokeniser.clients import load_clients, revoke
-
-    if party_id in load_clients(clients_file).values():
-        revoke(clients_file, party_id)
+    if forget_tokeniser_client(clients_file, party_id):
         typer.echo(f"the tokeniser of {clients_file} does not answer {party_id} any more")
     else:
         typer.echo(

@@ -2,7 +2,7 @@
 
 from contextlib import closing
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer
 
 from weaklink import topology
 from weaklink.edge_offsets import edge_offsets
@@ -10,6 +10,7 @@ from weaklink.errors import PartyError
 from weaklink.ops import membership
 from weaklink.ops.access_differences import Difference
 from weaklink.ops.admin import open_admin
+from weaklink.ops.committed_reading import partitions_of
 from weaklink.ops.topics import Change, Step, internal_topics, party_topics
 from weaklink.ops.topics_admin import apply, drop_topics, plan_topics
 from weaklink.parties import Party
@@ -89,10 +90,7 @@ def topics_with_messages(settings: Settings, party: Party) -> list[str]:
     if not names:
         return []
     with closing(KafkaConsumer(**settings.kafka.client_options())) as consumer:
-        partitions = [
-            TopicPartition(name, i) for name in names for i in sorted(consumer.partitions_for_topic(name) or ())
-        ]
-        ends = edge_offsets(consumer.end_offsets, partitions)
+        ends = edge_offsets(consumer.end_offsets, partitions_of(consumer, names))
     return sorted({one.topic for one, end in ends.items() if end > 0})
 
 

@@ -9,6 +9,7 @@ from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
 
 from tests.ingest.batches import Record, payload_of
 from tests.topics import create_topics
+from tests.waiting import wait_until
 from weaklink.group_member import complete_joins
 from weaklink.kafka_options import KafkaConfig
 from weaklink.settings import Settings
@@ -161,3 +162,39 @@ def test_blocks_arrive_like_records_sent_one_by_one(kafka: KafkaConfig) -> None:
     keyed = [one for one in found if one.key]
     assert all(one.key == b"k" + one.value and one.headers == [("h", b"v")] for one in keyed)
     assert len(keyed) == 3_000
+
+
+@pytest.mark.kafka
+def test_a_transaction_cut_off_while_it_commits_is_not_said_to_be_committed(
+    kafka: KafkaConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker sleeps between its request to commit and the records that this waits for, and the broker gives the transaction up. By itself the
+    library then takes a new epoch, drops the records and says that all is committed: the worker went on, and what it had read never counted."""
+    topic = f"cut-{uuid4().hex[:8]}"
+    partition = TopicPartition(topic, 0)
+    create_topics(kafka, [topic], partitions=1)
+    producing = TransactionalSink(
+        "cut", topic, Settings(kafka=kafka.model_copy(update={"transaction_timeout_ms": 1_000}))
+    )
+    inside = producing._producer._transaction_manager
+    reader = KafkaConsumer(**kafka.client_options(), isolation_level="read_committed", enable_auto_commit=False)
+    original = inside.begin_commit
+
+    def begin_commit() -> Any:
+        wait_until(lambda: bool(reader.end_offsets([partition])[partition]))  # the marker of the broker's abort
+        return original()
+
+    monkeypatch.setattr(inside, "begin_commit", begin_commit)
+    producing._producer._accumulator.config["linger_ms"] = 60_000  # until the commit asks for them
+    with pytest.raises(TransactionAborted):
+        producing.commit([Message(topic, b"cut off", partition=0)], {}, None)
+    producing.commit([Message(topic, b"kept", partition=0)], {}, None)
+    producing.close()
+    reader.assign([partition])
+    reader.seek_to_beginning()
+    found: list[bytes] = []
+    while not found:
+        for records in reader.poll(200).values():
+            found += [one.value for one in records]
+    reader.close()
+    assert found == [b"kept"]

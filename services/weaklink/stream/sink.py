@@ -42,6 +42,15 @@ def slot_taken(stage: str) -> BrokerError:
     )
 
 
+def _never_begin_anew(producer: Any) -> None:
+    """Have a batch that the broker refuses as of an epoch gone by end the producer, and with it the commit.
+
+    By itself the library takes a new epoch within the transaction, which drops all that was sent in it; a commit that waits for these records is then
+    told that it succeeded, as one of nothing. So it was after the sleep of a worker in a commit beyond the transaction's timeout.
+    """
+    producer._transaction_manager._supports_epoch_bump = lambda: False
+
+
 class TransactionalSink:
     """A transactional producer that is replaced when it is fenced or fails for good."""
 
@@ -101,6 +110,7 @@ class TransactionalSink:
             max_request_size=max(topics.chunk_bytes_max, topics.rejects_message_bytes_max) + (1 << 20),
             allow_auto_create_topics=False,
         )
+        _never_begin_anew(producer)
         try:
             producer.init_transactions()
         except KafkaError:

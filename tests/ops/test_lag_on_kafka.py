@@ -142,6 +142,7 @@ def test_every_group_of_the_party_that_reads_its_actions_is_shown(world: World) 
 def watching(world: World, *options: str, stdout: int) -> "subprocess.Popen[bytes]":
     """`weaklink lag --watch` as a process of its own."""
     environment = {**os.environ, "WEAKLINK_KAFKA__BOOTSTRAP_SERVERS": world.kafka.bootstrap_servers, "TERM": "xterm"}
+    environment["PYTHONFAULTHANDLER"] = "1"  # for `where_it_stands`
     command = [
         sys.executable,
         "-c",
@@ -159,6 +160,15 @@ def leave(process: "subprocess.Popen[bytes]") -> None:
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, said) == (0, b"")
+
+
+def where_it_stands(process: "subprocess.Popen[bytes]") -> str:
+    """Of a process that did not do what it should: what it said, and what every thread was at. Ends it."""
+    ended = process.poll()
+    if ended is None:
+        process.send_signal(signal.SIGABRT)
+    _, said = process.communicate(timeout=PATIENCE_SECONDS)
+    return f"{'still running' if ended is None else f'ended with {ended}'}: {said.decode()}"
 
 
 def test_watching_shows_one_sample_after_the_other_until_ctrl_c(world: World) -> None:
@@ -200,7 +210,10 @@ def test_watching_on_a_terminal_draws_a_table(world: World) -> None:
     reader = threading.Thread(target=read_on, daemon=True)
     reader.start()
     try:
-        wait_until(lambda: b"campaigns" in drawn and world.party.encode() in drawn)
+        wait_until(
+            lambda: b"campaigns" in drawn and world.party.encode() in drawn,
+            lambda: f"{len(drawn)} bytes drawn, the last {bytes(drawn[-500:])!r}; {where_it_stands(process)}",
+        )
         leave(process)
     finally:
         process.kill()

@@ -12,21 +12,12 @@ async def main() -> None:
     async with AsyncWeaklinkClient(os.environ["WEAKLINK_PARTY"], settings.kafka, settings.partner) as client:
         events = [
             client.build(
-                ApiUsage,
-                account=f"cust-{number}",
-                identifiers=[("IP", "203.0.113.7")],
-                window_seconds=0,
-                model="large-4",
-                task="OTHER",
-                requests=1,
-                input_tokens=300,
-                output_tokens=1_700,
+                ApiUsage, account=f"cust-{number}", identifiers=[("IP", "203.0.113.7")], window_seconds=0,
+                model="large-4", task="OTHER", requests=1, input_tokens=300, output_tokens=1_700,
             )
             for number in range(100)
         ]
-        delivered = await asyncio.gather(
-            *(client.publish(event) for event in events)
-        )  # waits while too much is in flight
+        delivered = await asyncio.gather(*(client.publish(event) for event in events))  # waits while too much is in flight
         print("published", len(delivered), "events")
         async with client.actions() as actions:
             async for received in actions:

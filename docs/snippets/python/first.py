@@ -12,20 +12,14 @@ with WeaklinkClient(os.environ["WEAKLINK_PARTY"], settings.kafka, settings.partn
         ApiUsage,
         account="cust-42",
         identifiers=[("IP", "203.0.113.7"), ("CARD", "4111 1111 1111 1111")],
-        window_seconds=60,
-        model="large-4",
-        task="REASONING_ELICITATION",
-        requests=31,
-        input_tokens=9_000,
-        output_tokens=52_000,
+        window_seconds=60, model="large-4", task="REASONING_ELICITATION",
+        requests=31, input_tokens=9_000, output_tokens=52_000,
     )
     print("published at offset", client.publish(event).offset)
 
     # 2. Take one action, do it, and answer.
     with client.actions() as actions:
         for received in actions:
-            print(
-                received.action.measure, received.action.target_account
-            )  # your own enforcement here: while action.state is ACTIVE do it, else undo it
+            print(received.action.measure, received.action.target_account)  # your own enforcement here: while action.state is ACTIVE do it, else undo it
             received.done()  # or refuse(...), dispute(...)
             break

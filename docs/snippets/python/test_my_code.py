@@ -8,15 +8,8 @@ def report_minute(client: WeaklinkClient, account: str, requests: int) -> None:
     """The code under test."""
     client.publish(
         client.build(
-            ApiUsage,
-            account=account,
-            identifiers=[("IP", "203.0.113.7")],
-            window_seconds=60,
-            model="large-4",
-            task="OTHER",
-            requests=requests,
-            input_tokens=9_000,
-            output_tokens=52_000,
+            ApiUsage, account=account, identifiers=[("IP", "203.0.113.7")], window_seconds=60, model="large-4", task="OTHER",
+            requests=requests, input_tokens=9_000, output_tokens=52_000,
         )
     )
 

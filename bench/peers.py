@@ -21,6 +21,7 @@ Status = dict[str, int]
 _TAIL_BYTES: Final = 8_192
 _SETTLE_POLLS: Final = 4
 _END_SECONDS: Final = 120
+_STANDSTILL_SECONDS: Final = 120
 _FLINK_OPENS: Final = [
     f"--add-opens=java.base/{package}=ALL-UNNAMED"
     for package in ("java.lang", "java.util", "java.nio", "java.net", "java.util.concurrent", "java.util.concurrent.atomic")
@@ -142,12 +143,15 @@ class PerfTest:
 
 
 def follow(started: Sequence[Started], events: int) -> tuple[int, int]:
-    """Until all events are read and all that was sent on is folded; (first event read, last pair folded), in microseconds since 1970. Raises EngineFailed."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    """Until all events are read and all that was sent on is folded; (first event read, last pair folded), in microseconds since 1970. Raises EngineFailed,
+    also when nothing has moved for _STANDSTILL_SECONDS."""
+    moved_at, before = time.monotonic(), (0, 0, 0)
     settled = 0
     while True:
         found = [status for one in started if (status := last_status(one.log))]
-        read, sent, folded = (sum(one[name] for one in found) for name in ("read", "sent", "folded"))
+        read, sent, folded = now = tuple(sum(one[name] for one in found) for name in ("read", "sent", "folded"))
+        if now != before:
+            moved_at, before = time.monotonic(), now
         # The counters are not read at one moment: what they say must last.
         settled = settled + 1 if read >= events and folded >= sent else 0
         if settled == _SETTLE_POLLS:
@@ -160,9 +164,9 @@ def follow(started: Sequence[Started], events: int) -> tuple[int, int]:
                     raise EngineFailed(
                         f"ended at {read} of {events} events read, {folded} of {sent} folded: {tail(one.log)}"
                     )
-        if time.monotonic() > deadline:
+        if time.monotonic() > moved_at + _STANDSTILL_SECONDS:
             raise EngineFailed(
-                f"after {PATIENCE_SECONDS} s {read} of {events} events are read, {folded} of {sent} folded: {tail(started[0].log)}"
+                f"nothing moved for {_STANDSTILL_SECONDS} s: {read} of {events} events are read, {folded} of {sent} folded: {tail(started[0].log)}"
             )
         time.sleep(POLL_SECONDS)
 

@@ -112,16 +112,13 @@ def _by_account(links: pl.DataFrame) -> pl.DataFrame:
 
 def _tokens(members: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
     """[*_LINK, members, others, parties]: what two or more members hold."""
-    inside = pl.col("account").is_in(members["account"].implode())
-    return (
-        held.group_by(_LINK)
-        .agg(
-            inside.sum().cast(pl.Int64).alias("members"),
-            (~inside).sum().cast(pl.Int64).alias("others"),
-            pl.col("party").filter(inside).n_unique().cast(pl.Int64).alias("parties"),
-        )
-        .filter(pl.col("members") > 1)
+    # A column first: asked within each group, whether an account is a member is prepared anew for each of them.
+    marked = held.with_columns(pl.col("account").is_in(members["account"].implode()).alias("inside"))
+    counts = marked.group_by(_LINK).agg(
+        pl.col("inside").sum().cast(pl.Int64).alias("members"), (~pl.col("inside")).sum().cast(pl.Int64).alias("others")
     )
+    parties = marked.filter("inside").select(*_LINK, "party").unique().group_by(_LINK)
+    return counts.filter(pl.col("members") > 1).join(parties.agg(pl.len().cast(pl.Int64).alias("parties")), on=_LINK)
 
 
 def _shares(members: pl.DataFrame, links: pl.DataFrame) -> dict[int, list[dict[str, Any]]]:

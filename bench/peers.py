@@ -145,11 +145,11 @@ class PerfTest:
 def follow(started: Sequence[Started], events: int) -> tuple[int, int]:
     """Until all events are read and all that was sent on is folded; (first event read, last pair folded), in microseconds since 1970. Raises EngineFailed,
     also when nothing has moved for _STANDSTILL_SECONDS."""
-    moved_at, before = time.monotonic(), (0, 0, 0)
+    moved_at, before = time.monotonic(), [0, 0, 0]
     settled = 0
     while True:
         found = [status for one in started if (status := last_status(one.log))]
-        read, sent, folded = now = tuple(sum(one[name] for one in found) for name in ("read", "sent", "folded"))
+        read, sent, folded = now = [sum(one[name] for one in found) for name in ("read", "sent", "folded")]
         if now != before:
             moved_at, before = time.monotonic(), now
         # The counters are not read at one moment: what they say must last.

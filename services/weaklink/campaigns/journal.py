@@ -128,8 +128,9 @@ class Journal:
             before, after = self._measures.get(name, []), now.get(name, [])
             if before is after:
                 continue
-            old = {messages.measure_key(name, one): one for one in before}
-            new = {messages.measure_key(name, one): one for one in after}
+            kept = {id(one) for one in before} & {id(one) for one in after}  # nearly all: a campaign has thousands
+            old = {messages.measure_key(name, one): one for one in before if id(one) not in kept}
+            new = {messages.measure_key(name, one): one for one in after if id(one) not in kept}
             out += [self._message(key, None) for key in old if key not in new]
             out += [
                 self._message(key, messages.measure_value(name, one)) for key, one in new.items() if old.get(key) != one

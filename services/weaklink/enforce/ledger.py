@@ -184,8 +184,9 @@ class Ledger:
             }
             for receipt in batch
         ]
-        new = insert(connection, receipts).values(rows).on_conflict_do_nothing()
-        done = await connection.execute(new.returning(receipts.c.party, receipts.c.event_id))
+        # Rows beside the statement: with them in it, it would be compiled anew for every number of rows.
+        new = insert(connection, receipts).on_conflict_do_nothing()
+        done = await connection.execute(new.returning(receipts.c.party, receipts.c.event_id), rows)
         return {(party, bytes(event_id)) for party, event_id in done}
 
     async def _note_outcomes(

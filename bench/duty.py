@@ -23,7 +23,7 @@ class Duty:
         script = (
             "import json, subprocess\n"
             f"found = subprocess.run({waiting!r}, capture_output=True, text=True).stdout\n"
-            "for one in sorted({row['campaign_id'] for row in json.loads(found or '[]')}):\n"
+            "for one in sorted({json.loads(line)['campaign_id'] for line in found.splitlines()}):\n"
             f"    subprocess.run([*{approve!r}, one])"
         )
         self._command = [sys.executable, "-c", script]

@@ -44,11 +44,11 @@ from weaklink.sim.services import Broker, Services, cluster, interruptible, serv
 from weaklink.sim.spec import DAY_US
 from weaklink.sim.worlds import World
 
-_MINUTES_MAX: Final = 19.5
+_MINUTES_MAX: Final = 19.8
 _PROGRESS_SECONDS: Final = 10.0
 _MESSAGES_BEHIND_MAX: Final = 240
 """Messages that the later stages may be behind: some hours of event time, of which each second of a tick has two or three here."""
-_DRAIN_MINUTES: Final = 1.5
+_DRAIN_MINUTES: Final = 1.2
 """Of the time there is, what is kept for what still lies in the pipeline when event time has to stop."""
 
 

@@ -70,6 +70,7 @@ class Ticks:
             "tick_cpu_seconds_p50": round(float(np.quantile(every, 0.5)), 3),
             "tick_cpu_seconds_p99": round(float(np.quantile(every, 0.99)), 3),
             "tick_cpu_seconds_max": round(max(every), 3),
+            "tick_without_search_cpu_seconds_max": round(max(self.tick_seconds, default=0.0), 3),
             "communities": len(self.communities_seconds),
             "communities_cpu_seconds_p50": round(float(np.median(self.communities_seconds or [0.0])), 3),
             "communities_cpu_seconds_max": round(max(self.communities_seconds, default=0.0), 3),

@@ -22,7 +22,7 @@ class Duty:
         approve = services.command("actions", "approve", "--by", "duty", "--yes", "--campaign")
         script = (
             "import json, subprocess\n"
-            f"found = subprocess.run({waiting!r}, capture_output=True, text=True).stdout\n"
+            f"found = subprocess.run({waiting!r}, stdout=subprocess.PIPE, text=True, check=True).stdout\n"
             "for one in sorted({json.loads(line)['campaign_id'] for line in found.splitlines()}):\n"
             f"    subprocess.run([*{approve!r}, one])"
         )

@@ -145,12 +145,13 @@ class PerfTest:
 def follow(started: Sequence[Started], events: int) -> tuple[int, int]:
     """Until all events are read and all that was sent on is folded; (first event read, last pair folded), in microseconds since 1970. Raises EngineFailed,
     also when nothing has moved for _STANDSTILL_SECONDS."""
-    moved_at, before = time.monotonic(), [0, 0, 0]
+    begun_at = moved_at = time.monotonic()
+    before: list[int] = []
     settled = 0
     while True:
         found = [status for one in started if (status := last_status(one.log))]
         read, sent, folded = now = [sum(one[name] for one in found) for name in ("read", "sent", "folded")]
-        if now != before:
+        if now != before or not found:  # until the first status, only patience counts
             moved_at, before = time.monotonic(), now
         # The counters are not read at one moment: what they say must last.
         settled = settled + 1 if read >= events and folded >= sent else 0
@@ -164,9 +165,10 @@ def follow(started: Sequence[Started], events: int) -> tuple[int, int]:
                     raise EngineFailed(
                         f"ended at {read} of {events} events read, {folded} of {sent} folded: {tail(one.log)}"
                     )
-        if time.monotonic() > moved_at + _STANDSTILL_SECONDS:
+        if time.monotonic() > min(moved_at + _STANDSTILL_SECONDS, begun_at + PATIENCE_SECONDS):
             raise EngineFailed(
-                f"nothing moved for {_STANDSTILL_SECONDS} s: {read} of {events} events are read, {folded} of {sent} folded: {tail(started[0].log)}"
+                f"after {time.monotonic() - begun_at:.0f} s, the last {time.monotonic() - moved_at:.0f} without any change, "
+                f"{read} of {events} events are read, {folded} of {sent} folded: {tail(started[0].log)}"
             )
         time.sleep(POLL_SECONDS)
 

@@ -73,7 +73,10 @@ def _verdict(one: dict[str, Any]) -> str:
         return f"not measured: {one['unavailable'].splitlines()[0]}"
     if one["correct"] is None:
         return "not run"
-    return "exact" if one["correct"] else "WRONG"
+    if any(each["wrong"] for each in one["rounds"]):
+        return "WRONG"
+    failed = f"{len(one['failures'])} failed" if one["failures"] else ""
+    return ", ".join(part for part in ("exact" if one["rounds"] else "", failed) if part)
 
 
 def _colour(engine: str) -> str:

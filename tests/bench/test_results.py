@@ -68,6 +68,7 @@ def test_the_table_hides_neither_wrong_output_nor_a_peer_that_is_missing(tmp_pat
     assert "| 500 (250 to 1,000) |" in rows["weaklink"]
     assert rows["weaklink"].endswith("| exact |")
     assert rows["flink-heap"].endswith("| WRONG |")
+    assert rows["quix"].endswith("| exact, 1 failed |")
     assert rows["faust"].endswith("| not measured: uv: no such package |")
     assert "- **flink-heap** failed: 3 members were not said" in text
     assert "- **quix** failed: round 2: EngineFailed: ended with 1" in text

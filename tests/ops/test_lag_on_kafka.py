@@ -212,7 +212,7 @@ def test_watching_on_a_terminal_draws_a_table(world: World) -> None:
     try:
         wait_until(
             lambda: b"campaigns" in drawn and world.party.encode() in drawn,
-            lambda: f"{len(drawn)} bytes drawn, the last {bytes(drawn[-500:])!r}; {where_it_stands(process)}",
+            lambda: f"{where_it_stands(process)[-1500:]}; {len(drawn)} bytes drawn, the first {bytes(drawn[:1_000])!r}",
         )
         leave(process)
     finally:

@@ -131,7 +131,9 @@ class Journal:
             kept = {id(one) for one in before} & {id(one) for one in after}  # nearly all: a campaign has thousands
             old = {messages.measure_key(name, one): one for one in before if id(one) not in kept}
             new = {messages.measure_key(name, one): one for one in after if id(one) not in kept}
-            out += [self._message(key, None) for key in old if key not in new]
+            if gone := old.keys() - new.keys():  # unless one that was kept stands under the same key
+                gone -= {messages.measure_key(name, one) for one in after}
+            out += [self._message(key, None) for key in old if key in gone]
             out += [
                 self._message(key, messages.measure_value(name, one)) for key, one in new.items() if old.get(key) != one
             ]

@@ -17,6 +17,7 @@ import urllib.request
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -25,6 +26,7 @@ from tests.topics import create_topics
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
 from weaklink.kafka_options import KafkaConfig
+from weaklink.ops.broker import LocalCluster
 from weaklink.ops.kafka_jars import ensure_jars
 from weaklink.ops.lag import ReaderLag
 from weaklink.ops.lag_probe import LagProbe
@@ -193,11 +195,21 @@ def test_watching_shows_one_sample_after_the_other_until_ctrl_c(world: World) ->
         process.kill()
 
 
-def test_watching_on_a_terminal_draws_a_table(world: World) -> None:
-    """With a row for every stage, and the parties that are furthest behind; on a terminal with room for all of this broker's parties."""
+@pytest.fixture
+def world_alone(tmp_path: Path) -> Iterator[World]:
+    """A party on a broker of its own: a sample takes a tenth of a second for each party that is behind, and other tests leave hundreds."""
+    with LocalCluster(tmp_path / "broker", heap_mib=256) as cluster:
+        made = World(cluster.kafka, f"lag-{uuid.uuid4().hex[:8]}")
+        create_topics(made.kafka, [made.topic])
+        yield made
+
+
+def test_watching_on_a_terminal_draws_a_table(world_alone: World) -> None:
+    """With a row for every stage, and the parties that are furthest behind."""
+    world = world_alone
     world.send(3)
     terminal, its_end = pty.openpty()
-    fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", 5_000, 160, 0, 0))
+    fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 160, 0, 0))
     process = watching(world, stdout=its_end)
     drawn = bytearray()
 

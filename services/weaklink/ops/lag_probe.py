@@ -3,7 +3,7 @@
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -22,8 +22,6 @@ _ACTIONS_TOPICS: Final = re.compile(r"^party\.[a-z0-9-]+\.actions$")
 _COUNT_OFFSETS_MAX: Final = 500
 """Up to so many offsets behind, records are counted one by one, so that transaction markers do not pass for records."""
 _FETCH_BYTES: Final = 1 << 20
-_SECONDS_PER_PARTITION: Final = 0.02
-"""Of patience, for each partition that is asked together with others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +31,6 @@ class _Waiting:
     records: int
     exact: bool
     oldest_us: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a reader, by number, stands in a partition. `committed` None: nothing is committed, and it begins at `start`."""
-
-    reader: int
-    partition: TopicPartition
-    committed: int | None
-    start: int
 
 
 class LagProbe:
@@ -82,18 +70,16 @@ class LagProbe:
         ends = edge_offsets(self._consumer.end_offsets, list(wanted))
         begins = edge_offsets(self._consumer.beginning_offsets, list(wanted))
         members = self._members({group for _, group, _ in readers})
-        places: list[_Place] = []
-        for number, (_, group, names) in enumerate(readers):
-            for tp in (tp for name in names for tp in partitions[name]):
-                offset = committed[group].get(tp)
-                places.append(_Place(number, tp, offset, max(begins[tp], offset or 0)))
         seen: dict[tuple[TopicPartition, int], int] = {}
-        rows: list[list[PartitionLag]] = [[] for _ in readers]
-        for one, found in zip(places, self._waiting_at(places, ends), strict=True):
-            if found and found.oldest_us is not None:
-                seen[one.partition, one.start] = found.oldest_us
-            rows[one.reader].append(_row(one.partition, one.committed, ends[one.partition], found))
-        lags = [(reader, group, tuple(own)) for (reader, group, _), own in zip(readers, rows, strict=True)]
+        lags = []
+        for reader, group, names in readers:
+            own = [tp for name in names for tp in partitions[name]]
+            offsets = {tp: committed[group].get(tp) for tp in own}
+            starts = {tp: max(begins[tp], offsets[tp] or 0) for tp in own}
+            waiting = self._waiting({tp: (start, ends[tp]) for tp, start in starts.items() if start < ends[tp]})
+            seen |= {(tp, starts[tp]): one.oldest_us for tp, one in waiting.items() if one.oldest_us is not None}
+            rows = tuple(_row(tp, offsets[tp], ends[tp], waiting.get(tp)) for tp in own)
+            lags.append((reader, group, rows))
         self._seen = seen
         at_us = time.time_ns() // 1000 if now_us is None else now_us
         return [ReaderLag(reader, group, at_us, rows, members.get(group, 0)) for reader, group, rows in lags]
@@ -140,20 +126,6 @@ class LagProbe:
     def _partitions(self, topic: str) -> list[TopicPartition]:
         return [TopicPartition(topic, number) for number in sorted(self._consumer.partitions_for_topic(topic) or ())]
 
-    def _waiting_at(self, places: Sequence[_Place], ends: Mapping[TopicPartition, int]) -> list[_Waiting | None]:
-        """What lies before each reader in each partition. Of all partitions together: one reader after the other takes a tenth of a second each."""
-        found: list[_Waiting | None] = [None] * len(places)
-        left = [number for number, one in enumerate(places) if one.start < ends[one.partition]]
-        while left:  # once, and again where several groups read a partition
-            turn: dict[TopicPartition, int] = {}
-            for number in left:
-                turn.setdefault(places[number].partition, number)
-            waiting = self._waiting({tp: (places[number].start, ends[tp]) for tp, number in turn.items()})
-            for tp, number in turn.items():
-                found[number] = waiting[tp]
-            left = sorted(set(left) - set(turn.values()))
-        return found
-
     def _waiting(self, spans: Mapping[TopicPartition, tuple[int, int]]) -> dict[TopicPartition, _Waiting]:
         """Reads from where each partition's reader stands: is there a record at all, how old is it, and, if few can follow, how many."""
         far = {tp: (start, end) for tp, (start, end) in spans.items() if end - start > _COUNT_OFFSETS_MAX}
@@ -171,7 +143,7 @@ class LagProbe:
         counts: dict[TopicPartition, int] = defaultdict(int)
         oldest: dict[TopicPartition, int] = {}
         unsettled = set(spans)
-        deadline = time.monotonic() + self._patience_seconds + _SECONDS_PER_PARTITION * len(spans)
+        deadline = time.monotonic() + self._patience_seconds
         while unsettled and time.monotonic() < deadline:
             for tp, records in self._consumer.poll(200).items():
                 before_end = [record for record in records if record.offset < spans[tp][1]]

@@ -88,6 +88,10 @@ class World:
 
 @pytest.fixture
 def world(kafka: KafkaConfig) -> World:
+    return new_world(kafka)
+
+
+def new_world(kafka: KafkaConfig) -> World:
     made = World(kafka, f"lag-{uuid.uuid4().hex[:8]}")
     create_topics(kafka, [made.topic])
     return made
@@ -199,9 +203,7 @@ def test_watching_shows_one_sample_after_the_other_until_ctrl_c(world: World) ->
 def world_alone(tmp_path: Path) -> Iterator[World]:
     """A party on a broker of its own: a sample takes a tenth of a second for each party that is behind, and other tests leave hundreds."""
     with LocalCluster(tmp_path / "broker", heap_mib=256) as cluster:
-        made = World(cluster.kafka, f"lag-{uuid.uuid4().hex[:8]}")
-        create_topics(made.kafka, [made.topic])
-        yield made
+        yield new_world(cluster.kafka)
 
 
 def test_watching_on_a_terminal_draws_a_table(world_alone: World) -> None:

@@ -54,8 +54,9 @@ def read_spans(
         done = {tp for tp in waiting if consumer.position(tp) >= spans[tp][1]}
         if done:
             progress = time.monotonic()
-            consumer.pause(*done)
             waiting -= done
+            # Not paused: kafka-python keeps what it had fetched of a paused partition, and may never fetch from it again (stream/partitions.resume).
+            consumer.assign(list(waiting))
         if time.monotonic() - progress > _STALL_SECONDS:
             stuck = ", ".join(f"{tp.topic}-{tp.partition} at {consumer.position(tp)}" for tp in sorted(waiting))
             raise BrokerError(f"no records came for {_STALL_SECONDS} s: {stuck}; is a broker down?")

@@ -3,7 +3,7 @@
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -22,6 +22,8 @@ _ACTIONS_TOPICS: Final = re.compile(r"^party\.[a-z0-9-]+\.actions$")
 _COUNT_OFFSETS_MAX: Final = 500
 """Up to so many offsets behind, records are counted one by one, so that transaction markers do not pass for records."""
 _FETCH_BYTES: Final = 1 << 20
+_SECONDS_PER_PARTITION: Final = 0.02
+"""Of patience, for each partition that is asked together with others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,16 @@ class _Waiting:
     records: int
     exact: bool
     oldest_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a reader, by number, stands in a partition. `committed` None: nothing is committed, and it begins at `start`."""
+
+    reader: int
+    partition: TopicPartition
+    committed: int | None
+    start: int
 
 
 class LagProbe:
@@ -70,16 +82,18 @@ class LagProbe:
         ends = edge_offsets(self._consumer.end_offsets, list(wanted))
         begins = edge_offsets(self._consumer.beginning_offsets, list(wanted))
         members = self._members({group for _, group, _ in readers})
+        places: list[_Place] = []
+        for number, (_, group, names) in enumerate(readers):
+            for tp in (tp for name in names for tp in partitions[name]):
+                offset = committed[group].get(tp)
+                places.append(_Place(number, tp, offset, max(begins[tp], offset or 0)))
         seen: dict[tuple[TopicPartition, int], int] = {}
-        lags = []
-        for reader, group, names in readers:
-            own = [tp for name in names for tp in partitions[name]]
-            offsets = {tp: committed[group].get(tp) for tp in own}
-            starts = {tp: max(begins[tp], offsets[tp] or 0) for tp in own}
-            waiting = self._waiting({tp: (start, ends[tp]) for tp, start in starts.items() if start < ends[tp]})
-            seen |= {(tp, starts[tp]): one.oldest_us for tp, one in waiting.items() if one.oldest_us is not None}
-            rows = tuple(_row(tp, offsets[tp], ends[tp], waiting.get(tp)) for tp in own)
-            lags.append((reader, group, rows))
+        rows: list[list[PartitionLag]] = [[] for _ in readers]
+        for one, found in zip(places, self._waiting_at(places, ends), strict=True):
+            if found and found.oldest_us is not None:
+                seen[one.partition, one.start] = found.oldest_us
+            rows[one.reader].append(_row(one.partition, one.committed, ends[one.partition], found))
+        lags = [(reader, group, tuple(own)) for (reader, group, _), own in zip(readers, rows, strict=True)]
         self._seen = seen
         at_us = time.time_ns() // 1000 if now_us is None else now_us
         return [ReaderLag(reader, group, at_us, rows, members.get(group, 0)) for reader, group, rows in lags]
@@ -126,6 +140,20 @@ class LagProbe:
     def _partitions(self, topic: str) -> list[TopicPartition]:
         return [TopicPartition(topic, number) for number in sorted(self._consumer.partitions_for_topic(topic) or ())]
 
+    def _waiting_at(self, places: Sequence[_Place], ends: Mapping[TopicPartition, int]) -> list[_Waiting | None]:
+        """What lies before each reader in each partition. Of all partitions together: one reader after the other takes a tenth of a second each."""
+        found: list[_Waiting | None] = [None] * len(places)
+        left = [number for number, one in enumerate(places) if one.start < ends[one.partition]]
+        while left:  # once, and again where several groups read a partition
+            turn: dict[TopicPartition, int] = {}
+            for number in left:
+                turn.setdefault(places[number].partition, number)
+            waiting = self._waiting({tp: (places[number].start, ends[tp]) for tp, number in turn.items()})
+            for tp, number in turn.items():
+                found[number] = waiting[tp]
+            left = sorted(set(left) - set(turn.values()))
+        return found
+
     def _waiting(self, spans: Mapping[TopicPartition, tuple[int, int]]) -> dict[TopicPartition, _Waiting]:
         """Reads from where each partition's reader stands: is there a record at all, how old is it, and, if few can follow, how many."""
         far = {tp: (start, end) for tp, (start, end) in spans.items() if end - start > _COUNT_OFFSETS_MAX}
@@ -142,30 +170,29 @@ class LagProbe:
             self._consumer.seek(tp, start)
         counts: dict[TopicPartition, int] = defaultdict(int)
         oldest: dict[TopicPartition, int] = {}
+        exact: set[TopicPartition] = set()
         unsettled = set(spans)
-        deadline = time.monotonic() + self._patience_seconds
+        deadline = time.monotonic() + self._patience_seconds + _SECONDS_PER_PARTITION * len(spans)
         while unsettled and time.monotonic() < deadline:
             for tp, records in self._consumer.poll(200).items():
                 before_end = [record for record in records if record.offset < spans[tp][1]]
                 if before_end:
                     oldest.setdefault(tp, before_end[0].timestamp * 1000)
                     counts[tp] += len(before_end)
-            settled = {tp for tp in unsettled if self._settled(tp, spans[tp], tp in oldest)}
-            if settled:
-                self._consumer.pause(*settled)
-                unsettled -= settled
+            ended = {tp for tp in unsettled if self._consumer.position(tp) >= spans[tp][1]}
+            enough = {tp for tp in unsettled & oldest.keys() if spans[tp][1] - spans[tp][0] > _COUNT_OFFSETS_MAX}
+            exact |= ended
+            if ended or enough:
+                unsettled -= ended | enough
+                # Not paused: kafka-python keeps what it had fetched of a paused partition, and may never fetch from it again (stream/partitions.resume).
+                self._consumer.assign(list(unsettled))
+        self._consumer.assign([])
         waiting = {}
         for tp, (start, end) in spans.items():
-            exact = self._consumer.position(tp) >= end
             # A broker that did not hand the record out in time must not make it look new: it waits since it was first asked for.
-            oldest_us = oldest.get(tp) if exact or tp in oldest else self._seen.get((tp, start), began_us)
-            waiting[tp] = _Waiting(counts[tp] if exact else end - start, exact, oldest_us)
-        self._consumer.assign([])
+            oldest_us = oldest.get(tp) if tp in exact | oldest.keys() else self._seen.get((tp, start), began_us)
+            waiting[tp] = _Waiting(counts[tp] if tp in exact else end - start, tp in exact, oldest_us)
         return waiting
-
-    def _settled(self, tp: TopicPartition, span: tuple[int, int], found: bool) -> bool:
-        start, end = span
-        return self._consumer.position(tp) >= end or (found and end - start > _COUNT_OFFSETS_MAX)
 
 
 def _row(tp: TopicPartition, committed: int | None, end: int, waiting: _Waiting | None) -> PartitionLag:

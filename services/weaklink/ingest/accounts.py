@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute  # Polars imports it with the first Arrow array that it takes: not amid the first batch
 
 from weaklink import frames
 from weaklink.ingest import text_loops

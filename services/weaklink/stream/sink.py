@@ -12,6 +12,7 @@ from kafka import KafkaProducer, TopicPartition
 from kafka.errors import FencedInstanceIdError, KafkaError, KafkaTimeoutError, ProducerFencedError
 from kafka.structs import OffsetAndMetadata
 
+from weaklink import topology
 from weaklink.errors import BrokerError
 from weaklink.settings import Settings
 from weaklink.stream.blocks import send_block
@@ -49,6 +50,12 @@ def _never_begin_anew(producer: Any) -> None:
     told that it succeeded, as one of nothing. So it was after the sleep of a worker in a commit beyond the transaction's timeout.
     """
     producer._transaction_manager._supports_epoch_bump = lambda: False
+
+
+def _outputs(stage: str) -> list[str]:
+    """Topics that every worker of a stage writes to. The library asks for them when they are first sent to, and waits .1 s for each:
+    named at the start, all are known before the first commit."""
+    return [topic for spec in topology.STAGES if spec.name == stage for topic in spec.writes if "<id>" not in topic]
 
 
 class TransactionalSink:
@@ -111,6 +118,8 @@ class TransactionalSink:
             allow_auto_create_topics=False,
         )
         _never_begin_anew(producer)
+        for topic in _outputs(self._stage):
+            producer._sender.add_topic(topic)
         try:
             producer.init_transactions()
         except KafkaError:

@@ -43,7 +43,7 @@ evaluate: setup ## how good detection is: all test worlds, real data, simple rul
 bench: setup ## the join beside Flink, Kafka Streams, Quix, Faust and raw reception; build/bench/results.json (needs Java and Maven; a quiet machine)
 	$(BIN)/python -m bench
 
-bench-quick: setup ## the same in a few minutes: Weaklink, raw reception and Flink, once
+bench-quick: setup ## the same in a few minutes: Weaklink, raw reception and Flink, once; build/bench/quick/results.json
 	$(BIN)/python -m bench --quick
 
 bench-growth: setup ## correlate at 1, 10 and 50 million links, campaigns at a million accounts; build/bench/*growth.json (8 GB, 20 minutes; a quiet machine)

@@ -37,19 +37,19 @@ class Plan:
     names: tuple[str, ...] | None
     heap_mib: int
     folder: Path
+    peers: Path
 
 
 def run(plan: Plan) -> list[Result]:
     """Run all rounds. The files of a run that failed stay in its folder. Raises ValueError for an engine that there is not, Unavailable without
     confluent-kafka, which publishes the events."""
-    peers = plan.folder / "peers"
-    every = all_engines(peers, plan.heap_mib)
+    every = all_engines(plan.peers, plan.heap_mib)
     if unknown := set(plan.names or ()) - {one.name for one in every}:
         raise ValueError(f"no engine {', '.join(sorted(unknown))}; there are {', '.join(one.name for one in every)}")
     engines = [one for one in every if plan.names is None or one.name in plan.names]
     found = {one.name: Result.of(one, min(plan.events, one.events_max or plan.events)) for one in engines}
     ready = list(_prepared(engines, found))
-    loader = build_python("librdkafka", peers)
+    loader = build_python("librdkafka", plan.peers)
     runs = plan.folder / "runs"
     shutil.rmtree(runs, ignore_errors=True)
     runs.mkdir(parents=True)

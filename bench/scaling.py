@@ -24,13 +24,13 @@ _GB: Final = 1e9
 class Costs:
     """Measured, rounded up: processor microseconds on one core of the benchmark's machine, and bytes. See docs/scaling.md for where each comes from."""
 
-    ingest_us_per_event: float = 2.5
+    ingest_us_per_event: float = 1.3
     ingest_us_per_message: float = 120.0
     correlate_us_per_row: float = 1.2
     correlate_us_per_message: float = 160.0
     campaigns_us_per_activity_row: float = 4.4
     campaigns_us_per_shared_row: float = 3.5
-    broker_us_per_event: float = 1.1
+    broker_us_per_event: float = 0.5
     event_bytes: float = 130.0
     link_row_bytes: float = 45.0
     activity_row_bytes: float = 60.0

@@ -96,7 +96,7 @@ def test_every_engine_has_a_name_of_its_own_and_says_how_it_is_set_up(tmp_path: 
 def test_an_engine_that_there_is_not_is_told_with_those_that_there_are(tmp_path: Path) -> None:
     """Before anything is started."""
     with pytest.raises(ValueError, match="no engine spark; there are "):
-        run(Plan(100, 1, ("weaklink", "spark"), 512, tmp_path))
+        run(Plan(100, 1, ("weaklink", "spark"), 512, tmp_path, tmp_path / "peers"))
 
 
 def test_a_peer_that_cannot_be_built_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,8 +37,9 @@ demo: setup ## the whole of Weaklink on a local broker: parties, campaigns, acti
 replay: setup ## real data (DATA=folder) through a running pipeline
 	$(BIN)/weaklink replay $(DATA)
 
-evaluate: setup ## how good detection is: all test worlds, real data, simple rules; build/evaluate/results.json
+evaluate: setup ## how good detection is: all test worlds, real data, simple rules; build/evaluate/results.json and the tables of docs/detection.md (most of a day)
 	$(BIN)/weaklink evaluate --data $(DATA)
+	$(BIN)/weaklink evaluate --docs docs/detection.md
 
 bench: setup ## the join beside Flink, Kafka Streams, Quix, Faust and raw reception; build/bench/results.json (needs Java and Maven; a quiet machine)
 	$(BIN)/python -m bench

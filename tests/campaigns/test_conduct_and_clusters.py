@@ -309,11 +309,14 @@ _HARD: Final = (Kind.DEVICE, Kind.PHONE, Kind.CARD, Kind.BANK_ACCOUNT, Kind.API_
 def test_what_members_that_lie_add_to_structure_is_bounded(
     holdings: list[tuple[int, Kind, int]], liars: set[int]
 ) -> None:
-    """However many kinds they share: one foreign party adds 1 nat, two add 2. And nothing of it passes for what the account's own party has found."""
+    """However many kinds they share: one foreign party adds 1 nat, two add 2. And nothing of it makes a witness: an account is one by what honest
+    parties show alone, of which two that lie can hide nothing either."""
     parties = np.arange(20) % 4
     honest = ~np.isin(parties, list(liars))
 
-    def told(*, honest_only: bool, typical: Sharing | None) -> tuple[Floats, Floats, Sharing]:
+    def told(
+        *, honest_only: bool, typical: Sharing | None = None, colluding_max: int = CONFIG.structure.colluding_max
+    ) -> tuple[Floats, Floats, Sharing]:
         world = World()
         accounts, values = world.add("a", [f"lab-{p}" for p in parties], 20), world.values(20)
         for account, kind, value in holdings:
@@ -324,12 +327,30 @@ def test_what_members_that_lie_add_to_structure_is_bounded(
         graph = build_graph(frame, world.shared().sort("identifier", "slot", "account"), 8)
         degrees = evidence.degrees(graph, paths(graph))
         typical = typical or evidence.sharing(graph, degrees)
-        structure, alone = evidence.structure(degrees, typical, np.ones(len(graph.parties)), CONFIG.structure)
+        config = CONFIG.structure.model_copy(update={"colluding_max": colluding_max})
+        structure, certain = evidence.structure(degrees, typical, np.ones(len(graph.parties)), config)
         order = np.argsort([int(name.split("-")[1]) for name in frame["account_name"]])
-        return structure[order], alone[order], typical
+        return structure[order], certain[order], typical
 
-    before, alone_before, typical = told(honest_only=True, typical=None)
-    after, alone_after, _ = told(honest_only=False, typical=typical)
+    before, certain_before, typical = told(honest_only=True)
+    _, honest_say, _ = told(honest_only=True, typical=typical, colluding_max=0)
+    after, certain_after, _ = told(honest_only=False, typical=typical)
     bound = before + CONFIG.structure.foreign_party_max * len(liars)
     assert (after[honest] <= bound[honest] + 1e-9).all()
-    assert np.array_equal(alone_after[honest], alone_before[honest])
+    assert (certain_after[honest] <= honest_say[honest] + 1e-9).all()
+    assert (certain_after[honest] >= certain_before[honest] - 1e-9).all()
+
+
+def test_what_three_foreign_parties_show_makes_a_witness() -> None:
+    """And what two show does not, however much it is: of three the weakest counts."""
+    for parties, witness in ((3, False), (4, True)):
+        world = World()
+        accounts = world.add("a", [f"lab-{number}" for number in range(parties)], parties)
+        for kind in _HARD:
+            world.link(accounts, kind, np.repeat(world.values(1), parties))
+        world.add("b", ["lab-0"] * 400, 400)
+        graph = build_graph(world.truth().sort("account"), world.shared().sort("identifier", "slot", "account"), 8)
+        degrees = evidence.degrees(graph, paths(graph))
+        sharing = evidence.sharing(graph, degrees)
+        _, certain = evidence.structure(degrees, sharing, np.ones(len(graph.parties)), CONFIG.structure)
+        assert bool((certain > 1).any()) is witness

@@ -11,11 +11,12 @@ from tests.evaluation import cases
 from tests.evaluation.cases import action, actions, at, events, said, truth, usage, verdicts
 from weaklink.evaluation.calibration import calibration, reliability
 from weaklink.evaluation.causality import agreement, cut_times
-from weaklink.evaluation.cutting import best_choice, cutting, reach
+from weaklink.evaluation.cutting import best_choice, blunt_measures, cutting, reach
 from weaklink.evaluation.detection import campaigns, detection, precision_recall
 from weaklink.evaluation.harm import harm
 from weaklink.evaluation.identity import identity, owners, stability
 from weaklink.evaluation.judged import CROWD_ACCOUNTS_MIN, crowds
+from weaklink.evaluation.promises import promises
 from weaklink.evaluation.statistics import median_interval
 from weaklink.evaluation.timing import campaign_times
 
@@ -92,16 +93,18 @@ def test_the_curve_takes_equal_scores_together() -> None:
 
 
 def test_harm_counts_what_was_done_to_customers_even_if_it_was_taken_back() -> None:
-    """A suspension that was withdrawn was a suspension."""
+    """A suspension that was withdrawn was a suspension, and so is it to take all leases from an account."""
     done = actions(
         action("SUSPEND", 4, account="good-1", withdrawn=5),
         action("SUSPEND", 6, account="good-1"),
         action("SUSPEND", 6, account="good-2"),
         action("THROTTLE", 6, account="good-3"),
+        action("REVOKE_LEASE", 6, account="good-4"),
+        action("REVOKE_LEASE", 6, kind="IP", value="192.0.2.7"),
         action("SUSPEND", 6, account="bad-0"),
     )
     found = harm(verdicts(done=done))
-    assert found["benign_suspended"] == 2
+    assert found["benign_suspended"] == 3
     assert found["victims_suspended"] == 1
     assert found["resellers_suspended"] == 1
     assert found["benign_throttle"] == 1
@@ -225,6 +228,21 @@ def test_taking_a_lessees_leases_back_reaches_what_comes_by_its_addresses_and_no
     judged = verdicts(done=measures, events=happened)
     pairs = reach(measures.with_row_index("measure_number"), judged, happened)
     assert pairs["requests"].to_list() == [10]
+
+
+def test_what_measures_promise_is_held_against_the_day_after_them_and_against_who_had_shown_their_identifiers() -> None:
+    """Of bad-0's 30 requests 10 come in the day after its suspension, which promised 20. Of the card's two customers one had shown it by then."""
+    came = [usage("bad-0", hour, 10) for hour in (1, 5, 30)]
+    cards = [usage(f"good-{i}", hour, 4, ("CARD", "card-0")) for i, hour in ((1, 2), (2, 9))]
+    happened = events(*came, *cards)
+    done = actions(
+        action("SUSPEND", 3, account="bad-0") | {"expected_cut": 20.0},
+        action("BLOCK_IDENTIFIER", 4, kind="CARD", value="card-0") | {"benign_accounts_touched": 3},
+        action("OBSERVE", 1, account="bad-0") | {"expected_cut": 500.0},
+    )
+    judged = verdicts(done=done, events=happened)
+    found = promises(blunt_measures(judged.actions), judged, happened)
+    assert found == {"expected_cut_ratio": 2.0, "benign_holders_expected": 3, "benign_holders": 1}
 
 
 def test_the_best_choice_takes_what_adds_most_and_counts_no_request_twice() -> None:

@@ -22,6 +22,7 @@ NO_DATA = DataFiles(Path("/nowhere"))
 def run(world: str, seed: int, variant: str = "full", **figures: float | None) -> dict[str, Any]:
     return {
         "spec": RunSpec(world, seed, variant=variant).to_json(),
+        "code": "0123456789ab",
         "figures": figures,
         "campaigns": [],
         "baselines": {"components": {"precision": 0.05, "recall": 1.0}} if variant == "full" else {},
@@ -53,10 +54,22 @@ def test_a_zero_must_hold_on_every_seed_and_other_bars_at_the_median() -> None:
         run("base", seed, precision=p, benign_suspended=n) for seed, p, n in ((1, 1.0, 0), (2, 0.9, 0), (3, 1.0, 1))
     ]
     table = summarise(runs)
-    assert judge_bar(Bar("base", "precision", "at least", 0.99), table)["reached"]
-    zero = judge_bar(Bar("base", "benign_suspended", "at most", 0, every_seed=True), table)
+    assert judge_bar(Bar("base", "precision", "at least", 0.99, seeds_min=3), table)["reached"]
+    zero = judge_bar(Bar("base", "benign_suspended", "at most", 0, every_seed=True, seeds_min=3), table)
     assert not zero["reached"]
     assert zero["value"] == zero["missing"] == 1
+
+
+def test_a_bar_is_not_reached_on_too_few_seeds_or_beside_a_run_that_failed() -> None:
+    """The seed that failed, or was never run, may be the one that breaks it."""
+    runs = [run("base", seed, precision=1.0) for seed in range(1, 11)]
+    bar = Bar("base", "precision", "at least", 0.99)
+    assert judge_bar(bar, summarise(runs))["reached"]
+    assert not judge_bar(bar, summarise(runs[:9]))["reached"]
+    failure = {"world": "base", "variant": "full", "seed": 11, "error": "no memory"}
+    rows = {(row["world"], row["metric"]): row for row in collect(runs, [failure], [])["bars"]}
+    assert rows["base", "precision"]["value"] == 1
+    assert not rows["base", "precision"]["reached"]
 
 
 def test_a_bar_that_was_not_measured_is_not_reached() -> None:

@@ -9,7 +9,7 @@ from weaklink.cli.main import app
 
 
 def test_the_command_runs_keeps_and_resumes(tmp_path: Path) -> None:
-    """Results and pictures are written; a second run with --resume does nothing again and says the same."""
+    """Results and pictures are written; a second run with --resume does nothing again and says the same; a result of other code is made anew."""
     arguments = [
         "evaluate", "--worlds", "small,rings", "--seeds", "1", "--size", "0.01", "--tick", "1d", "--jobs", "1", "--out", str(tmp_path),
         "--no-ablations", "--cuts", "0", "--data", "/nowhere", "--resume",
@@ -24,10 +24,17 @@ def test_the_command_runs_keeps_and_resumes(tmp_path: Path) -> None:
     assert (tmp_path / "calibration.svg").exists() or not _matplotlib()
     assert CliRunner().invoke(app, arguments).exit_code == 0
     assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8")) == document
+    of_other_code = tmp_path / "runs" / "small-full-101.json"
+    kept = json.loads(of_other_code.read_text(encoding="utf-8"))
+    of_other_code.write_text(json.dumps(kept | {"code": "of before"}), encoding="utf-8")
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    again = json.loads(of_other_code.read_text(encoding="utf-8"))
+    assert again["code"] == kept["code"]
+    assert again["figures"] == kept["figures"]
     (tmp_path / "results.json").unlink()
     gathered = CliRunner().invoke(app, ["evaluate", "--gather", "--out", str(tmp_path)])
     assert gathered.exit_code == 0, gathered.output
-    assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["runs"] == document["runs"]
+    assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["runs"] == [again]
     docs = tmp_path / "detection.md"
     docs.write_text("<!-- evaluate:detection -->\n<!-- /evaluate -->\n", encoding="utf-8")
     filled = CliRunner().invoke(app, ["evaluate", "--docs", str(docs), "--out", str(tmp_path)])

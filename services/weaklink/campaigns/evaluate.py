@@ -57,8 +57,8 @@ def evaluate(
     people = chains.people(graph, config.structure.person_accounts_max)
     if population is None:
         sharing = evidence.sharing(graph, degrees)
-        _, own = _structure(graph, degrees, sharing, {}, config)
-        trust = _trust(graph, accounts, b + own, ring.judged, config)
+        _, certain = _structure(graph, degrees, sharing, {}, config)
+        trust = _trust(graph, accounts, b + certain, ring.judged, config)
         rare = _rare_sharing(graph, people, trust, config)
         sizes = chains.size_tail(chains.joined_persons(rare))
         honest = pieces.honest_pieces(graph, np.ones(graph.n_accounts, bool), people, config.pieces)
@@ -93,15 +93,15 @@ def believe(
 ) -> tuple[Belief, Floats]:
     """(belief of every account of a graph, pi). Where the population has no pi it is measured on this graph."""
     b, chain, disputed = own.b, own.chain, own.disputed
-    structure, alone = _structure(graph, degrees, population.sharing, population.trust, config)
+    structure, certain = _structure(graph, degrees, population.sharing, population.trust, config)
     prior = config.belief.prior_logit + b + np.where(disputed, 0.0, structure + chain)
     logit_q, pi = propagate.first_hand(graph, along, prior, disputed, config=config.belief, pi=population.pi)
     trusted = reporters.weights(graph, population.trust)
     added = propagate.across_parties(graph, along, logit_q, pi, config.belief, trusted=trusted)
     logit_p = np.where(disputed, logit_q, added)
     judged = rings.judged(graph, population.rings)
-    # Of its own party alone: else what one party invents about another's accounts would come back as that other party's finding.
-    evidenced = (b + alone >= config.cluster.evidenced) & ~disputed & ~judged
+    # By what nobody can have made up: else what one party invents about another's accounts would come back as that other party's finding.
+    evidenced = (b + certain >= config.cluster.evidenced) & ~disputed & ~judged
     return Belief(b, structure, chain, logit_q, expit(logit_p), evidenced), pi
 
 

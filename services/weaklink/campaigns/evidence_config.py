@@ -91,6 +91,8 @@ class StructureConfig(Section):
     """Nats that all kinds can bring together."""
     foreign_party_max: float = 1.0
     """Nats that one foreign party's accounts can add, over all kinds together."""
+    colluding_max: int = 2
+    """Foreign parties that may lie together: an account has evidence of its own by what others show without these, the strongest."""
     person_accounts_max: int = 8
     """Accounts of one party that share an e-mail address count as one person, up to this many; more is no person."""
 

@@ -1,6 +1,7 @@
 """The bars that detection must hold on worlds it was not fitted on: one table, checked by `weaklink evaluate` and in the tests.
 
-Medians over seeds are held against a bar; a bar that says `every_seed` must hold on each (every zero on every seed).
+Medians over seeds are held against a bar; a bar that says `every_seed` must hold on each (every zero on every seed). On fewer seeds than
+`seeds_min`, or when a run of its world failed, a bar is not reached, whatever the others say.
 """
 
 from collections.abc import Iterable
@@ -10,13 +11,14 @@ from typing import Final, Literal
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """`metric` of `world` must be at least (or at most) `value`."""
+    """`metric` of `world` must be at least (or at most) `value`, on `seeds_min` seeds or more."""
 
     world: str
     metric: str
     direction: Literal["at least", "at most"]
     value: float
     every_seed: bool = False
+    seeds_min: int = 10
 
     def holds(self, value: float) -> bool:
         """Whether a value reaches the bar."""
@@ -86,18 +88,19 @@ BARS: Final[tuple[Bar, ...]] = (
         for world in WORLDS
         if world not in ("benign_chain", "no_campaign", "hydra")
     ),
-    *(Bar(world, "causal_agreement", "at least", 0.99) for world in WORLDS),
+    *(Bar(world, "causal_agreement", "at least", 0.99, seeds_min=1) for world in WORLDS),
     Bar("base", "plan_gap", "at most", 0.02),
-    Bar("base", "loop_cut_after_measure", "at least", 0.90),
-    Bar("base", "loop_honest_lost", "at most", 0.001),
+    Bar("base", "loop_cut_after_measure", "at least", 0.90, seeds_min=1),
+    Bar("base", "loop_honest_lost", "at most", 0.001, seeds_min=1),
     Bar("base", "collateral_volume", "at most", 0.001),
+    Bar("base", "cut_at_small_budget", "at least", 0.60),
     Bar("base", "plan_reach_small_budget", "at least", 0.60),
     Bar("base", "plan_cut_small_budget", "at least", 0.60),
-    Bar("month", "backtest_seconds", "at most", 30),
-    Bar("rings", "error_against_degree_cap", "at most", 0.5),
-    Bar("rings", "largest_cluster", "at most", 199),
-    Bar("rings_with_hubs", "error_against_degree_cap", "at most", 0.5),
-    Bar("rings_with_hubs", "largest_cluster", "at most", 199),
+    Bar("month", "backtest_seconds", "at most", 30, seeds_min=1),
+    Bar("rings", "error_against_degree_cap", "at most", 0.5, seeds_min=1),
+    Bar("rings", "largest_cluster", "at most", 199, seeds_min=1),
+    Bar("rings_with_hubs", "error_against_degree_cap", "at most", 0.5, seeds_min=1),
+    Bar("rings_with_hubs", "largest_cluster", "at most", 199, seeds_min=1),
 )
 
 SHORT_SIZE: Final = 0.03

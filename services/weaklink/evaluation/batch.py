@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from weaklink.errors import ConfigurationError
+from weaklink.evaluation.provenance import code
 from weaklink.evaluation.spec import DataFiles, RunSpec
 
 
@@ -27,7 +28,7 @@ class Done:
 def run_all(specs: Sequence[RunSpec], data: DataFiles, folder: Path, *, jobs: int, resume: bool) -> Iterator[Done]:
     """Run them, `jobs` at a time, and yield each as it ends. Each result is kept as `<folder>/<run>.json`.
 
-    With `resume`, a run whose kept result is of the same spec is not done again (whatever the code was then).
+    With `resume`, a run whose kept result is of the same spec, code and settings is not done again.
     """
     folder.mkdir(parents=True, exist_ok=True)
     open_specs = []
@@ -73,4 +74,4 @@ def _kept(path: Path, spec: RunSpec) -> dict[str, Any] | None:
     if not path.exists():
         return None
     result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return result if result.get("spec") == spec.to_json() else None
+    return result if result.get("spec") == spec.to_json() and result.get("code") == code() else None

@@ -30,6 +30,11 @@ REACH: Final = pl.Schema(
 """Pairs of a measure and a usage event that happened while it stood and reached it."""
 
 
+def blunt_measures(actions: pl.DataFrame) -> pl.DataFrame:
+    """Actions that take volume away, with `measure_number`."""
+    return actions.filter(pl.col("measure").cast(pl.String).is_in(_BLUNT)).with_row_index("measure_number")
+
+
 def cutting(verdicts: Verdicts, events: pl.DataFrame, curves: pl.DataFrame) -> Figures:
     """Volume that measures reach.
 
@@ -38,7 +43,7 @@ def cutting(verdicts: Verdicts, events: pl.DataFrame, curves: pl.DataFrame) -> F
     reached by the best choice (greedy) of one issued measure per 20 campaign accounts; suspend_at_small_budget: by suspensions alone.
     plan_cut, plan_gap: what the plans say of themselves (mean weighted by accounts; worst). plan_*_small_budget: `small_budget`.
     """
-    blunt = verdicts.actions.filter(pl.col("measure").cast(pl.String).is_in(_BLUNT)).with_row_index("measure_number")
+    blunt = blunt_measures(verdicts.actions)
     pairs = reach(blunt, verdicts, events)
     guilty = pairs.drop_nulls("operator")
     benign = total(verdicts.usage.filter(pl.col("operator").is_null())["requests"])

@@ -46,15 +46,25 @@ def _bars(document: dict[str, Any], _: Summary) -> str:
         if not bar["seeds"]:
             open_bars.setdefault(bar["world"], []).append(bar["metric"])
             continue
-        value = f"{_number(bar['value'])} [{_number(bar['low'])}, {_number(bar['high'])}]"
+        few = bar["seeds"] == 1
+        value = (
+            _number(bar["value"]) if few else f"{_number(bar['value'])} [{_number(bar['low'])}, {_number(bar['high'])}]"
+        )
         rows.append(
-            [bar["world"], bar["metric"], where, value, "yes" if bar["reached"] else "**no**", "" if bar["reached"] else _number(bar["missing"])]
+            [bar["world"], bar["metric"], where, value, str(bar["seeds"]), *_reached(bar)]
         )  # fmt: skip
     reached = sum(bar["reached"] for bar in document["bars"])
-    table = _table(["world", "metric", "bar", "value", "reached", "misses by"], rows)
+    table = _table(["world", "metric", "bar", "value", "seeds", "reached", "misses by"], rows)
     left = "; ".join(f"{world} ({', '.join(metrics)})" for world, metrics in open_bars.items())
     rest = f"\n\nNot measured in this run, and so not reached: {left}." if left else ""
     return f"Of {len(document['bars'])} bars {len(rows)} were measured, and {reached} of those are reached.\n\n{table}{rest}"
+
+
+def _reached(bar: dict[str, Any]) -> tuple[str, str]:
+    """Whether, and by how much not. A value that would do, but on too few seeds or beside a failed run, is said to be no more than that."""
+    if bar["reached"]:
+        return "yes", ""
+    return ("**no**", _number(bar["missing"])) if bar["missing"] else ("too few seeds", "")
 
 
 def _worlds(*metrics: str) -> Callable[[dict[str, Any], Summary], str]:
@@ -114,7 +124,7 @@ def _options(document: dict[str, Any], _: Summary) -> str:
     return (
         f"Weaklink {document['weaklink']}, {len(document['runs'])} runs: {len({s['world'] for s in specs})} worlds of family "
         f"{', '.join(sorted({s['family'] for s in specs}))}, {len(seeds)} seeds from {seeds[0]} on, size {', '.join(f'{s:g}' for s in sizes)}, "
-        f"tick {', '.join(f'{t / 3600:g} h' for t in ticks)}.{failed}{skipped}"
+        f"tick {', '.join(f'{t / 3600:g} h' for t in ticks)}; code {', '.join(document['code'])}.{failed}{skipped}"
     )
 
 
@@ -123,8 +133,8 @@ BLOCKS: Final[dict[str, Callable[[dict[str, Any], Summary], str]]] = {
     "bars": _bars,
     "detection": _worlds("precision", "recall", "recall_volume", "recall_worst", "prevented", "prevented_worst", "prevented_possible"),
     "harm": _worlds(
-        "false_flags", "benign_suspended", "benign_challenge", "benign_throttle", "victims_flagged", "victims_suspended",
-        "invented_flagged", "invented_suspended",
+        "false_flags", "benign_suspended", "benign_revoke_lease", "benign_challenge", "benign_throttle", "benign_holders",
+        "victims_flagged", "victims_suspended", "invented_flagged", "invented_suspended",
         "resellers_flagged", "resellers_suspended", "disparity",
     ),
     "time": _worlds(
@@ -138,6 +148,7 @@ BLOCKS: Final[dict[str, Callable[[dict[str, Any], Summary], str]]] = {
     "calibration": _worlds("brier", "calibration_error", "calibration_error_scored"),
     "cutting": _worlds(
         "measures_per_account", "cut_after_measure", "collateral_volume", "cut_at_small_budget", "suspend_at_small_budget",
+        "expected_cut_ratio", "benign_holders_expected", "benign_holders",
         "plan_cut", "plan_gap", "plan_cut_small_budget",
         "plan_accounts_only_cut_small_budget", "plan_reach_small_budget", "plan_accounts_only_reach_small_budget",
     ),

@@ -9,6 +9,8 @@ from weaklink.evaluation.judged import ACCOUNT, Verdicts
 
 MEASURES: Final = ("CHALLENGE", "THROTTLE", "SUSPEND", "REVOKE_LEASE", "REQUIRE_END_USER_IDS")
 _BENIGN: Final = pl.col("operator").is_null()
+_SUSPENDING: Final = ("SUSPEND", "REVOKE_LEASE")
+"""On an account: to a customer of a cloud, that all leases are taken from it is a suspension."""
 
 
 def harm(verdicts: Verdicts) -> Figures:
@@ -23,7 +25,7 @@ def harm(verdicts: Verdicts) -> Figures:
         "party", pl.col("target_account").alias("account"), pl.col("measure").cast(pl.String)
     )
     done = targets.join(benign, on=ACCOUNT).unique(["party", "account", "measure"])
-    suspended = done.filter(measure="SUSPEND")
+    suspended = done.filter(pl.col("measure").is_in(_SUSPENDING)).unique(ACCOUNT)
     figures: Figures = {f"benign_{name.lower()}": done.filter(measure=name).height for name in MEASURES}
     figures |= {
         "benign_suspended": suspended.height,

@@ -14,14 +14,16 @@ from weaklink.evaluation import baselines
 from weaklink.evaluation.ablations import ablated
 from weaklink.evaluation.calibration import calibration, reliability
 from weaklink.evaluation.causality import causal
-from weaklink.evaluation.cutting import cutting
+from weaklink.evaluation.cutting import blunt_measures, cutting
 from weaklink.evaluation.detection import campaigns, detection, precision_recall
 from weaklink.evaluation.harm import harm
 from weaklink.evaluation.identity import identity
 from weaklink.evaluation.judged import Verdicts, judge
 from weaklink.evaluation.loop import looped
+from weaklink.evaluation.promises import promises
+from weaklink.evaluation.provenance import code
 from weaklink.evaluation.real import run_real
-from weaklink.evaluation.spec import REAL, DataFiles, RunSpec
+from weaklink.evaluation.spec import MONTH, REAL, DataFiles, RunSpec
 from weaklink.evaluation.timing import campaign_times, timing
 from weaklink.evaluation.worlds import make_world
 from weaklink.settings import Settings, load_settings
@@ -40,7 +42,7 @@ def run(spec: RunSpec, data: DataFiles) -> dict[str, Any]:
         "run_seconds": round(time.monotonic() - wall, 2),
         "memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
     }
-    return {"spec": spec.to_json()} | result
+    return {"spec": spec.to_json(), "code": code()} | result
 
 
 def _run_world(spec: RunSpec, settings: Settings, folder: Path) -> dict[str, Any]:
@@ -48,7 +50,7 @@ def _run_world(spec: RunSpec, settings: Settings, folder: Path) -> dict[str, Any
     path = folder / "events.parquet"
     events.write_parquet(path)
     cpu = time.process_time()
-    summary, said = backtested(path, folder / "out", spec.tick_seconds, settings)
+    summary, said = backtested(path, folder / "out", spec.tick_seconds, settings, ahead=spec.world == MONTH)
     cost = cost_of(summary, time.process_time() - cpu)
     verdicts = judge(events, truth, said["accounts"], said["campaigns"], said["actions"])
     figures = figures_of(verdicts, events, said["curves"], spec.tick_seconds)
@@ -88,14 +90,15 @@ def figures_of(
         | identity(verdicts.accounts)
         | calibration(verdicts.accounts)
         | cutting(verdicts, events, curves)
+        | promises(blunt_measures(verdicts.actions), verdicts, events)
     )
 
 
 def backtested(
-    path: Path, out: Path, tick_seconds: int, settings: Settings, benign: Sequence[Path] = ()
+    path: Path, out: Path, tick_seconds: int, settings: Settings, benign: Sequence[Path] = (), *, ahead: bool = False
 ) -> tuple[Summary, dict[str, pl.DataFrame]]:
-    """The backtest's summary and its outputs by name. benign: benign lists that it is given."""
-    summary = backtest([path], out, tick_seconds, settings, benign=benign)
+    """The backtest's summary and its outputs by name. benign: benign lists that it is given. ahead: as the command does it."""
+    summary = backtest([path], out, tick_seconds, settings, benign=benign, ahead=ahead)
     return summary, {name: pl.read_parquet(out / f"{name}.parquet") for name in OUTPUTS}
 
 

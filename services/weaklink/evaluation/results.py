@@ -1,11 +1,13 @@
 """`results.json`: every run, medians with intervals over seeds, and the bars, reached or not.
 
-schema      1; raised when a field changes its meaning
+schema      2; raised when a field changes its meaning
 weaklink    version of the package
 runs        [spec, figures, campaigns, baselines, curves, cost] of every run, as `one_run.run` gives them
 summary     [world, variant, metric, median, low, high, least, most, seeds]; variant `full`, an ablation, or `baseline:<name>`
+code        what the runs are of (`provenance.code`): several where runs of several versions were gathered
 bars        [world, metric, direction, bar, every_seed, value, low, high, seeds, reached, missing]; value: the median, or with
-            `every_seed` the worst seed; null (and not reached) when no run has the metric
+            `every_seed` the worst seed; null (and not reached) when no run has the metric. Not reached either on too few seeds, or
+            when a run of the world failed
 failed      [world, variant, seed, error]
 skipped     [world, reason]
 """
@@ -22,7 +24,7 @@ from weaklink.evaluation.bars import BARS, Bar
 from weaklink.evaluation.spec import FULL
 from weaklink.evaluation.statistics import Interval, median_interval
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 Key = tuple[str, str, str]
 """(world, variant, metric)."""
 
@@ -36,9 +38,10 @@ def collect(
     return {
         "schema": SCHEMA,
         "weaklink": __version__,
+        "code": sorted({one["code"] for one in ordered}),
         "runs": ordered,
         "summary": [_row(key, interval) for key, interval in table.items()],
-        "bars": [judge_bar(bar, table) for bar in BARS],
+        "bars": [judge_bar(bar, table, failed=any(one["world"] == bar.world for one in failed)) for bar in BARS],
         "failed": list(failed),
         "skipped": list(skipped),
     }
@@ -58,8 +61,8 @@ def summarise(runs: Iterable[dict[str, Any]]) -> dict[Key, Interval]:
     return {key: interval for key, found in values.items() if (interval := median_interval(found))}
 
 
-def judge_bar(bar: Bar, table: dict[Key, Interval]) -> dict[str, Any]:
-    """A row of `bars`. A bar without a value is not reached: what was not measured is not claimed."""
+def judge_bar(bar: Bar, table: dict[Key, Interval], *, failed: bool = False) -> dict[str, Any]:
+    """A row of `bars`. A bar without a value, or on too few seeds, is not reached: what was not measured is not claimed. `failed`: a run of its world."""
     found = table.get((bar.world, FULL, bar.metric))
     row: dict[str, Any] = {
         "world": bar.world,
@@ -83,7 +86,7 @@ def judge_bar(bar: Bar, table: dict[Key, Interval]) -> dict[str, Any]:
         "low": found.low,
         "high": found.high,
         "seeds": found.seeds,
-        "reached": bar.holds(value),
+        "reached": bar.holds(value) and found.seeds >= bar.seeds_min and not failed,
         "missing": bar.missing(value),
     }
 

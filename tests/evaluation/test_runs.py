@@ -24,7 +24,7 @@ def test_the_command_runs_keeps_and_resumes(tmp_path: Path) -> None:
     assert (tmp_path / "calibration.svg").exists() or not _matplotlib()
     assert CliRunner().invoke(app, arguments).exit_code == 0
     assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8")) == document
-    of_other_code = tmp_path / "runs" / "small-full-101.json"
+    of_other_code = tmp_path / "runs" / "small-full-1001.json"
     kept = json.loads(of_other_code.read_text(encoding="utf-8"))
     of_other_code.write_text(json.dumps(kept | {"code": "of before"}), encoding="utf-8")
     assert CliRunner().invoke(app, arguments).exit_code == 0

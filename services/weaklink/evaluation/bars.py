@@ -114,6 +114,23 @@ SHORT_BARS: Final[tuple[Bar, ...]] = (
     Bar("base", "benign_suspended", "at most", 0),
     Bar("base", "suspended_volume_share", "at least", 0.60),
     Bar("base", "causal_agreement", "at least", 0.99),
+    Bar("base", "plan_gap", "at most", 0.02),
+    Bar("base", "collateral_volume", "at most", 0.001),
+    *(
+        bar
+        for world, recall in (
+            ("paraphrase", 0.95),
+            ("churn", 0.95),
+            ("slow_drip", 0.88),
+            ("chain", 0.86),
+            ("benign_conduct", 0.45),  # campaigns of 16 accounts that behave as customers do
+        )
+        for bar in (
+            Bar(world, "precision", "at least", 0.98),
+            Bar(world, "recall", "at least", recall),
+            Bar(world, "benign_suspended", "at most", 0),
+        )
+    ),
     Bar("framing_two", "precision", "at least", 0.98),
     Bar("framing_two", "victims_suspended", "at most", 0),
     Bar("framing_two", "benign_suspended", "at most", 0),

@@ -14,6 +14,7 @@ from kafka.protocol.consumer import OffsetSpec
 from weaklink import topology
 from weaklink.edge_offsets import edge_offsets
 from weaklink.kafka_options import KafkaConfig
+from weaklink.ops.committed_reading import partitions_of
 from weaklink.ops.group_offsets import committed_offsets
 from weaklink.ops.lag import PartitionLag, ReaderLag
 from weaklink.parties import EVENTS_TOPICS, party_of_topic
@@ -77,7 +78,9 @@ class LagProbe:
         topics = sorted(self._admin.list_topics())
         readers = self._readers(topics)
         committed = committed_offsets(self._admin, sorted({group for _, group, _ in readers}))
-        partitions = {topic: self._partitions(topic) for topic in {one for _, _, names in readers for one in names}}
+        partitions = {
+            topic: partitions_of(self._consumer, [topic]) for topic in {one for _, _, names in readers for one in names}
+        }
         wanted = {tp for found in partitions.values() for tp in found}
         ends = edge_offsets(self._consumer.end_offsets, list(wanted))
         begins = edge_offsets(self._consumer.beginning_offsets, list(wanted))
@@ -101,7 +104,7 @@ class LagProbe:
     def last_event_us(self) -> dict[str, int]:
         """Append time of the newest event of every party whose topic holds any; from the broker's index, nothing is read. Raises kafka's errors."""
         topics = [topic for topic in self._admin.list_topics() if re.fullmatch(EVENTS_TOPICS, topic)]
-        partitions = [tp for topic in topics for tp in self._partitions(topic)]
+        partitions = partitions_of(self._consumer, topics)
         newest: dict[str, int] = {}
         asked = dict.fromkeys(partitions, OffsetSpec.MAX_TIMESTAMP)
         for tp, found in (self._admin.list_partition_offsets(asked) if asked else {}).items():
@@ -136,9 +139,6 @@ class LagProbe:
 
     def _reads(self, group: str, topic: str) -> bool:
         return any(tp.topic == topic for tp in committed_offsets(self._admin, [group])[group])
-
-    def _partitions(self, topic: str) -> list[TopicPartition]:
-        return [TopicPartition(topic, number) for number in sorted(self._consumer.partitions_for_topic(topic) or ())]
 
     def _waiting_at(self, places: Sequence[_Place], ends: Mapping[TopicPartition, int]) -> list[_Waiting | None]:
         """What lies before each reader in each partition. Of all partitions together: one reader after the other takes a tenth of a second each."""

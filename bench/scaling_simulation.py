@@ -45,15 +45,6 @@ def checks(distinct_share: Callable[[float, float], float], fullest: Callable[[f
         )
         for draws, accounts in ((10_000, 2_400_000), (100_000, 100_000), (400_000, 100_000))
     ]
-    window, period = 4.0, 60.0
-    found.append(
-        Check(
-            f"rows left of {window:g} s of reports by the minute, each account's in turn, per report",
-            distinct_share(100_000 * window / period, 100_000),
-            folded_by_turns(100_000, window, period),
-            0.05,
-        )
-    )
     found += [
         Check(
             f"fullest of {partitions:,} partitions over the mean, {rows:,} identifiers",
@@ -80,16 +71,6 @@ def checks(distinct_share: Callable[[float, float], float], fullest: Callable[[f
 def folded(draws: int, accounts: int) -> float:
     """Distinct accounts among so many reports, per report."""
     return len(np.unique(np.random.default_rng(1).integers(0, accounts, draws))) / draws
-
-
-def folded_by_turns(accounts: int, window_seconds: float, period_seconds: float) -> float:
-    """The same where each account reports at its own second of the period, early or late by up to a twentieth: no two of them meet in a shorter window."""
-    random = np.random.default_rng(1)
-    due = random.uniform(0, period_seconds, accounts)[:, None] + period_seconds * np.arange(10)
-    at = due + random.uniform(-period_seconds / 20, period_seconds / 20, due.shape)
-    begin = 5 * period_seconds
-    inside = (at >= begin) & (at < begin + window_seconds)
-    return float(inside.any(axis=1).sum() / inside.sum())
 
 
 def fullest_drawn(rows: int, partitions: int) -> float:

@@ -231,18 +231,22 @@ def test_taking_a_lessees_leases_back_reaches_what_comes_by_its_addresses_and_no
 
 
 def test_what_measures_promise_is_held_against_the_day_after_them_and_against_who_had_shown_their_identifiers() -> None:
-    """Of bad-0's 30 requests 10 come in the day after its suspension, which promised 20. Of the card's two customers one had shown it by then."""
-    came = [usage("bad-0", hour, 10) for hour in (1, 5, 30)]
+    """Of bad-0's 40 requests 20 come in the day after its suspension, which promised 20: the later ten of them reach its card's block, too, and are
+    shared with it. That promised 10, and is shared the five. What was issued on the last day is left out. Of the card's two customers one had shown it by then.
+    """
+    came = [usage("bad-0", hour, 10, ("CARD", "card-0")) for hour in (1, 3.5, 5, 30)]
     cards = [usage(f"good-{i}", hour, 4, ("CARD", "card-0")) for i, hour in ((1, 2), (2, 9))]
     happened = events(*came, *cards)
     done = actions(
         action("SUSPEND", 3, account="bad-0") | {"expected_cut": 20.0},
-        action("BLOCK_IDENTIFIER", 4, kind="CARD", value="card-0") | {"benign_accounts_touched": 3},
+        action("BLOCK_IDENTIFIER", 4, kind="CARD", value="card-0")
+        | {"benign_accounts_touched": 3, "expected_cut": 10.0},
+        action("SUSPEND", 29, account="bad-1") | {"expected_cut": 70.0},
         action("OBSERVE", 1, account="bad-0") | {"expected_cut": 500.0},
     )
     judged = verdicts(done=done, events=happened)
     found = promises(blunt_measures(judged.actions), judged, happened)
-    assert found == {"expected_cut_ratio": 2.0, "benign_holders_expected": 3, "benign_holders": 1}
+    assert found == {"expected_cut_ratio": 30 / 20, "benign_holders_expected": 3, "benign_holders": 1}
 
 
 def test_the_best_choice_takes_what_adds_most_and_counts_no_request_twice() -> None:

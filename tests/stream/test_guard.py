@@ -111,3 +111,21 @@ def test_verdicts_of_other_workers_are_seen(tmp_path: Path) -> None:
     mine.refresh()
     assert mine.refused == {span}
     assert mine.suspect == {("party.lab-7.events", 3, 0, 5)}
+
+
+def test_a_note_that_was_torn_by_a_death_is_no_proof_and_stops_nobody(tmp_path: Path) -> None:
+    """Half of one note over half of another, a length beyond what is there, and rubbish: each process starts, and finds nobody guilty."""
+    folder = tmp_path / "guard"
+    folder.mkdir()
+    for number, hand in enumerate(
+        (b'        40[["party.a.ev[["party.b.even', b'999999[["party', b"\0" * 64, b"12 rubbish")
+    ):
+        (folder / f"{number}.hand").write_bytes(hand)
+        (folder / f"{number}.trace").write_text("Fatal Python error: Segmentation fault\n", encoding="utf-8")
+    status, told = life(tmp_path, "stop")
+    assert status == 0, told
+    verdicts = Verdicts(str(tmp_path / "shared"), "ingest")
+    verdicts.refresh()
+    assert not verdicts.suspect
+    assert not verdicts.refused
+    assert not list(folder.glob("*.hand"))

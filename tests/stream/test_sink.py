@@ -10,8 +10,10 @@ from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
 from tests.ingest.batches import Record, payload_of
 from tests.topics import create_topics
 from tests.waiting import wait_until
+from weaklink import topology
 from weaklink.group_member import complete_joins
 from weaklink.kafka_options import KafkaConfig
+from weaklink.ops.provision import provision
 from weaklink.settings import Settings
 from weaklink.stream import sink
 from weaklink.stream.blocks import send_block
@@ -198,3 +200,15 @@ def test_a_transaction_cut_off_while_it_commits_is_not_said_to_be_committed(
             found += [one.value for one in records]
     reader.close()
     assert found == [b"kept"]
+
+
+@pytest.mark.kafka
+def test_a_stage_asks_for_the_topics_that_it_writes_to_before_it_writes(kafka: KafkaConfig) -> None:
+    """The producer knows their partitions, though nothing was sent; of topics of parties it knows nothing yet."""
+    provision(Settings(kafka=kafka))
+    producing = TransactionalSink("correlate", f"early-{uuid4().hex[:8]}", Settings(kafka=kafka))
+    known = producing._producer._metadata
+    wait_until(lambda: bool(known.partitions_for_topic(topology.SHARED)))
+    assert known.topics() >= {topology.SHARED}
+    assert topology.ACTIVITY not in known.topics()
+    producing.close()

@@ -13,7 +13,7 @@ from weaklink.campaigns.graph import Floats
 from weaklink.campaigns.profiles import EVALUATED, JUDGED, US_PER_DAY, Profiles, opened_attributes
 from weaklink.campaigns.spoken import LIVE_VOLUME, SAID, UNSAID
 
-_VOLUME_DAYS_MIN: Final = 0.5
+_VOLUME_DAYS_MIN: Final = 1.0
 
 
 class AccountRows:
@@ -65,7 +65,7 @@ class AccountRows:
     def _requests_per_day(self, now_us: int, profiles: pl.DataFrame) -> Floats:
         """Mean daily requests over the last `volume_days`, or the account's life when that is shorter.
 
-        Half a day at least: most of what a new account does comes at once (docs/decisions/2026-11-30-who-is-a-witness.md)."""
+        A day at least: most of what a new account does comes at once (docs/decisions/2026-11-30-who-is-a-witness.md)."""
         days, accounts = self._volume_days, profiles["account"].to_numpy()
         owner, day, requests = self._profiles.daily.columns_of(accounts, "account", "day", "requests")
         late = day > now_us // US_PER_DAY - days

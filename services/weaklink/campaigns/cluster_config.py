@@ -65,7 +65,7 @@ class ClusterConfig(Section):
     bridge_pieces_max: int = 8
     """Fragments on one identifier up to which it joins any."""
     evidenced: float = 1.0
-    """b + structure from which an account's own evidence can carry others."""
+    """b + what its own party shows, and what others show without the two strongest (`structure.colluding_max`), from which an account can carry others."""
     independent_parties: int = 3
     """Other parties whose evidence stands in for the own party's."""
     link_hard: float = 1.0

@@ -100,7 +100,7 @@ def believe(
     added = propagate.across_parties(graph, along, logit_q, pi, config.belief, trusted=trusted)
     logit_p = np.where(disputed, logit_q, added)
     judged = rings.judged(graph, population.rings)
-    # By what nobody can have made up: else what one party invents about another's accounts would come back as that other party's finding.
+    # By what two other parties cannot have made up: else what one party invents about another's accounts would come back as that other party's finding.
     evidenced = (b + certain >= config.cluster.evidenced) & ~disputed & ~judged
     return Belief(b, structure, chain, logit_q, expit(logit_p), evidenced), pi
 

@@ -182,8 +182,8 @@ def structure(degree: Degrees, typical: Sharing, trusted: Floats, config: Struct
 
     clip(ln(.6 / u_k(d)), 0, 2.5) per hard kind k, where u_k(d) is the share of accounts, at parties where the kind occurs,
     that share identifiers of the kind with at least d persons. What only foreign parties show counts at most 1 per foreign party,
-    over all kinds together, times what that party is `trusted` (0 to 1, by party of the graph). A witness is who has evidence that no
-    `colluding_max` parties can have made up: what its own party shows, and all that others show but for the strongest so many.
+    over all kinds together, times what that party is `trusted` (0 to 1, by party of the graph). A witness is who has evidence that
+    `colluding_max` other parties cannot have made up: what its own party shows, and what others show but for the strongest so many.
     """
     key, foreign_key = degree.own_key, degree.foreign_key
     own = _rarity(key % KINDS, degree.own, typical.own, config)
@@ -199,7 +199,8 @@ def structure(degree: Degrees, typical: Sharing, trusted: Floats, config: Struct
     said, row = np.unique(accuser, return_inverse=True)
     row = row.reshape(-1)
     over = sums(row, more, len(said))
-    borne = _without_strongest(said // len(trusted), over * trusted[said % len(trusted)], degree.n_accounts, config)
+    shown = np.minimum(over, config.foreign_party_max) * trusted[said % len(trusted)]
+    borne_out = _without_strongest(said // len(trusted), shown, degree.n_accounts, config.colluding_max)
     more *= config.foreign_party_max / np.maximum(over[row], config.foreign_party_max) * trusted[degree.foreign_party]
     by_account, alone = np.empty(degree.n_accounts), np.empty(degree.n_accounts)
     # Few accounts share anything of most kinds, and a number for each account and kind is more than all else that is known of it.
@@ -212,19 +213,19 @@ def structure(degree: Degrees, typical: Sharing, trusted: Floats, config: Struct
         alone[first:last] = total.reshape(-1, KINDS).sum(axis=1)
         total += sums(foreign_key[foreign] - low, more[foreign], high - low)
         by_account[first:last] = np.minimum(total, config.kind_max).reshape(-1, KINDS).sum(axis=1)
-    return np.minimum(by_account, config.total_max), np.minimum(alone + borne, config.total_max)
+    return np.minimum(by_account, config.total_max), np.minimum(alone + borne_out, config.total_max)
 
 
-def _without_strongest(account: Ints, said: Floats, n_accounts: int, config: StructureConfig) -> Floats:
-    """What foreign parties show of each account without the `colluding_max` that show most: no so many liars make it up.
+def _without_strongest(account: Ints, shown: Floats, n_accounts: int, strongest: int) -> Floats:
+    """What foreign parties show of each account without so many of the strongest.
 
-    account, said: a row for each account and foreign party, accounts ascending.
+    account, shown: a row for each account and foreign party, accounts ascending.
     """
-    order = np.lexsort((-said, account))
+    order = np.lexsort((-shown, account))
     first = np.searchsorted(account, account)  # rows of an account are together, in either order
     rank = np.arange(len(account)) - first
-    left = rank >= config.colluding_max
-    return sums(account[left], said[order][left], n_accounts)
+    left = rank >= strongest
+    return sums(account[left], shown[order][left], n_accounts)
 
 
 def _could_share(graph: Graph) -> Floats:

@@ -47,8 +47,11 @@ def run_all(specs: Sequence[RunSpec], data: DataFiles, folder: Path, *, jobs: in
         for future in as_completed(running):
             spec = running[future]
             result, error = future.result()
-            if result is not None:
-                (folder / f"{spec.name}.json").write_text(json.dumps(result), encoding="utf-8")
+            path = folder / f"{spec.name}.json"
+            if result is None:
+                path.unlink(missing_ok=True)  # of another time: it must not stand in for this one
+            else:
+                path.write_text(json.dumps(result), encoding="utf-8")
             yield Done(spec, result, error)
 
 

@@ -46,9 +46,11 @@ def _bars(document: dict[str, Any], _: Summary) -> str:
         if not bar["seeds"]:
             open_bars.setdefault(bar["world"], []).append(bar["metric"])
             continue
-        few = bar["seeds"] == 1
+        single = bar["seeds"] == 1
         value = (
-            _number(bar["value"]) if few else f"{_number(bar['value'])} [{_number(bar['low'])}, {_number(bar['high'])}]"
+            _number(bar["value"])
+            if single
+            else f"{_number(bar['value'])} [{_number(bar['low'])}, {_number(bar['high'])}]"
         )
         rows.append(
             [bar["world"], bar["metric"], where, value, str(bar["seeds"]), *_reached(bar)]
@@ -62,9 +64,9 @@ def _bars(document: dict[str, Any], _: Summary) -> str:
 
 def _reached(bar: dict[str, Any]) -> tuple[str, str]:
     """Whether, and by how much not. A value that would do, but on too few seeds or beside a failed run, is said to be no more than that."""
-    if bar["reached"]:
-        return "yes", ""
-    return ("**no**", _number(bar["missing"])) if bar["missing"] else ("too few seeds", "")
+    if bar["why_not"] == "missed":
+        return "**no**", _number(bar["missing"])
+    return bar["why_not"] or "yes", ""
 
 
 def _worlds(*metrics: str) -> Callable[[dict[str, Any], Summary], str]:

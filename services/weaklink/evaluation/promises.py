@@ -16,17 +16,20 @@ _ON_TOKENS: Final = ("BLOCK_IDENTIFIER", "REVOKE_LEASE", "CHALLENGE", "THROTTLE"
 def promises(measures: pl.DataFrame, verdicts: Verdicts, events: pl.DataFrame) -> Figures:
     """measures: actions of the backtest that take volume away, with `measure_number`.
 
-    expected_cut_ratio: requests a day that measures say they cut / the campaigns' requests that came by their targets in the day after.
-    It is below 1 where measures are not expected to stop all that comes by a target. Nobody replaces anything in these worlds.
+    expected_cut_ratio: requests a day that measures say they cut / the campaigns' requests that came by their targets in the day after. A request
+    that several standing measures reach is shared among them, as a plan shares it. Measures of the last day are left out. The ratio is
+    below 1 where measures are not expected to stop all that comes by a target. Nobody replaces anything in these worlds.
     benign_holders_expected, benign_holders: accounts that measures on identifiers say they touch beside members, and benign
     accounts (not those that a lying member invented) that had shown the identifier when the measure was issued. Pairs of a measure and an account.
     """
     usage = verdicts.usage.with_row_index("usage_number").select("usage_number", "occurred_at")
+    whole = measures.filter(pl.col("issued_at") + _DAY <= usage["occurred_at"].max())
     day = (
         reach(measures, verdicts, events)
         .drop_nulls("operator")
+        .with_columns((pl.col("requests") / pl.len().over("usage_number")).alias("shared"))
         .join(usage, on="usage_number")
-        .join(measures.select("measure_number", "issued_at"), on="measure_number")
+        .join(whole.select("measure_number", "issued_at"), on="measure_number")
         .filter(pl.col("occurred_at") <= pl.col("issued_at") + _DAY)
     )
     tokens = measures.filter(
@@ -34,7 +37,7 @@ def promises(measures: pl.DataFrame, verdicts: Verdicts, events: pl.DataFrame) -
     ).select("measure_number", "issued_at", "benign_accounts_touched", kind="target_kind", value="target_value")
     held = _benign_holders(tokens, verdicts, events)
     return {
-        "expected_cut_ratio": share(float(measures["expected_cut"].fill_null(0).sum()), total(day["requests"])),
+        "expected_cut_ratio": share(float(whole["expected_cut"].fill_null(0).sum()), float(day["shared"].sum())),
         "benign_holders_expected": total(tokens["benign_accounts_touched"]),
         "benign_holders": held.height,
     }

@@ -8,26 +8,24 @@ from typing import Final
 import weaklink
 from weaklink.settings import load_settings
 
-_SAID_BY: Final = (
-    "backtest", "benign.py", "benign_files.py", "campaigns", "correlate", "enforce/action.py", "enforce/config.py",
-    "enforce/policy.py", "enforce/view.py", "frames.py", "records", "sim", "weaklinks",
+_NOT_OF_FIGURES: Final = (
+    "cases", "cli", "console", "formats", "ops", "stream",
+    *(f"evaluation/{name}.py" for name in ("bars", "batch", "document", "pictures", "plan", "report", "results")),
 )  # fmt: skip
-_MEASURED_BY: Final = (
-    "baselines", "calibration", "causality", "cutting", "detection", "figures", "harm", "identity", "judged", "loop",
-    "one_run", "promises", "real", "spec", "timing", "worlds",
-)  # fmt: skip
+"""What no figure of a run comes from: what shows them, and what runs the services."""
 _DIGITS: Final = 12
 
 
 @cache
 def code() -> str:
-    """Twelve hexadecimal digits of the SHA-256 of all sources that a run's figures come from, and of the settings of detection."""
+    """Twelve hexadecimal digits of the SHA-256 of all sources that a run's figures may come from, and of the settings that they hang on."""
     root = Path(weaklink.__file__).parent
-    places = [root / name for name in _SAID_BY] + [root / "evaluation" / f"{name}.py" for name in _MEASURED_BY]
     digest = hashlib.sha256()
-    for path in sorted(one for place in places for one in (place.rglob("*.py") if place.is_dir() else [place])):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    for path in sorted(root.rglob("*.py")):
+        name = path.relative_to(root).as_posix()
+        if not any(name == one or name.startswith(f"{one}/") for one in _NOT_OF_FIGURES):
+            digest.update(name.encode() + b"\0" + path.read_bytes())
     settings = load_settings()
-    for section in (settings.campaigns, settings.correlate, settings.enforce):
+    for section in (settings.ingest, settings.correlate, settings.campaigns, settings.weaklinks, settings.enforce):
         digest.update(section.model_dump_json().encode())
     return digest.hexdigest()[:_DIGITS]

@@ -29,6 +29,6 @@ def bars_table(document: dict[str, Any]) -> Table:
         sign = ">=" if bar["direction"] == "at least" else "<="
         table.add_row(
             f"{bar['world']} {bar['metric']}", f"{sign} {bar['bar']:g}", f"{bar['value']:.4g}",
-            f"{bar['low']:.4g} to {bar['high']:.4g}", "yes" if bar["reached"] else "NO",
+            f"{bar['low']:.4g} to {bar['high']:.4g}", "yes" if bar["reached"] else "NO" if bar["why_not"] == "missed" else bar["why_not"],
         )  # fmt: skip
     return table

@@ -5,9 +5,9 @@ weaklink    version of the package
 runs        [spec, figures, campaigns, baselines, curves, cost] of every run, as `one_run.run` gives them
 summary     [world, variant, metric, median, low, high, least, most, seeds]; variant `full`, an ablation, or `baseline:<name>`
 code        what the runs are of (`provenance.code`): several where runs of several versions were gathered
-bars        [world, metric, direction, bar, every_seed, value, low, high, seeds, reached, missing]; value: the median, or with
-            `every_seed` the worst seed; null (and not reached) when no run has the metric. Not reached either on too few seeds, or
-            when a run of the world failed
+bars        [world, metric, direction, bar, every_seed, value, low, high, seeds, reached, missing, why_not]; value: the median, or with
+            `every_seed` the worst seed; null (and not reached) when no run has the metric. why_not: `missed`, `too few seeds`,
+            `a run failed`, `not measured`; empty when it is reached
 failed      [world, variant, seed, error]
 skipped     [world, reason]
 """
@@ -38,7 +38,7 @@ def collect(
     return {
         "schema": SCHEMA,
         "weaklink": __version__,
-        "code": sorted({one["code"] for one in ordered}),
+        "code": sorted({one.get("code", "unknown") for one in ordered}),
         "runs": ordered,
         "summary": [_row(key, interval) for key, interval in table.items()],
         "bars": [judge_bar(bar, table, failed=any(one["world"] == bar.world for one in failed)) for bar in BARS],
@@ -76,17 +76,21 @@ def judge_bar(bar: Bar, table: dict[Key, Interval], *, failed: bool = False) -> 
         "seeds": 0,
         "reached": False,
         "missing": None,
+        "why_not": "not measured",
     }
     if found is None:
         return row
     worst = found.least if bar.direction == "at least" else found.most
     value = worst if bar.every_seed else found.median
+    why = "" if bar.holds(value) else "missed"
+    why = why or ("a run failed" if failed else "too few seeds" if found.seeds < bar.seeds_min else "")
     return row | {
         "value": value,
         "low": found.low,
         "high": found.high,
         "seeds": found.seeds,
-        "reached": bar.holds(value) and found.seeds >= bar.seeds_min and not failed,
+        "reached": not why,
+        "why_not": why,
         "missing": bar.missing(value),
     }
 

@@ -8,7 +8,7 @@ FULL: Final = "full"
 REAL: Final = ("rings", "rings_with_hubs", "ssh")
 """Runs on the real data of `DataFiles`; every other world is simulated."""
 MONTH: Final = "month"
-"""The base world with about the 100,000 accounts that the backtest's time is promised for. It has some 410,000 events, not 600,000, over 46 days, not 30."""
+"""The base world with about the 100,000 accounts that the backtest's time is promised for: some 410,000 events, not 600,000, over 46 days, not 30."""
 Family = Literal["testing", "tuning"]
 
 

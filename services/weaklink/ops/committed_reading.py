@@ -8,6 +8,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from weaklink.errors import BrokerError
 from weaklink.kafka_options import KafkaConfig
+from weaklink.stream.partitions import positions
 
 _STALL_SECONDS: Final = 60
 
@@ -51,7 +52,8 @@ def read_spans(
             progress = time.monotonic()
             for one in found:
                 take(tp, one)
-        done = {tp for tp in waiting if consumer.position(tp) >= spans[tp][1]}
+        at = positions(consumer, waiting)
+        done = {tp for tp in waiting if at[tp] >= spans[tp][1]}
         if done:
             progress = time.monotonic()
             waiting -= done

@@ -18,6 +18,7 @@ from weaklink.ops.committed_reading import partitions_of
 from weaklink.ops.group_offsets import committed_offsets
 from weaklink.ops.lag import PartitionLag, ReaderLag
 from weaklink.parties import EVENTS_TOPICS, party_of_topic
+from weaklink.stream.partitions import positions
 
 _ACTIONS_TOPICS: Final = re.compile(r"^party\.[a-z0-9-]+\.actions$")
 _COUNT_OFFSETS_MAX: Final = 500
@@ -144,14 +145,19 @@ class LagProbe:
         """What lies before each reader in each partition. Of all partitions together: one reader after the other takes a tenth of a second each."""
         found: list[_Waiting | None] = [None] * len(places)
         left = [number for number, one in enumerate(places) if one.start < ends[one.partition]]
-        while left:  # once, and again where several groups read a partition
+        while left:  # once, and again where groups stand at several places in a partition
             turn: dict[TopicPartition, int] = {}
             for number in left:
-                turn.setdefault(places[number].partition, number)
-            waiting = self._waiting({tp: (places[number].start, ends[tp]) for tp, number in turn.items()})
-            for tp, number in turn.items():
-                found[number] = waiting[tp]
-            left = sorted(set(left) - set(turn.values()))
+                turn.setdefault(places[number].partition, places[number].start)
+            waiting = self._waiting({tp: (start, ends[tp]) for tp, start in turn.items()})
+            later = []
+            for number in left:
+                one = places[number]
+                if turn[one.partition] == one.start:
+                    found[number] = waiting[one.partition]
+                else:
+                    later.append(number)
+            left = later
         return found
 
     def _waiting(self, spans: Mapping[TopicPartition, tuple[int, int]]) -> dict[TopicPartition, _Waiting]:
@@ -179,7 +185,8 @@ class LagProbe:
                 if before_end:
                     oldest.setdefault(tp, before_end[0].timestamp * 1000)
                     counts[tp] += len(before_end)
-            ended = {tp for tp in unsettled if self._consumer.position(tp) >= spans[tp][1]}
+            at = positions(self._consumer, unsettled)
+            ended = {tp for tp in unsettled if at[tp] >= spans[tp][1]}
             enough = {tp for tp in unsettled & oldest.keys() if spans[tp][1] - spans[tp][0] > _COUNT_OFFSETS_MAX}
             exact |= ended
             if ended or enough:

@@ -32,6 +32,7 @@ from weaklink.stream.stage import Output, Stage
 
 _NAME: Final = re.compile(r"(suspect|refused) (.+)-(\d+) (\d+)-(\d+)")
 _LENGTH_DIGITS: Final = 10
+_NOTHING: Final = b"0".rjust(_LENGTH_DIGITS)
 _HAND_BYTES: Final = 1 << 17
 _SPANS_MAX: Final = 400  # each takes 280 bytes at most, the length of a topic's name being limited
 _TRACE_BYTES_MAX: Final = 20_000
@@ -87,10 +88,10 @@ class Guard:
         self._hand_path, self._trace_path = folder / f"{name}.hand", folder / f"{name}.trace"
         self._hand = os.open(self._hand_path, os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(self._hand, fcntl.LOCK_EX)  # as long as we live
-        # Room that is taken now: a disk that is full later is no obstacle. Mapped, since a system call for each batch gives up the global lock for each.
+        # Room that is taken now, for a disk may be full later. Mapped, since a system call for each batch gives up the global lock for each.
         os.posix_fallocate(self._hand, 0, _HAND_BYTES)
         self._in_hand = mmap.mmap(self._hand, _HAND_BYTES)
-        self._write(b"0".rjust(_LENGTH_DIGITS))
+        self._write(_NOTHING)
         self._trace = self._trace_path.open("w")
         faulthandler.enable(self._trace)
         # The handler writes the trace in C, without the global lock, and then hands on to the default: the end of the process.
@@ -134,7 +135,9 @@ class Guard:
     def take(self, spans: Sequence[Span]) -> None:
         """These are unpacked or processed from now on; the clock runs until `disarm`."""
         text = json.dumps(spans[:_SPANS_MAX]).encode()
-        self._write(f"{len(text):{_LENGTH_DIGITS}}".encode() + text)
+        self._write(_NOTHING)  # whoever is killed between these leaves nothing rather than half of two
+        self._in_hand[_LENGTH_DIGITS : _LENGTH_DIGITS + len(text)] = text
+        self._write(f"{len(text):{_LENGTH_DIGITS}}".encode())
         if not self._armed:
             signal.setitimer(signal.ITIMER_PROF, self._seconds)
             self._armed = True
@@ -144,10 +147,10 @@ class Guard:
         if self._armed:
             signal.setitimer(signal.ITIMER_PROF, 0)
             self._armed = False
-            self._write(b"0".rjust(_LENGTH_DIGITS))
+            self._write(_NOTHING)
 
-    def _write(self, data: bytes) -> None:
-        self._in_hand[: len(data)] = data
+    def _write(self, length: bytes) -> None:
+        self._in_hand[:_LENGTH_DIGITS] = length
 
     @contextlib.contextmanager
     def over(self, batches: Sequence[Any]) -> Iterator[None]:
@@ -173,8 +176,7 @@ class Guard:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 trace_path = path.with_suffix(".trace")
                 trace = trace_path.read_text(errors="replace")[:_TRACE_BYTES_MAX] if trace_path.exists() else ""
-                length = int(file.read(_LENGTH_DIGITS) or 0)
-                spans = [(str(t), int(p), int(a), int(b)) for t, p, a, b in json.loads(file.read(length) or b"[]")] if length else []  # fmt: skip
+                spans = _noted(file.read())
                 if trace and spans and not any(f"Fatal Python error: {one}" in trace for one in _ENVIRONMENT):
                     self._accuse(spans, trace)
                 path.unlink(missing_ok=True)
@@ -195,6 +197,16 @@ class Guard:
             meaning="a process crashed, or did not come back, while it decoded these"
             + ("; they are refused" if alone else "; each is tried alone from now on"),
         )
+
+
+def _noted(hand: bytes) -> list[Span]:
+    """What a process had in hand; nothing where what is left of it cannot be read, which then is no proof."""
+    length, text = hand[:_LENGTH_DIGITS], hand[_LENGTH_DIGITS:]
+    try:
+        found = json.loads(text[: int(length or 0)] or b"[]")
+        return [(str(topic), int(partition), int(first), int(last)) for topic, partition, first, last in found]
+    except (ValueError, TypeError):
+        return []
 
 
 def _span(batch: Any) -> Span:

@@ -53,8 +53,8 @@ def _never_begin_anew(producer: Any) -> None:
 
 
 def _outputs(stage: str) -> list[str]:
-    """Topics that every worker of a stage writes to. The library asks for them when they are first sent to, and waits .1 s for each:
-    named at the start, all are known before the first commit."""
+    """Topics that every worker of a stage writes to. The library asks for them when they are first sent to, and waits .1 s for each: they are
+    asked for at the start, so that the first commit mostly finds them known."""
     return [topic for spec in topology.STAGES if spec.name == stage for topic in spec.writes if "<id>" not in topic]
 
 

@@ -11,7 +11,7 @@ from tests.evaluation import cases
 from tests.evaluation.cases import action, actions, at, events, said, truth, usage, verdicts
 from weaklink.evaluation.calibration import calibration, reliability
 from weaklink.evaluation.causality import agreement, cut_times
-from weaklink.evaluation.cutting import best_choice, blunt_measures, cutting, reach
+from weaklink.evaluation.cutting import best_choices, blunt_measures, cut_curve, cutting, reach
 from weaklink.evaluation.detection import campaigns, detection, precision_recall
 from weaklink.evaluation.harm import harm
 from weaklink.evaluation.identity import identity, owners, stability
@@ -258,10 +258,19 @@ def test_the_best_choice_takes_what_adds_most_and_counts_no_request_twice() -> N
             "requests": [5, 5, 5, 5, 1],
         }
     )
-    assert best_choice(pairs, 0) == 0
-    assert best_choice(pairs, 1) == 10
-    assert best_choice(pairs, 2) == 11
-    assert best_choice(pairs, 9) == 11
+    assert best_choices(pairs, 0) == []
+    assert best_choices(pairs, 9) == [10, 11]
+    assert best_choices(pairs.clear(), 9) == []
+
+
+def test_the_curve_of_cuts_grows_with_the_measures_and_suspensions_alone_lie_below() -> None:
+    """Of the 200 requests of four accounts the two suspensions reach 60, and the card's block 20 more."""
+    curve = cut_curve(verdicts(), cases.EVENTS)
+    assert curve["measures_per_account"][-1] == 1.5
+    assert curve["any"] == sorted(curve["any"])
+    assert all(any_kind >= suspend for any_kind, suspend in zip(curve["any"], curve["suspend"], strict=True))
+    assert curve["any"][-1] == 80 / 200
+    assert curve["suspend"][-1] == 60 / 200
 
 
 def test_agreement_compares_what_both_runs_said_by_then() -> None:

@@ -7,6 +7,7 @@ without enforcement nobody replaces anything, so that this says what measures re
 
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from weaklink.evaluation.figures import Figures, mean, most, share, total, weighted
@@ -18,6 +19,8 @@ _BLUNT: Final = ("SUSPEND", "CHALLENGE", "THROTTLE", "REVOKE_LEASE", "BLOCK_IDEN
 _INSTRUMENTS: Final = ("CARD", "BANK_ACCOUNT")
 _BUDGET_ACCOUNTS: Final = 20
 """The small budget: one measure for so many campaign accounts."""
+_CURVE: Final = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5)
+"""Measures for each campaign account at which `cut_curve` looks."""
 
 REACH: Final = pl.Schema(
     {
@@ -58,9 +61,9 @@ def cutting(verdicts: Verdicts, events: pl.DataFrame, curves: pl.DataFrame) -> F
         "measures_per_account": share(blunt.height, members),
         "cut_after_measure": _after_first(guilty, blunt, verdicts),
         "collateral_volume": share(touched, benign),
-        "cut_at_small_budget": share(best_choice(guilty, budget), volume),
+        "cut_at_small_budget": share(max(best_choices(guilty, budget), default=0), volume),
         "suspend_at_small_budget": share(
-            best_choice(guilty.join(suspensions, on="measure_number", how="semi"), budget), volume
+            max(best_choices(guilty.join(suspensions, on="measure_number", how="semi"), budget), default=0), volume
         ),
         "plan_cut": weighted(plans["volume_cut_share"], plans["accounts"]),
         "plan_gap": most(plans["gap"]),
@@ -132,18 +135,39 @@ def reach(measures: pl.DataFrame, verdicts: Verdicts, events: pl.DataFrame) -> p
     return both.filter(standing).select(REACH.names()).unique().match_to_schema(REACH)
 
 
-def best_choice(pairs: pl.DataFrame, budget: int) -> int:
-    """Requests reached by `budget` measures, taken greedily by what each adds (within 1 - 1/e of the best choice: a coverage)."""
-    left, reached = pairs, 0
-    for _ in range(budget):
-        if left.is_empty():
+def best_choices(pairs: pl.DataFrame, most: int) -> list[int]:
+    """Requests reached by 1, 2 and up to `most` measures, taken greedily by what each adds (within 1 - 1/e of the best choice: a coverage).
+
+    Ends where nothing more is reached.
+    """
+    numbers = (pairs[name].rank("dense").to_numpy().astype(np.int64) - 1 for name in ("measure_number", "usage_number"))
+    measure, usage = numbers
+    requests, reached = pairs["requests"].to_numpy().astype(np.float64), [0]
+    done = np.zeros(int(usage.max(initial=-1)) + 1, bool)
+    for _ in range(most):
+        left = ~done[usage]
+        gains = np.bincount(measure[left], requests[left])
+        if not gains.any():
             break
-        gains = left.group_by("measure_number").agg(pl.col("requests").sum())
-        best = gains.sort("requests", "measure_number", descending=[True, False]).row(0)
-        reached += int(best[1])
-        taken = left.filter(measure_number=best[0]).select("usage_number")
-        left = left.join(taken, on="usage_number", how="anti")
-    return reached
+        best = int(gains.argmax())
+        done[usage[measure == best]] = True
+        reached.append(reached[-1] + int(gains[best]))
+    return reached[1:]
+
+
+def cut_curve(verdicts: Verdicts, events: pl.DataFrame) -> dict[str, list[float]]:
+    """measures_per_account, and the share of all campaign requests that the best so many measures reach: of any kind (`any`), and `suspend` alone."""
+    blunt = blunt_measures(verdicts.actions)
+    pairs = reach(blunt, verdicts, events).drop_nulls("operator")
+    members = verdicts.accounts["operator"].count()
+    volume = total(verdicts.usage.filter(pl.col("operator").is_not_null())["requests"])
+    budgets = sorted({round(share_of * members) for share_of in _CURVE} - {0}) if volume else []
+    found = {"measures_per_account": [budget / members for budget in budgets]}
+    suspensions = blunt.filter(measure="SUSPEND").select("measure_number")
+    for name, of in (("any", pairs), ("suspend", pairs.join(suspensions, on="measure_number", how="semi"))):
+        reached = best_choices(of, max(budgets, default=0)) or [0]
+        found[name] = [reached[min(budget, len(reached)) - 1] / volume for budget in budgets]
+    return found
 
 
 def _after_first(pairs: pl.DataFrame, measures: pl.DataFrame, verdicts: Verdicts) -> float | None:

@@ -14,7 +14,7 @@ from weaklink.evaluation import baselines
 from weaklink.evaluation.ablations import ablated
 from weaklink.evaluation.calibration import calibration, reliability
 from weaklink.evaluation.causality import causal
-from weaklink.evaluation.cutting import blunt_measures, cutting
+from weaklink.evaluation.cutting import blunt_measures, cut_curve, cutting
 from weaklink.evaluation.detection import campaigns, detection, precision_recall
 from weaklink.evaluation.harm import harm
 from weaklink.evaluation.identity import identity
@@ -82,6 +82,7 @@ def _run_world(spec: RunSpec, settings: Settings, folder: Path) -> dict[str, Any
             "precision_recall": precision_recall(verdicts),
             "reliability": reliability(verdicts.accounts),
             "loop": curve,
+            "cut": cut_curve(verdicts, events),
         },
         "cost": cost,
     }

@@ -30,6 +30,7 @@ def draw(document: dict[str, Any], folder: Path) -> list[Path]:
         "precision-recall": (lambda axes: _precision_recall(axes, runs), 3.6),
         "calibration": (lambda axes: _calibration(axes, runs), 3.6),
         "exchanges": (lambda axes: _exchanges(axes, runs), 3.0),
+        "cut": (lambda axes: _cut(axes, runs), 3.2),
         "worlds": (lambda axes: _worlds(axes, document, worlds), 0.9 + 0.3 * len(worlds)),
     }
     return [
@@ -108,6 +109,36 @@ def _exchanges(axes: "Axes", runs: list[dict[str, Any]]) -> bool:
     axes.set(xlabel="day", ylabel="campaign requests a day", xlim=(0, None), ylim=(0, None))
     axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     return True
+
+
+def _cut(axes: "Axes", runs: list[dict[str, Any]]) -> bool:
+    """Share of campaign volume that measures reach, by how many there are, in the base world: the best of any kind, and suspensions alone."""
+    of = [
+        curve for run in runs if run["spec"]["world"] == "base" and (curve := run["curves"].get("cut")) and curve["any"]
+    ]
+    for number, curve in enumerate(of):
+        for name, label, colour in (
+            ("any", "of any kind", _INK["with"]),
+            ("suspend", "suspensions alone", _INK["without"]),
+        ):
+            axes.plot(
+                curve["measures_per_account"],
+                curve[name],
+                color=colour,
+                lw=1,
+                alpha=0.7,
+                label=None if number else label,
+            )
+    if of:
+        axes.axvline(0.05, color=_INK["bar"], lw=0.8, ls="--")
+        axes.set(
+            xlabel="measures for each account of a campaign",
+            ylabel="share of volume reached",
+            xscale="log",
+            ylim=(0, 1.03),
+        )
+        axes.legend(frameon=False, loc="upper left")
+    return bool(of)
 
 
 def _worlds(axes: "Axes", document: dict[str, Any], worlds: list[str]) -> bool:

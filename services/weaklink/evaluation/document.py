@@ -33,8 +33,12 @@ def interval(table: Summary, world: str, variant: str, metric: str) -> str:
     one = table.get((world, variant, metric))
     if one is None:
         return "-"
-    median, low, high = (_number(one[name]) for name in ("median", "low", "high"))
-    return median if low == high == median else f"{median} [{low}, {high}]"
+    return _with_interval(one["median"], one)
+
+
+def _with_interval(value: float, of: dict[str, Any]) -> str:
+    shown, low, high = (_number(one) for one in (value, of["low"], of["high"]))
+    return shown if low == high == shown else f"{shown} [{low}, {high}]"
 
 
 def _bars(document: dict[str, Any], _: Summary) -> str:
@@ -46,15 +50,8 @@ def _bars(document: dict[str, Any], _: Summary) -> str:
         if not bar["seeds"]:
             open_bars.setdefault(bar["world"], []).append(bar["metric"])
             continue
-        single = bar["seeds"] == 1
-        value = (
-            _number(bar["value"])
-            if single
-            else f"{_number(bar['value'])} [{_number(bar['low'])}, {_number(bar['high'])}]"
-        )
-        rows.append(
-            [bar["world"], bar["metric"], where, value, str(bar["seeds"]), *_reached(bar)]
-        )  # fmt: skip
+        value = _with_interval(bar["value"], bar)
+        rows.append([bar["world"], bar["metric"], where, value, str(bar["seeds"]), *_reached(bar)])
     reached = sum(bar["reached"] for bar in document["bars"])
     table = _table(["world", "metric", "bar", "value", "seeds", "reached", "misses by"], rows)
     left = "; ".join(f"{world} ({', '.join(metrics)})" for world, metrics in open_bars.items())

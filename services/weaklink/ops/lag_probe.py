@@ -197,7 +197,7 @@ class LagProbe:
         waiting = {}
         for tp, (start, end) in spans.items():
             # A broker that did not hand the record out in time must not make it look new: it waits since it was first asked for.
-            oldest_us = oldest.get(tp) if tp in exact | oldest.keys() else self._seen.get((tp, start), began_us)
+            oldest_us = oldest.get(tp) if tp in exact or tp in oldest else self._seen.get((tp, start), began_us)
             waiting[tp] = _Waiting(counts[tp] if tp in exact else end - start, tp in exact, oldest_us)
         return waiting
 

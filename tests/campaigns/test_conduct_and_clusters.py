@@ -273,6 +273,27 @@ def test_fragments_with_several_hard_identifiers_of_their_own_in_common_are_one(
     assert (len(set(merged[labels >= 0].tolist())) == 1) is one
 
 
+def test_a_fragment_between_two_joins_the_one_that_it_is_linked_into_most() -> None:
+    """Three of its five accounts share a device and a phone with one operator's, two with another's: that does not make these two one."""
+    world = World()
+    left, right = world.add("left", "lab-a", 20), world.add("right", "lab-a", 20)
+    between = world.add("between", "lab-a", 5)
+    outside = world.add("outside", "lab-a", 10)  # who hold them too: else two identifiers in common were enough
+    for i in range(5):
+        with_whom = left if i < 3 else right
+        for kind in (Kind.DEVICE, Kind.PHONE):
+            value = world.values(1)
+            for accounts in (between[i], with_whom[i], outside[i]):
+                world.link(accounts, kind, value)
+    accounts = world.truth().sort("account")
+    graph = build_graph(accounts, world.shared().sort("identifier", "slot", "account"), 8)
+    groups = accounts["group"].to_numpy()
+    labels = np.select([groups == name for name in ("left", "right", "between")], [0, 1, 2], -1).astype(np.int64)
+    merged = merge_fragments(graph, labels, np.ones(graph.n_accounts, bool), CONFIG.cluster)
+    at = {name: set(merged[groups == name].tolist()) for name in ("left", "right", "between")}
+    assert at["between"] == at["left"] != at["right"]
+
+
 def test_all_accounts_are_told_the_same_whatever_blocks_they_are_gone_through_in(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

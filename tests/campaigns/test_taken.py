@@ -70,6 +70,21 @@ def test_a_move_tells_its_release_its_share_and_how_soon() -> None:
     assert "pivot:model-2" in found.traits
 
 
+def test_accounts_that_cannot_have_the_new_model_do_not_hide_a_move() -> None:
+    """Twenty-two of thirty accounts are at a lab that never serves it; and whoever asks every other day is seen to move the day after."""
+    released_us = START_US + 30 * US_PER_HOUR
+    rows = []
+    for account in range(1, 31):
+        at_home = account <= 8
+        for window in range(4):
+            at_us = START_US + (20 + 48 * window) * US_PER_HOUR
+            model = "model-2" if at_home and at_us > released_us else "model-1"
+            rows.append(usage(account, model, at_us, 100) | {"party": "lab-a" if at_home else "lab-b"})
+    rows.append(usage(0, "model-2", START_US, 0) | {"record": "ModelReleased", "released_at_us": released_us})
+    (pivot,) = story(rows, START_US + 200 * US_PER_HOUR, 30).pivots
+    assert (pivot.model, pivot.share, pivot.hours_median) == ("model-2", 1.0, 38.0)
+
+
 def test_losses_that_are_replaced_are_told_and_none_lost_is_not_none_replaced() -> None:
     """Four closed on day 5; six opened within three days after; one opened later does not count."""
     rows = [usage(account, "m", START_US, 10) for account in range(1, 11)]

@@ -1,5 +1,6 @@
 """Every metric on small hand-made verdicts whose answer is known."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import polars as pl
@@ -9,17 +10,21 @@ from hypothesis import strategies as st
 
 from tests.evaluation import cases
 from tests.evaluation.cases import action, actions, at, events, said, truth, usage, verdicts
+from weaklink.backtest.replay import CAMPAIGNS
 from weaklink.evaluation.calibration import calibration, reliability
 from weaklink.evaluation.causality import agreement, cut_times
-from weaklink.evaluation.cutting import best_choices, blunt_measures, cut_curve, cutting, reach
+from weaklink.evaluation.cutting import best_choices, cut_curve, cutting
 from weaklink.evaluation.detection import campaigns, detection, precision_recall
 from weaklink.evaluation.harm import harm
 from weaklink.evaluation.identity import identity, owners, stability
 from weaklink.evaluation.judged import CROWD_ACCOUNTS_MIN, crowds
 from weaklink.evaluation.promises import promises
+from weaklink.evaluation.reach import reach, reached
 from weaklink.evaluation.statistics import median_interval
 from weaklink.evaluation.timing import campaign_times
+from weaklink.evaluation.traits import traits
 
+MEMBERS = said(*((f"bad-{i}", 0.9, "c-1" if i < 3 else None, 4.0 if i < 3 else None) for i in range(4)))
 NOBODY = said(*((row["account"], 0.0, None, None) for row in cases.TRUTH.iter_rows(named=True)))
 
 
@@ -202,7 +207,8 @@ def test_measures_reach_accounts_while_they_stand_and_cards_reach_who_shows_them
             "accounts_only_reached_share": [0.2, 0.3, 0.4],
         }
     )
-    found = cutting(verdicts(), cases.EVENTS, curves)
+    judged = verdicts()
+    found = cutting(judged, reached(judged, cases.EVENTS), curves)
     assert found["plan_cut_small_budget"] == pytest.approx((20 * 0.5 + 60 * 0.7) / 80)
     assert found["plan_accounts_only_cut_small_budget"] == pytest.approx((20 * 0.1 + 60 * 0.3) / 80)
     assert found["plan_reach_small_budget"] == pytest.approx((20 * 0.6 + 60 * 0.8) / 80)
@@ -245,8 +251,43 @@ def test_what_measures_promise_is_held_against_the_day_after_them_and_against_wh
         action("OBSERVE", 1, account="bad-0") | {"expected_cut": 500.0},
     )
     judged = verdicts(done=done, events=happened)
-    found = promises(blunt_measures(judged.actions), judged, happened)
+    found = promises(reached(judged, happened), judged, happened)
     assert found == {"expected_cut_ratio": 30 / 20, "benign_holders_expected": 3, "benign_holders": 1}
+
+
+@pytest.mark.parametrize(
+    ("moved", "said_so", "found"), [(True, True, (1, 1.0, 0)), (True, False, (1, 0.0, 0)), (False, True, (0, None, 1))]
+)
+def test_moves_to_a_release_are_held_against_what_was_asked_for_from_the_next_day_on(
+    *, moved: bool, said_so: bool, found: tuple[int, float | None, int]
+) -> None:
+    """Four accounts, a window every eight hours for six days; the release at hour 20, the new model from hour 40 on."""
+    hours = range(0, 144, 8)
+    asked = [
+        usage(f"bad-{i}", hour, 10) | {"model": "new" if moved and hour >= 40 else "old", "task": "RUBRIC_GRADING"}
+        for i in range(4)
+        for hour in hours
+    ]
+    others = [usage("good-0", 50, 1) | {"model": "new", "task": "CHAT"}]
+    released = {
+        "party": "lab-a",
+        "party_kind": "lab",
+        "event_type": "ModelReleased",
+        "occurred_at": at(20),
+        "model": "new",
+    }
+    happened = events(*asked, *others, released)
+    words = ["reward-grading", *(["pivot:new"] if said_so else [])]
+    told = {"taken_requests": 500, "taken_requests_low": 400, "taken_requests_high": 540}
+    plans = pl.DataFrame([{"campaign_id": "c-1", "accounts": 3, "traits": words, **told}]).match_to_schema(
+        CAMPAIGNS, missing_columns="insert"
+    )
+    judged = replace(verdicts(said=MEMBERS, events=happened), campaigns=plans)
+    got = traits(judged, happened)
+    assert (got["pivots_true"], got["pivots_found"], got["pivots_false"]) == found
+    assert got["stages_right"] == 1
+    # Of 720 requests the three members made 540, the upper bound.
+    assert (got["taken_ratio"], got["taken_covered"]) == (500 / 720, 1)
 
 
 def test_the_best_choice_takes_what_adds_most_and_counts_no_request_twice() -> None:
@@ -265,7 +306,7 @@ def test_the_best_choice_takes_what_adds_most_and_counts_no_request_twice() -> N
 
 def test_the_curve_of_cuts_grows_with_the_measures_and_suspensions_alone_lie_below() -> None:
     """Of the 200 requests of four accounts the two suspensions reach 60, and the card's block 20 more."""
-    curve = cut_curve(verdicts(), cases.EVENTS)
+    curve = cut_curve(verdicts(), reached(verdicts(), cases.EVENTS))
     assert curve["measures_per_account"][-1] == 1.5
     assert curve["any"] == sorted(curve["any"])
     assert all(any_kind >= suspend for any_kind, suspend in zip(curve["any"], curve["suspend"], strict=True))

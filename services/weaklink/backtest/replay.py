@@ -33,13 +33,17 @@ _CAMPAIGNS_COLUMNS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "accounts": pl.Int64,
     "requests": pl.Int64,
     "output_tokens": pl.Int64,
+    "taken_requests": pl.Int64,
+    "taken_requests_low": pl.Int64,
+    "taken_requests_high": pl.Int64,
     "traits": pl.List(pl.String),
     "state": pl.String,
     "volume_cut_share": pl.Float64,
     "gap": pl.Float64,
 }
 CAMPAIGNS: Final = pl.Schema(_CAMPAIGNS_COLUMNS)
-"""Every campaign that was not merged into another, as it last stood while it had members."""
+"""Every campaign that was not merged into another, as it last stood while it had members. taken_*: as of its last plan (`taken.Taken`)."""
+_TAKEN: Final = ("requests", "requests_low", "requests_high")
 
 
 @dataclass
@@ -174,6 +178,7 @@ class Replay:
                     "accounts": seen.accounts,
                     "requests": seen.facts["requests"],
                     "output_tokens": seen.facts["output_tokens"],
+                    **{f"taken_{name}": seen.facts["taken"][name] for name in _TAKEN},
                     "traits": list(seen.facts["traits"]),
                     "state": campaign.state if campaign else "DISSOLVED",
                     "volume_cut_share": seen.volume_cut_share,

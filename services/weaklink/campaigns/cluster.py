@@ -156,7 +156,7 @@ def _bridged(graph: Graph, labels: Ints, n: int, config: ClusterConfig) -> tuple
 def _joined(
     graph: Graph, by_account: tuple[Ints, Ints], labels: Ints, n: int, *, evidenced: Bools, config: ClusterConfig
 ) -> tuple[Ints, Ints]:
-    """Pairs of fragments (X, Y) of which X's accounts are linked into Y. `by_account`: links by account, as `grouped` gives them."""
+    """Pairs of fragments (X, Y): Y is what most of X's accounts are linked into, if enough are. `by_account`: links by account, as `grouped` gives them."""
     starts, order = by_account
     many = np.arange(int(np.diff(starts).max(initial=0)) + 1)
     kind, many = np.repeat(np.arange(KINDS), len(many)), np.tile(many, KINDS)
@@ -183,8 +183,11 @@ def _joined(
         config.merge_weight,
     )
     into_row, from_label, into_label = distinct(one, other)
-    share = counts(into_row, len(from_label)) / np.maximum(counts(labels[labels != NONE], n)[from_label], 1)
-    joined = share >= config.merge_accounts_share
+    linked = counts(into_row, len(from_label))
+    share = linked / np.maximum(counts(labels[labels != NONE], n)[from_label], 1)
+    best = np.lexsort((into_label, -linked, from_label))
+    first = best[np.unique(from_label[best], return_index=True)[1]]
+    joined = first[share[first] >= config.merge_accounts_share]
     return from_label[joined], into_label[joined]
 
 

@@ -49,7 +49,8 @@ class ClusterConfig(Section):
     prompt_edge_factor: float = 0.5
     """By which edges to prompt templates are multiplied in that search."""
     merge_accounts_share: float = 0.3
-    """Share of a fragment's accounts that must be linked into another for the two to be one."""
+    """Share of a fragment's accounts that must be linked into another for the two to be one: into that which most are linked into, since a
+    small one that has to do with two operators' does not make these one."""
     merge_outside_share: float = 0.3
     """Share of an identifier's holders that must be in the other fragment for it to link."""
     merge_weight: float = 1.5

@@ -12,6 +12,7 @@ from weaklink.campaigns.facts import facts
 from weaklink.campaigns.identity import LIVE, Campaign, Planned, Situation
 from weaklink.campaigns.outcome import Evaluation
 from weaklink.campaigns.profiles import US_PER_DAY, US_PER_HOUR
+from weaklink.campaigns.taken import taken
 from weaklink.campaigns.track import Tracker
 from weaklink.campaigns.updates import Update, end, updated
 from weaklink.parties import PartyKind
@@ -224,6 +225,7 @@ class Planner:
             "requests": int(flagged["requests"].sum() or 0),
             "output_tokens": int(flagged["output_tokens"].sum() or 0),
             "requests_per_day": float(flagged["requests_per_day"].sum() or 0.0),
+            "taken": taken(flagged).record(),
         }
         return updated(campaign, self._own(campaign), changes)
 

@@ -8,16 +8,17 @@ import polars as pl
 
 from weaklink.campaigns.profiles import TASK_COLUMNS, TASKS, US_PER_DAY, US_PER_HOUR, Profiles, opened_attributes
 
-_STAGE_SHARE: Final = 0.25
+STAGE_SHARE: Final = 0.25
 _ENTRY_SHARE: Final = 0.3
 _HIDDEN_SHARE: Final = 0.5
 _PIVOT_HOURS: Final = 24
 _PIVOT_SHARE: Final = 0.3
+_GAP_DAYS_MAX: Final = 3
 _GROWTH_MIN: Final = 6
 _REPLACED_DAYS: Final = 3
 _REPLACED_MIN: Final = 0.5
 _MODELS_MAX: Final = 20
-_STAGES: Final = {
+STAGES: Final = {
     "REASONING_ELICITATION": "reasoning-traces",
     "RUBRIC_GRADING": "reward-grading",
     "SYNTHETIC_DATA": "data-synthesis",
@@ -29,7 +30,8 @@ _STAGES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Pivot:
-    """The campaign's move to a model that was released: the share of its accounts of that time that moved within a day, and how soon."""
+    """The campaign's move to a model that was released: the share of its accounts of that time, where it is served, that moved within a day
+    (`_pivots`), and how soon."""
 
     model: str
     released_at_us: int
@@ -92,7 +94,7 @@ def _shift(accounts: pl.DataFrame) -> list[str]:
     if half < _GROWTH_MIN:
         return []
     before, after = _stages(used[:half])[0], _stages(used[-half:])[0]
-    return [f"stage-shift:{before}>{after}"] if before != after and {before, after} <= set(_STAGES.values()) else []
+    return [f"stage-shift:{before}>{after}"] if before != after and {before, after} <= set(STAGES.values()) else []
 
 
 def _replaced(accounts: pl.DataFrame, suspended: pl.DataFrame | None) -> float | None:
@@ -116,9 +118,9 @@ def _stages(accounts: pl.DataFrame) -> list[str]:
     total = sum(windows)
     if not total:
         return ["no-usage"]
-    shares = {task: n / total for task, n in zip(TASKS, windows, strict=True) if task in _STAGES}
+    shares = {task: n / total for task, n in zip(TASKS, windows, strict=True) if task in STAGES}
     ranked = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
-    return [_STAGES[task] for task, share in ranked if share >= _STAGE_SHARE] or ["mixed-tasks"]
+    return [STAGES[task] for task, share in ranked if share >= STAGE_SHARE] or ["mixed-tasks"]
 
 
 def _entry(accounts: pl.DataFrame) -> list[str]:
@@ -145,16 +147,28 @@ def _spread(accounts: pl.DataFrame) -> list[str]:
 
 
 def _pivots(accounts: pl.DataFrame, used: pl.DataFrame, releases: pl.DataFrame) -> list[Pivot]:
-    """Releases within 24 h of which a good part of the accounts that were there already moved to the new model."""
+    """Releases to which a good part of the accounts that could, and were there already, moved within 24 h.
+
+    Those could whose party released the model, or serves it to others of the campaign. Whoever asks every other day cannot be seen to
+    have moved at once: a typical gap between the campaign's windows is given as well.
+    """
     if releases.height == 0:
         return []
     released = releases.group_by("model").agg(pl.col("released_at_us").min())
-    first = accounts.select("account", "first_usage_us", "last_usage_us")
-    there = first.join(released, how="cross").filter(
-        (pl.col("first_usage_us") < pl.col("released_at_us")) & (pl.col("last_usage_us") >= pl.col("released_at_us"))
+    offered = pl.concat(
+        [releases.select("party", "model"), used.join(accounts, on="account").select("party", "model")]
+    ).unique()
+    first = accounts.select("account", "party", "first_usage_us", "last_usage_us")
+    there = (
+        first.join(offered, on="party")
+        .join(released, on="model")
+        .filter(
+            (pl.col("first_usage_us") < pl.col("released_at_us"))
+            & (pl.col("last_usage_us") >= pl.col("released_at_us"))
+        )
     )
     after_us = pl.col("first_seen_us") - pl.col("released_at_us")
-    soon = (after_us <= _PIVOT_HOURS * US_PER_HOUR).fill_null(value=False)
+    soon = (after_us <= _PIVOT_HOURS * US_PER_HOUR + _gap_us(accounts)).fill_null(value=False)
     moved = there.join(used.select("account", "model", "first_seen_us"), on=["account", "model"], how="left")
     shares = moved.group_by("model", "released_at_us").agg(
         soon.mean().alias("share"), pl.len().alias("n"), after_us.filter(soon).median().alias("after_us")
@@ -164,3 +178,10 @@ def _pivots(accounts: pl.DataFrame, used: pl.DataFrame, releases: pl.DataFrame) 
         Pivot(model, released_us, round(share, 4), round((after or 0.0) / US_PER_HOUR, 2))
         for model, released_us, share, _, after in found.iter_rows()
     ]
+
+
+def _gap_us(accounts: pl.DataFrame) -> int:
+    """Between two windows of an account, microseconds: the median over accounts with several, of at most `_GAP_DAYS_MAX`."""
+    lived_us = pl.col("last_usage_us") - pl.col("first_usage_us")
+    gaps = accounts.filter(pl.col("windows") > 1).select(lived_us / (pl.col("windows") - 1)).to_series()
+    return int(min(gaps.median() or 0.0, _GAP_DAYS_MAX * US_PER_DAY))  # type: ignore[arg-type]  # Float64, or null

@@ -1,9 +1,4 @@
-"""What measures would have cut, and at whose expense, by the truth: requests made while a measure reached their account.
-
-A measure on an account reaches what the account does, and at a cloud what comes by the addresses that it leased; one on a card or
-bank account reaches the accounts that ever showed it; one on any other identifier reaches the events that carry it. In worlds
-without enforcement nobody replaces anything, so that this says what measures reach, and not what an operator would do next.
-"""
+"""What measures would have cut, and at whose expense, by the truth (`reach`)."""
 
 from typing import Final
 
@@ -11,34 +6,17 @@ import numpy as np
 import polars as pl
 
 from weaklink.evaluation.figures import Figures, mean, most, share, total, weighted
-from weaklink.evaluation.judged import ACCOUNT, Verdicts
+from weaklink.evaluation.judged import Verdicts
+from weaklink.evaluation.reach import Reached
 from weaklink.weaklinks.curve import at_measures_per_account
 
-_BLUNT: Final = ("SUSPEND", "CHALLENGE", "THROTTLE", "REVOKE_LEASE", "BLOCK_IDENTIFIER")
-"""Measures that take volume away. OBSERVE takes none; REQUIRE_END_USER_IDS takes a reseller's hidden part, which accounts do not show."""
-_INSTRUMENTS: Final = ("CARD", "BANK_ACCOUNT")
 _BUDGET_ACCOUNTS: Final = 20
 """The small budget: one measure for so many campaign accounts."""
 _CURVE: Final = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5)
 """Measures for each campaign account at which `cut_curve` looks."""
 
-REACH: Final = pl.Schema(
-    {
-        "measure_number": pl.UInt32,
-        "usage_number": pl.UInt32,
-        "operator": pl.String,
-        "requests": pl.Int64,
-    }
-)
-"""Pairs of a measure and a usage event that happened while it stood and reached it."""
 
-
-def blunt_measures(actions: pl.DataFrame) -> pl.DataFrame:
-    """Actions that take volume away, with `measure_number`."""
-    return actions.filter(pl.col("measure").cast(pl.String).is_in(_BLUNT)).with_row_index("measure_number")
-
-
-def cutting(verdicts: Verdicts, events: pl.DataFrame, curves: pl.DataFrame) -> Figures:
+def cutting(verdicts: Verdicts, reached: Reached, curves: pl.DataFrame) -> Figures:
     """Volume that measures reach.
 
     cut_after_measure: of each campaign's requests after its first measure, the share that a measure reaches, averaged.
@@ -46,8 +24,7 @@ def cutting(verdicts: Verdicts, events: pl.DataFrame, curves: pl.DataFrame) -> F
     reached by the best choice (greedy) of one issued measure per 20 campaign accounts; suspend_at_small_budget: by suspensions alone.
     plan_cut, plan_gap: what the plans say of themselves (mean weighted by accounts; worst). plan_*_small_budget: `small_budget`.
     """
-    blunt = blunt_measures(verdicts.actions)
-    pairs = reach(blunt, verdicts, events)
+    blunt, pairs = reached.measures, reached.pairs
     guilty = pairs.drop_nulls("operator")
     benign = total(verdicts.usage.filter(pl.col("operator").is_null())["requests"])
     touched = total(pairs.filter(pl.col("operator").is_null()).unique("usage_number")["requests"])
@@ -88,53 +65,6 @@ def small_budget(curves: pl.DataFrame) -> Figures:
     return figures
 
 
-def reach(measures: pl.DataFrame, verdicts: Verdicts, events: pl.DataFrame) -> pl.DataFrame:
-    """REACH of `measures` (actions of the backtest with `measure_number`)."""
-    usage = verdicts.usage.with_row_index("usage_number")
-    stands = ["measure_number", "issued_at", "withdrawn_at"]
-    on_accounts = measures.filter(pl.col("target_account").is_not_null()).select(
-        *stands, "party", pl.col("target_account").alias("account")
-    )
-    tokens = measures.filter(pl.col("target_account").is_null()).select(
-        *stands, pl.col("target_kind").alias("kind"), pl.col("target_value").alias("value")
-    )
-    leased = (
-        events.filter(pl.col("event_type") == "AddressLease")
-        .select(*ACCOUNT, "identifiers")
-        .explode("identifiers")
-        .drop_nulls("identifiers")
-        .unnest("identifiers")
-        .unique()
-    )
-    lessees = measures.filter(
-        (pl.col("measure").cast(pl.String) == "REVOKE_LEASE") & pl.col("target_account").is_not_null()
-    )
-    lessees = lessees.select(*stands, "party", pl.col("target_account").alias("account"))
-    tokens = pl.concat([tokens, lessees.join(leased, on=ACCOUNT).select(tokens.columns)])
-    held = (
-        events.filter(pl.col("account").is_not_null())
-        .select(*ACCOUNT, "occurred_at", "identifiers")
-        .explode("identifiers")
-        .drop_nulls("identifiers")
-        .unnest("identifiers")
-        .join(tokens.select("kind", "value").unique(), on=["kind", "value"], how="semi")
-    )
-    instruments = pl.col("kind").is_in(_INSTRUMENTS)
-    payers = tokens.join(
-        held.filter(instruments).select(*ACCOUNT, "kind", "value").unique(), on=["kind", "value"]
-    ).select(*stands, *ACCOUNT)
-    by_account = usage.join(pl.concat([on_accounts.select(*stands, *ACCOUNT), payers]), on=ACCOUNT)
-    by_event = usage.join(
-        held.filter(~instruments).select(*ACCOUNT, "occurred_at", "kind", "value").unique(),
-        on=[*ACCOUNT, "occurred_at"],
-    ).join(tokens, on=["kind", "value"])
-    both = pl.concat([frame.select(*REACH.names()[1:], *stands, "occurred_at") for frame in (by_account, by_event)])
-    standing = (pl.col("occurred_at") > pl.col("issued_at")) & (
-        pl.col("withdrawn_at").is_null() | (pl.col("occurred_at") <= pl.col("withdrawn_at"))
-    )
-    return both.filter(standing).select(REACH.names()).unique().match_to_schema(REACH)
-
-
 def best_choices(pairs: pl.DataFrame, most: int) -> list[int]:
     """Requests reached by 1, 2 and up to `most` measures, taken greedily by what each adds (within 1 - 1/e of the best choice: a coverage).
 
@@ -155,17 +85,16 @@ def best_choices(pairs: pl.DataFrame, most: int) -> list[int]:
     return reached[1:]
 
 
-def cut_curve(verdicts: Verdicts, events: pl.DataFrame) -> dict[str, list[float]]:
+def cut_curve(verdicts: Verdicts, of: Reached) -> dict[str, list[float]]:
     """measures_per_account, and the share of all campaign requests that the best so many measures reach: of any kind (`any`), and `suspend` alone."""
-    blunt = blunt_measures(verdicts.actions)
-    pairs = reach(blunt, verdicts, events).drop_nulls("operator")
+    blunt, pairs = of.measures, of.pairs.drop_nulls("operator")
     members = verdicts.accounts["operator"].count()
     volume = total(verdicts.usage.filter(pl.col("operator").is_not_null())["requests"])
     budgets = sorted({round(share_of * members) for share_of in _CURVE} - {0}) if volume else []
     found = {"measures_per_account": [budget / members for budget in budgets]}
     suspensions = blunt.filter(measure="SUSPEND").select("measure_number")
-    for name, of in (("any", pairs), ("suspend", pairs.join(suspensions, on="measure_number", how="semi"))):
-        reached = best_choices(of, max(budgets, default=0)) or [0]
+    for name, some in (("any", pairs), ("suspend", pairs.join(suspensions, on="measure_number", how="semi"))):
+        reached = best_choices(some, max(budgets, default=0)) or [0]
         found[name] = [reached[min(budget, len(reached)) - 1] / volume for budget in budgets]
     return found
 

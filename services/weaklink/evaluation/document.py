@@ -144,6 +144,7 @@ BLOCKS: Final[dict[str, Callable[[dict[str, Any], Summary], str]]] = {
         "purity", "purity_worst", "ids_per_campaign", "main_id_share", "id_stability", "causal_agreement",
         "causal_agreement_actions",
     ),
+    "traits": _worlds("taken_ratio", "taken_covered", "stages_right", "pivots_true", "pivots_found", "pivots_false"),
     "calibration": _worlds("brier", "calibration_error", "calibration_error_scored"),
     "cutting": _worlds(
         "measures_per_account", "cut_after_measure", "collateral_volume", "cut_at_small_budget", "suspend_at_small_budget",

@@ -14,7 +14,7 @@ from weaklink.evaluation import baselines
 from weaklink.evaluation.ablations import ablated
 from weaklink.evaluation.calibration import calibration, reliability
 from weaklink.evaluation.causality import causal
-from weaklink.evaluation.cutting import blunt_measures, cut_curve, cutting
+from weaklink.evaluation.cutting import cut_curve, cutting
 from weaklink.evaluation.detection import campaigns, detection, precision_recall
 from weaklink.evaluation.harm import harm
 from weaklink.evaluation.identity import identity
@@ -22,9 +22,11 @@ from weaklink.evaluation.judged import Verdicts, judge
 from weaklink.evaluation.loop import looped
 from weaklink.evaluation.promises import promises
 from weaklink.evaluation.provenance import code
+from weaklink.evaluation.reach import Reached, reached
 from weaklink.evaluation.real import run_real
 from weaklink.evaluation.spec import MONTH, REAL, DataFiles, RunSpec
 from weaklink.evaluation.timing import campaign_times, timing
+from weaklink.evaluation.traits import traits
 from weaklink.evaluation.worlds import make_world
 from weaklink.settings import Settings, load_settings
 
@@ -61,7 +63,8 @@ def _run_world(spec: RunSpec, settings: Settings, folder: Path) -> dict[str, Any
     summary, said = backtested(path, folder / "out", spec.tick_seconds, settings, ahead=spec.world == MONTH)
     cost = cost_of(summary, _cpu_seconds() - cpu)
     verdicts = judge(events, truth, said["accounts"], said["campaigns"], said["actions"])
-    figures = figures_of(verdicts, events, said["curves"], spec.tick_seconds)
+    touched = reached(verdicts, events)
+    figures = figures_of(verdicts, touched, events, said["curves"], spec.tick_seconds)
     if spec.cuts:
         figures |= causal(path, said, spec, settings, folder)
     found: dict[str, dict[str, Any]] = {}
@@ -82,14 +85,14 @@ def _run_world(spec: RunSpec, settings: Settings, folder: Path) -> dict[str, Any
             "precision_recall": precision_recall(verdicts),
             "reliability": reliability(verdicts.accounts),
             "loop": curve,
-            "cut": cut_curve(verdicts, events),
+            "cut": cut_curve(verdicts, touched),
         },
         "cost": cost,
     }
 
 
 def figures_of(
-    verdicts: Verdicts, events: pl.DataFrame, curves: pl.DataFrame, tick_seconds: int
+    verdicts: Verdicts, touched: Reached, events: pl.DataFrame, curves: pl.DataFrame, tick_seconds: int
 ) -> dict[str, float | int | None]:
     """Every metric of a run by name."""
     return (
@@ -98,8 +101,9 @@ def figures_of(
         | timing(verdicts)
         | identity(verdicts.accounts)
         | calibration(verdicts.accounts)
-        | cutting(verdicts, events, curves)
-        | promises(blunt_measures(verdicts.actions), verdicts, events)
+        | traits(verdicts, events)
+        | cutting(verdicts, touched, curves)
+        | promises(touched, verdicts, events)
     )
 
 

@@ -5,16 +5,16 @@ from typing import Final
 
 import polars as pl
 
-from weaklink.evaluation.cutting import reach
 from weaklink.evaluation.figures import Figures, share, total
 from weaklink.evaluation.judged import ACCOUNT, Verdicts
+from weaklink.evaluation.reach import Reached
 
 _DAY: Final = timedelta(days=1)
 _ON_TOKENS: Final = ("BLOCK_IDENTIFIER", "REVOKE_LEASE", "CHALLENGE", "THROTTLE")
 
 
-def promises(measures: pl.DataFrame, verdicts: Verdicts, events: pl.DataFrame) -> Figures:
-    """measures: actions of the backtest that take volume away, with `measure_number`.
+def promises(reached: Reached, verdicts: Verdicts, events: pl.DataFrame) -> Figures:
+    """Of the measures that take volume away.
 
     expected_cut_ratio: requests a day that measures say they cut / the campaigns' requests that came by their targets in the day after. A request
     that several standing measures reach is shared among them, as a plan shares it. Measures of the last day are left out. The ratio is
@@ -22,11 +22,11 @@ def promises(measures: pl.DataFrame, verdicts: Verdicts, events: pl.DataFrame) -
     benign_holders_expected, benign_holders: accounts that measures on identifiers say they touch beside members, and benign
     accounts (not those that a lying member invented) that had shown the identifier when the measure was issued. Pairs of a measure and an account.
     """
+    measures = reached.measures
     usage = verdicts.usage.with_row_index("usage_number").select("usage_number", "occurred_at")
     whole = measures.filter(pl.col("issued_at") + _DAY <= usage["occurred_at"].max())
     day = (
-        reach(measures, verdicts, events)
-        .drop_nulls("operator")
+        reached.pairs.drop_nulls("operator")
         .with_columns((pl.col("requests") / pl.len().over("usage_number")).alias("shared"))
         .join(usage, on="usage_number")
         .join(whole.select("measure_number", "issued_at"), on="measure_number")

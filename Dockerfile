@@ -8,7 +8,7 @@ RUN python -m venv /opt/build && python -m venv --without-pip /opt/packages \
  && awk '/^[a-z]/{keep=/^(uv|hatchling|packaging|pathspec|pluggy|tomlkit|trove-classifiers)==/} keep' requirements.lock > /tmp/build.lock \
  && /opt/build/bin/pip install --quiet --require-hashes -r /tmp/build.lock \
  && /opt/build/bin/uv pip install --compile-bytecode --python /opt/packages --require-hashes -c requirements.lock -r pyproject.toml \
-      --extra services --extra console --extra otel
+      --extra services --extra console --extra otel --extra evaluation --extra formats
 COPY README.md ./
 COPY services services
 COPY schemas schemas

@@ -66,9 +66,18 @@ def test_the_settings_in_the_compose_file_are_ones_that_exist(monkeypatch: pytes
             if name.startswith("WEAKLINK_"):
                 monkeypatch.setenv(name, str(value))
     assert load_settings().kafka.bootstrap_servers == "kafka:9092"
-    monkeypatch.setenv("WEAKLINK_STREAM__SNAPSHOT_FOLDER", "/tmp")
-    with pytest.raises(ConfigurationError, match="WEAKLINK_STREAM__SNAPSHOT_FOLDER: Extra inputs"):
-        load_settings()
+    for name, told in (
+        ("WEAKLINK_STREAM__SNAPSHOT_FOLDER", "WEAKLINK_STREAM__SNAPSHOT_FOLDER: Extra inputs"),
+        ("WEAKLINK_LOG_LEVLE", "no setting has the name WEAKLINK_LOG_LEVLE"),
+        ("WEAKLINK_KAFAK__USERNAME", "no setting has the name WEAKLINK_KAFAK__USERNAME"),
+    ):
+        with monkeypatch.context() as mistyped:
+            mistyped.setenv(name, "debug")
+            with pytest.raises(ConfigurationError, match=told):
+                load_settings()
+    for name in ("WEAKLINK_PARTY", "WEAKLINK_SCHEMAS"):  # no settings, and none the less ours
+        monkeypatch.setenv(name, "x")
+    load_settings()
 
 
 def test_compose_services_depend_on_services_that_exist() -> None:

@@ -1,7 +1,8 @@
 """All settings, composed of one section per folder. Environment: WEAKLINK_<SECTION>__<NAME>."""
 
+import os
 from pathlib import Path
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -19,6 +20,10 @@ from weaklink.partner.config import PartnerConfig
 from weaklink.stream.config import StreamConfig
 from weaklink.tokeniser.config import TokeniserConfig
 from weaklink.weaklinks.config import WeakLinksConfig
+
+_PREFIX: Final = "WEAKLINK_"
+_OTHERS: Final = frozenset({"PARTY", "SCHEMAS", "HOST", "LEDGER_PASSWORD"})
+"""Variables that are no settings: an option of commands, the schemas of the guide's programs, and what compose files are given."""
 
 
 class TopicsConfig(BaseModel):
@@ -48,7 +53,7 @@ class TopicsConfig(BaseModel):
 class Settings(BaseSettings):
     """Everything that a person can set."""
 
-    model_config = SettingsConfigDict(env_prefix="WEAKLINK_", env_nested_delimiter="__", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_nested_delimiter="__", frozen=True, extra="ignore")
 
     clock: Literal["append", "event"] = "append"
     """What time it is: that of the broker (append), or that of the events (event: replay, demo, backtest)."""
@@ -87,7 +92,12 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Settings from the environment. Raises ConfigurationError that names the variable which cannot be used."""
+    """Settings from the environment. Raises ConfigurationError that names the variable which cannot be used, or which there is not."""
+    unknown = sorted(name for name in os.environ if name.upper().startswith(_PREFIX) and not _is_known(name))
+    if unknown:
+        raise ConfigurationError(
+            f"no setting has the name {', '.join(unknown)}: correct it or unset it (all are in the reference, Settings)"
+        )
     try:
         return Settings()
     except ValidationError as error:
@@ -95,3 +105,9 @@ def load_settings() -> Settings:
             f"WEAKLINK_{'__'.join(str(part) for part in one['loc']).upper()}: {one['msg']}" for one in error.errors()
         ]
         raise ConfigurationError("; ".join(wrong)) from None
+
+
+def _is_known(name: str) -> bool:
+    """Names below a section are checked by the section itself."""
+    first = name.upper().removeprefix(_PREFIX).split("__")[0]
+    return first in _OTHERS or first.lower() in Settings.model_fields

@@ -427,6 +427,8 @@ def test_where_others_keep_principals_the_registry_changes_and_what_strimzi_is_g
         (found,) = json.loads(weaklink("strimzi", "--only", party.id))["items"]
         return dict(found["spec"])
 
+    told = weaklink("party", "add", party.id, "--kind", str(party.kind), "--partitions", str(party.events_partitions))
+    assert "get secret party.strimzi-lab" in told
     session = Requests(kafka)
     assert "delete secret party.strimzi-lab" in weaklink("party", "rotate", party.id)
     assert user()["authentication"] == {"type": "scram-sha-512"}

@@ -121,6 +121,18 @@ def test_partitions_without_a_leader_or_with_replicas_away_are_told() -> None:
     ]
 
 
+@pytest.mark.parametrize(("brokers", "warned"), [(1, False), (3, True)])
+def test_topics_with_one_replica_are_told_where_there_are_brokers_for_three(*, brokers: int, warned: bool) -> None:
+    """As a cluster is that was provisioned without saying how many."""
+    partitions = [
+        {"partition_index": i, "leader_id": i % brokers, "isr_nodes": [i % brokers], "replica_nodes": [i % brokers]}
+        for i in range(4)
+    ]
+    (found,) = doctor.replication_findings([{"name": "weaklink.links", "partitions": partitions}])
+    assert found.level is (Level.WARNING if warned else Level.OK)
+    assert ("WEAKLINK_KAFKA__REPLICATION_FACTOR=3" in found.fix) is warned
+
+
 def test_only_an_error_makes_the_command_fail() -> None:
     """A warning is for the morning."""
     assert not doctor.failed([doctor.ok("x", "y"), Finding("x", Level.WARNING, "y", "z")])

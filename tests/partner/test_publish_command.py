@@ -161,6 +161,12 @@ def test_keys_rotate_into_a_second_epoch(keys: Path) -> None:
     rotated = RUN.invoke(app, ["partner", "key", "rotate", str(keys), "--overlap-days", "7"])
     assert rotated.exit_code == 0
     assert {entry["epoch"] for entry in json.loads(keys.read_text())["keys"]} == {1, 2}
+    refused = RUN.invoke(app, ["partner", "key", "rotate", str(keys)])
+    assert refused.exit_code == 1
+    assert "--overlap-days 0" in str(refused.exception)
+    leaked = RUN.invoke(app, ["partner", "key", "rotate", str(keys), "--overlap-days", "0"])
+    assert "weaklink epochs expire 2 --at now" in leaked.output
+    assert {entry["epoch"] for entry in json.loads(keys.read_text())["keys"]} == {3}
 
 
 def test_logs_are_imported_by_the_name_of_their_source(member: Member, tmp_path: Path) -> None:

@@ -174,6 +174,14 @@ def test_a_third_epoch_must_wait_for_the_overlap_to_end() -> None:
     assert {key.epoch for key in later} == {2, 3}
 
 
+def test_after_a_leak_the_new_epoch_stands_alone_at_once_also_while_two_overlap() -> None:
+    """Ingest refuses an event with any token of an epoch that was ended: what leaked must not be used beside the new one."""
+    keys = rotated(new_keys(START), START, timedelta(days=30))
+    later = START + timedelta(days=3)
+    leaked = LocalTokeniser(rotated(keys, later, timedelta(0)), clock=later.timestamp)
+    assert [token[1] for token in leaked.tokens(IdentifierKind.DEVICE, "d")] == [3]
+
+
 def test_a_kind_without_a_key_in_use_is_an_error_of_configuration() -> None:
     with pytest.raises(ConfigurationError, match="no key for IP"):
         tokeniser(now=START - timedelta(days=1)).tokens(IdentifierKind.IP, "192.0.2.7")

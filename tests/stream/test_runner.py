@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -10,12 +10,13 @@ from uuid import uuid4
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaError
+from kafka.errors import KafkaConnectionError, KafkaError
 
 from tests.stream.counting import Counting, spec
 from tests.topics import create_topics
 from tests.waiting import PATIENCE_SECONDS, wait_until
 from weaklink.errors import BrokerError
+from weaklink.health import Health
 from weaklink.kafka_options import KafkaConfig
 from weaklink.settings import Settings
 from weaklink.stream.config import StreamConfig
@@ -387,6 +388,44 @@ def test_idle_workers_settle_behind_transaction_markers(
         wait_until(lambda: watcher.committed(tp) == watcher.end_offsets([tp])[tp] == 4)
         watcher.close()
     assert committed_values(kafka, output)[0] == [b"4 4"]
+
+
+def test_a_worker_is_alive_while_its_broker_is_away_and_while_it_rebuilds(
+    kafka: KafkaConfig, topics: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An orchestrator that restarts whoever waits for a broker, or rebuilds for long, makes it worse: they are not ready, and healthy."""
+    source, output = topics
+    said: list[bool] = []
+
+    class Noting(Health):
+        def turned(self, *, ready: bool) -> None:
+            said.append(ready)
+
+    def away() -> None:
+        raise KafkaConnectionError("no broker answers")
+
+    settings = settings_for(kafka, tmp_path)
+    produce(kafka, source, range(100))
+    runner = Runner(Counting(source, output, snapshots=False), spec(source, source), settings, health=Noting(60))
+    with running(runner):
+        wait_until(lambda: committed_values(kafka, output) == expected_values(range(100)))
+        with monkeypatch.context() as broker:
+            broker.setattr(runner, "_turn", away)
+            wait_until(lambda: not any(said[-2:]))
+        wait_until(lambda: said[-1])
+    again = Runner(Counting(source, output, snapshots=False), spec(source, source), settings, health=Noting(60))
+    rebuild, during = again._recovery.recover, [False]
+
+    def rebuilding(assigned: Iterable[TopicPartition]) -> None:
+        said.clear()
+        rebuild(assigned)
+        during[:] = said
+
+    monkeypatch.setattr(again._recovery, "recover", rebuilding)
+    with running(again):
+        wait_until(lambda: True in said)
+    assert during
+    assert not any(during)
 
 
 def test_what_a_tick_says_is_fenced_like_what_input_says(

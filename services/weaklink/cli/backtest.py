@@ -21,7 +21,8 @@ def register(app: typer.Typer) -> None:
 
 def backtest(
     events: Annotated[
-        list[Path], typer.Argument(metavar="EVENTS.parquet...", help="Events; columns as in the documentation.")
+        list[Path],
+        typer.Argument(metavar="EVENTS.parquet...", help="Events; columns as in the reference, Files of a backtest."),
     ],
     out: Annotated[
         Path, typer.Option("--out", help="Folder for accounts, campaigns, actions, weak links and the like (Parquet).")

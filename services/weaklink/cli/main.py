@@ -44,8 +44,12 @@ GROUPS: Final = (
 )
 """One module of `weaklink.cli` each; every one has `register(app)`. They import heavy packages only inside commands."""
 
-_FORMATS: Final = ("joserfc", "stix2", "stix2patterns", "xarf")
-"""Packages of the extra `formats`; every other one that may be missing belongs to the services."""
+_EXTRAS: Final = {
+    **dict.fromkeys(("joserfc", "stix2", "stix2patterns", "xarf"), "formats"),
+    **dict.fromkeys(("jinja2", "starlette", "uvicorn"), "services,console"),
+    "matplotlib": "evaluation",
+}
+"""Extras by package; every other package that may be missing belongs to the services."""
 
 for group in GROUPS:
     import_module(f"weaklink.cli.{group}").register(app)
@@ -67,7 +71,7 @@ def main() -> None:
         print(f"weaklink: {error}", file=sys.stderr)
         sys.exit(1)
     except ModuleNotFoundError as error:
-        extra = "formats" if error.name in _FORMATS else "services"
+        extra = _EXTRAS.get(error.name or "", "services")
         print(
             f"weaklink: this command needs the package {error.name}: pip install 'weaklink[{extra}]'", file=sys.stderr
         )

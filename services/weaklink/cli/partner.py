@@ -228,7 +228,13 @@ def key_new(
 def key_rotate(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The key file.")],
     overlap_days: Annotated[
-        int, typer.Option("--overlap-days", min=1, max=365, help="How long the old epoch stays in use beside the new.")
+        int,
+        typer.Option(
+            "--overlap-days",
+            min=0,
+            max=365,
+            help="How long the old epoch stays in use beside the new; 0: not at all, after a leak.",
+        ),
     ] = 90,
 ) -> None:
     """Add a new epoch of keys; the old one ends after the overlap."""
@@ -239,9 +245,11 @@ def key_rotate(
     keys = rotated(load_keys(file), datetime.now(UTC), timedelta(days=overlap_days))
     save_keys(file, keys, replace=True)
     epoch = max(key.epoch for key in keys)
+    in_use = f"in use beside the old one for {overlap_days} days" if overlap_days else "in use alone"
+    end = f"{overlap_days}d" if overlap_days else "now"
     typer.echo(
-        f"{file}: epoch {epoch} is in use beside the old one for {overlap_days} days; every party needs this file now. "
-        f"The operators end the old one: weaklink epochs expire {epoch - 1} --at {overlap_days}d"
+        f"{file}: epoch {epoch} is {in_use}; every party needs this file now. "
+        f"The operators end what was before: weaklink epochs expire {epoch - 1} --at {end}"
     )
 
 

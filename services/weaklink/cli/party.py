@@ -49,6 +49,7 @@ def add(
     from weaklink.cli.secrets import hand_out, kafka_login, refuse_existing
     from weaklink.errors import PartyError
     from weaklink.ops import membership
+    from weaklink.ops.kept_by_others import to_join
     from weaklink.ops.provision import add_party
     from weaklink.parties import Party
     from weaklink.party_registry import read_parties
@@ -79,6 +80,8 @@ def add(
             kafka_login(party.principal, membership.issue_secret(settings, party.principal)),
             secret_file,
         )
+    elif not party.suspended_at:
+        _left_to_others(settings, f"nobody is told the secret of {party.principal}", to_join(party.id))
 
 
 def list_parties(as_json: bool = typer.Option(False, "--json", help="One JSON object a line.")) -> None:

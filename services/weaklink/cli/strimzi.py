@@ -31,7 +31,7 @@ def strimzi(
     """
     from pydantic import ValidationError
 
-    from weaklink.errors import PartyError
+    from weaklink.errors import ConfigurationError, PartyError
     from weaklink.ops.strimzi import party_user, resources
     from weaklink.parties import Party, PartyKind
     from weaklink.party_registry import find_party, read_parties
@@ -41,6 +41,11 @@ def strimzi(
     if only is not None:
         _echo([party_user(settings, find_party(settings.kafka, only), cluster)])
         return
+    if "replication_factor" not in settings.kafka.model_fields_set:
+        raise ConfigurationError(
+            "say how many replicas topics have: WEAKLINK_KAFKA__REPLICATION_FACTOR=3, as the stages have it in deploy/kubernetes/config.yaml. "
+            "Without it every topic would be declared anew with one"
+        )
     known = dict(read_parties(settings.kafka)) if registered else {}
     for one in parties or ():
         party_id, _, kind = one.partition(":")

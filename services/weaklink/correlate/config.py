@@ -14,7 +14,7 @@ class CorrelateConfig(BaseModel):
     """Environment: WEAKLINK_CORRELATE__<NAME>.
 
     `lifetime_seconds`, `lifetime_seconds_default`: how long a link lives after its last use; the same number is the gap across which two uses
-    of an identifier still belong together (DESIGN.md, Links in time).
+     of an identifier still belong together.
     `time_cell_seconds`: lifetimes are counted in whole cells of event time of this length; expiry happens when the clock enters a new one.
     `share_accounts_min`: accounts that make an identifier a shared one.
     `hub_accounts_max`: above so many accounts, only a fixed sample of that size of an identifier's links is emitted.

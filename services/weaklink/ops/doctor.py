@@ -18,6 +18,7 @@ NO_LIMIT: Final = (1 << 31) - 1
 """What a broker tells of `max.connections.per.ip` where nobody has set it."""
 _REAUTH: Final = "connections.max.reauth.ms"
 _SHOWN_MAX: Final = 5
+_BROKERS_FOR_REPLICAS: Final = 3
 
 
 class Level(StrEnum):
@@ -126,11 +127,18 @@ def _conflict_fix(step: Step) -> str:
 
 
 def replication_findings(described: Iterable[Mapping[str, Any]]) -> list[Finding]:
-    """Partitions of Weaklink's topics without a leader, or with replicas that lag (`describe_topics` of the admin client)."""
-    leaderless, behind = [], []
+    """Partitions of Weaklink's topics without a leader, with replicas that lag, or with one replica though there are brokers for three.
+
+    `described`: `describe_topics` of the admin client.
+    """
+    leaderless, behind, alone = [], [], []
+    nodes: set[int] = set()
     for topic in described:
+        nodes.update(node for one in topic["partitions"] for node in one["replica_nodes"])
         if topic["name"].startswith(("weaklink.", "party.")):
             for one in topic["partitions"]:
+                if len(one["replica_nodes"]) == 1:
+                    alone.append(topic["name"])
                 place = f"{topic['name']}-{one['partition_index']}"
                 if one["leader_id"] < 0:
                     leaderless.append(place)
@@ -145,6 +153,12 @@ def replication_findings(described: Iterable[Mapping[str, Any]]) -> list[Finding
         found.append(
             Finding("replication", Level.WARNING, what, "start the broker that is away, or see why it is slow")
         )
+    if alone and len(nodes) >= _BROKERS_FOR_REPLICAS:
+        what = (
+            f"one replica, on {len(nodes)} brokers: {_some(list(dict.fromkeys(alone)))}; what a lost disk held is lost"
+        )
+        fix = "kafka-reassign-partitions to three, then WEAKLINK_KAFKA__REPLICATION_FACTOR=3 wherever `weaklink` runs"
+        found.append(Finding("replication", Level.WARNING, what, fix))
     return found or [ok("replication", "every partition has its leader and all its replicas")]
 
 

@@ -11,6 +11,11 @@ from weaklink.parties import Party
 KUBECTL: Final = "kubectl --namespace weaklink"
 
 
+def to_join(party_id: str) -> list[str]:
+    """After `party add`, and its resources applied: how its secret is read. Its user name is its principal's."""
+    return [_read_secret(party_id)]
+
+
 def to_keep_out(party_id: str) -> list[str]:
     """After `party suspend`: the KafkaUser that lets nobody in."""
     return [_apply(party_id)]

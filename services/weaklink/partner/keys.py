@@ -90,15 +90,18 @@ def known_keys(valid_from: datetime) -> list[Key]:
 def rotated(keys: Iterable[Key], now: datetime, overlap: timedelta) -> list[Key]:
     """The keys with a new epoch beside the present one, which ends after `overlap`. Epochs that are over are dropped.
 
-    Raises ConfigurationError when the present epoch already has an end, or no number is left.
+    Without an overlap the new epoch stands alone, also where two overlapped: after a leak nothing more is to be made with what leaked.
+    Raises ConfigurationError when the present epoch already has an end and is to overlap with a third, or no number is left.
     """
     present = [key for key in keys if key.valid_until is None or key.valid_until > now]
-    if any(key.valid_until for key in present):
-        raise ConfigurationError("two epochs overlap already: wait until the older one is over")
+    if overlap and any(key.valid_until for key in present):
+        raise ConfigurationError(
+            "two epochs overlap already: wait until the older one is over, or end both at once (--overlap-days 0)"
+        )
     epoch = max((key.epoch for key in present), default=0) + 1
     if epoch > 255:
         raise ConfigurationError("epoch 255 is the last that fits into a token")
-    ending = [Key(key.kind, key.epoch, key.secret, key.valid_from, now + overlap) for key in present]
+    ending = [Key(key.kind, key.epoch, key.secret, key.valid_from, now + overlap) for key in present if overlap]
     return ending + new_keys(now, epoch)
 
 

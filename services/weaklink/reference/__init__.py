@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from weaklink.reference import commands, logs, metrics, records, settings
+from weaklink.reference import backtest, commands, logs, metrics, records, settings
 
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "settings": settings.page,
@@ -11,5 +11,6 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "commands": commands.page,
     "records": records.page,
     "logs": logs.page,
+    "backtest": backtest.page,
 }
 """Name of the page -> what makes its Markdown."""

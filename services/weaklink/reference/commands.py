@@ -13,7 +13,9 @@ def page() -> str:
     lines = [
         "# Commands",
         "",
-        "`weaklink COMMAND --help` says the same. Exit codes: 0 done, 1 it could not be done (and why), 2 the command line is wrong.",
+        "`weaklink COMMAND --help` says the same. Exit codes: 0 done, 1 it could not be done (and why), 2 the command line is wrong, "
+        "3 it is done but for rows or rejects that cannot be used (`partner publish`, `import`, `rejects`: they are named), "
+        "130 interrupted (`demo`, `replay`).",
     ]
     for path, command in commands():
         usage = " ".join(["weaklink", *path, *_arguments(command)])

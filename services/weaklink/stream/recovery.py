@@ -12,6 +12,7 @@ from kafka.errors import KafkaError
 from weaklink import metrics
 from weaklink.edge_offsets import edge_offsets
 from weaklink.errors import WeaklinkError
+from weaklink.health import Health
 from weaklink.settings import Settings
 from weaklink.stream.checkpoint import Snapshot, SnapshotStore
 from weaklink.stream.compacted import read_compacted
@@ -33,10 +34,17 @@ class Interrupted(Exception):
 class Recovery:
     """Rebuilds units of state. `held` tells at which offsets each unit stands: its state is the fold of the input up to there."""
 
-    def __init__(
-        self, stage: Stage[Any], source: Source, store: SnapshotStore, settings: Settings, guard: Guard | None = None
+    def __init__(  # noqa: PLR0917  # the runner's parts, once
+        self,
+        stage: Stage[Any],
+        source: Source,
+        store: SnapshotStore,
+        settings: Settings,
+        guard: Guard | None = None,
+        health: Health | None = None,
     ) -> None:
         self._guard = guard
+        self._health = health
         self._stage = stage
         self._source = source
         self._store = store
@@ -160,6 +168,8 @@ class Recovery:
             consumer.seek(tp, starts[tp])
         resume(consumer, waiting)
         while waiting:
+            if self._health:  # a long rebuild is no standstill
+                self._health.turned(ready=False)
             inputs = self._source.poll(_POLL_MS, _INPUTS_IN_POLL)
             if self._source.membership.changed or self.stopping:
                 raise Interrupted

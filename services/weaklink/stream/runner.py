@@ -66,7 +66,7 @@ class Runner:
         self._gatherer = Gatherer(self._source, self._stream, whole_batches=traits.whole_batches)
         url = self._stream.snapshot_url or str(Path(settings.data_folder) / "snapshots")
         store = SnapshotStore(url, stage.name, self._stream.snapshots_kept, self._stream.snapshot_compression)
-        self._recovery = Recovery(stage, self._source, store, settings, guard)
+        self._recovery = Recovery(stage, self._source, store, settings, guard, health)
         self._saver = Saver(stage, store, self._sizes, self._stream.snapshot_seconds, self._settle)
         self._stopping = False
         self._recovered = False
@@ -84,8 +84,6 @@ class Runner:
             while not self._stopping:
                 try:
                     self._turn()
-                    if self._health:
-                        self._health.turned(ready=self._recovered and not self._source.membership.joining)
                 except Interrupted:
                     self._recovered = False
                 except TransactionAborted:
@@ -103,6 +101,10 @@ class Runner:
                         self._recovery.forget()
                     self._recovered = False
                     time.sleep(_BACKOFF_SECONDS)
+                if (
+                    self._health
+                ):  # also of a turn that failed: it is alive, and a restart would not mend what it waits for
+                    self._health.turned(ready=self._recovered and not self._source.membership.joining)
             if self._recovered and self._ends_well():
                 self._saver.save_all(self._recovery.held)
         finally:

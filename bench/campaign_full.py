@@ -39,6 +39,7 @@ from weaklink.sim.loop import ClosedLoop, EventClock
 from weaklink.sim.outcome import read_outcome
 from weaklink.sim.parties import Ground, SimulatedParty
 from weaklink.sim.publishing import TokenTable
+from weaklink.sim.report import told
 from weaklink.sim.score import campaign_scores, collateral, summarise
 from weaklink.sim.services import Broker, Services, cluster, interruptible, service_environment
 from weaklink.sim.spec import DAY_US
@@ -212,7 +213,7 @@ def tell(summary: dict[str, Any], console: Console) -> None:
     lines += [
         f"  ordinary customers: {summary['honest_exchanges']:,} exchanges, {summary['honest_exchanges_lost']:,} lost; {summary['collateral']}",
         f"  {summary['actions_issued']:,} actions, {summary['receipts']:,} receipts; {summary['approved_by_a_person']:,} approved by a person",
-        f"  precision {summary['account_precision']:.1%}, recall {summary['account_recall']:.1%}",
+        f"  precision {told(summary['account_precision'], '.1%')}, recall {told(summary['account_recall'], '.1%')}",
         f"  every event accounted for: {'yes' if summary['events_settled'] else 'NO'}",
     ]
     console.print("\n".join(lines), soft_wrap=True, highlight=False)

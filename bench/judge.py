@@ -9,7 +9,7 @@ import polars as pl
 
 from bench.truth import ACCOUNT_BITS, CAP, SHARED_MIN, Truth
 from bench.world import ACCOUNTS, IDENTIFIERS, NAME_BYTES, Numbers, Words, account_names, tokens
-from weaklink import frames
+from weaklink.account_keys import account_hash
 
 MemberFormat = Literal["fnv64", "names"]
 """How a peer writes the members of an identifier: 64-bit FNV-1a keys, big-endian, or the accounts' names, one after another."""
@@ -107,7 +107,7 @@ def _lookup(own: Words, sought: Words) -> Numbers:
 
 def _account_keys(party: str) -> Words:
     names = pl.DataFrame({"name": [row.tobytes().decode() for row in account_names()]})
-    keys: Words = names.select(frames.account_hash(party, "name")).to_series().to_numpy()
+    keys: Words = names.select(account_hash(party, "name")).to_series().to_numpy()
     return keys
 
 

@@ -1,7 +1,7 @@
 """Record batches that no honest client writes, put on a topic through kafka-python's producer: compressed bytes as they are, with a header that fits them."""
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import cramjam
@@ -41,6 +41,13 @@ def zeros(*values_bytes: int) -> Iterator[bytes]:
         for begin in range(0, value_bytes, _STEP_BYTES):
             yield bytes(min(_STEP_BYTES, value_bytes - begin))
         yield b"\x00"
+
+
+def records(values: Iterable[bytes]) -> Iterator[bytes]:
+    """A record of each of these values, without key and headers."""
+    for number, value in enumerate(values):
+        body = b"\x00\x00" + _varint(number) + _varint(-1) + _varint(len(value)) + value + b"\x00"
+        yield _varint(len(body)) + body
 
 
 def empty_records(count: int) -> Iterator[bytes]:

@@ -18,6 +18,7 @@ _FRAME_BYTES: Final = 10
 _DAY_US: Final = 86_400_000_000
 _AGE_US: Final = {"ApiUsage": 7 * _DAY_US, "PaymentAttempt": 7 * _DAY_US, "AddressLease": 90 * _DAY_US}
 _AHEAD_US: Final = 300_000_000
+_LEASE_AHEAD_US: Final = 30 * _DAY_US
 _COUNTS: Final = ("window_seconds", "requests", "input_tokens", "output_tokens", "revision")
 _TEXTS: Final = {"model": 1, "action_id": 1, "merchant": 0, "reason": 0, "note": 0}
 _parsed: dict[bytes, Any] = {}
@@ -144,6 +145,8 @@ def _broken(record: str, event: Mapping[str, Any], now_us: int) -> Iterator[str]
     released_us = event.get("released_at")
     if released_us is not None and released_us < (at_us if record == "AddressLease" else 0):
         yield reasons.BAD_INTERVAL
+    if record == "AddressLease" and released_us is not None and released_us > now_us + _LEASE_AHEAD_US:
+        yield reasons.IN_THE_FUTURE
     if any(event.get(name, 0) < 0 for name in _COUNTS):
         yield reasons.NEGATIVE_COUNT
     if not all(_is_text(event[name], least, 256) for name, least in _TEXTS.items() if isinstance(event.get(name), str)):

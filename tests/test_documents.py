@@ -108,23 +108,6 @@ def test_settings_that_would_hide_a_gap_between_uses_are_refused(monkeypatch: py
         load_settings()
 
 
-def test_readme_names_only_commands_that_exist() -> None:
-    """Every `weaklink ...` line in the README's shell blocks answers `--help`, with the options that it uses."""
-    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    lines = [line.strip() for block in blocks for line in block.splitlines() if line.strip().startswith("weaklink ")]
-    assert lines
-    for line in lines:
-        words = line.split("#")[0].replace("&", "").split()[1:]
-        path = [word for word in words if re.fullmatch(r"[a-z]+", word)]
-        options = {word for word in words if word.startswith("--")}
-        for depth in range(min(2, len(path)), 0, -1):
-            result = CliRunner().invoke(app, [*path[:depth], "--help"], terminal_width=200)
-            if result.exit_code == 0:
-                break
-        assert result.exit_code == 0, line
-        assert all(option in result.output for option in options), line
-
-
 def test_the_picture_of_the_layout_is_the_layout() -> None:
     """Every folder that the README's file map names is there, and every folder of the package is in it."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")

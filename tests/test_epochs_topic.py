@@ -6,6 +6,7 @@ import sys
 import urllib.request
 import uuid
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -170,14 +171,24 @@ def test_a_worker_that_cannot_tell_which_epochs_are_over_handles_nothing(tmp_pat
 
 
 @pytest.mark.kafka
-def test_the_command_refuses_what_makes_no_sense(kafka: KafkaConfig) -> None:
-    """Before anything is written: no reason, a time that is none, an end in the past."""
-    environment = kafka.environment()
-    for words in (
-        ["1"],
-        ["0", "--reason", "r"],
-        ["1", "--reason", "r", "--at", "never"],
-        ["1", "--reason", "r", "--at", "2020-01-01"],
+def test_the_command_refuses_what_makes_no_sense(kafka: KafkaConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No reason, no epoch, a time that is none, an end in the past: each is told, and nothing is written. What makes sense is."""
+    # A topic of its own: were something let through, it would end an epoch of all tests on this broker.
+    topic = f"epochs-{uuid.uuid4().hex[:8]}"
+    create_topics(kafka, [topic], 1)
+    monkeypatch.setattr(epochs_topic, "write_expiry", partial(write_expiry, topic=topic))
+    write_expiry(kafka, ended(1), topic)
+    for words, told in (
+        (["2"], "Missing option '--reason'"),
+        (["0", "--reason", "r"], "greater than or equal to 1"),
+        (["2", "--reason", "r", "--at", "never"], "--at never: an epoch that does not end"),
+        (["2", "--reason", "r", "--at", "2020-01-01"], "cannot expire before it was said to"),
     ):
-        result = CliRunner().invoke(app, ["epochs", "expire", *words, "--yes"], env=environment)
+        result = CliRunner().invoke(app, ["epochs", "expire", *words, "--yes"], env=kafka.environment())
         assert result.exit_code != 0, words
+        assert told in f"{result.output} {result.exception}", words
+        assert read_expiries(kafka, topic) == [ended(1)], words
+    words = ["epochs", "expire", "2", "--reason", "leak", "--by", "eve", "--yes"]
+    result = CliRunner().invoke(app, words, env=kafka.environment())
+    assert result.exit_code == 0, result.output
+    assert [(one.epoch, one.reason, one.by) for one in read_expiries(kafka, topic)] == [(1, "leak", "ann"), (2, "leak", "eve")]  # fmt: skip

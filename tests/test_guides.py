@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from typer.testing import CliRunner, Result
 
 from weaklink.cli.main import app
@@ -16,7 +15,8 @@ from weaklink.kafka_options import KafkaConfig
 from weaklink.reference.commands import commands
 from weaklink.settings import Settings
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 COMMANDS = dict(commands())
 
 
@@ -37,7 +37,7 @@ def command_of(words: list[str]) -> tuple[tuple[str, ...], Any]:
     raise AssertionError(f"no such command: weaklink {' '.join(words)}")
 
 
-@pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [ROOT / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda path: path.name)
 def test_a_guide_names_only_commands_and_options_that_exist(path: Path) -> None:
     """A renamed option fails here, not under a reader's hands."""
     for words in shell_lines(path):
@@ -51,8 +51,14 @@ def test_a_guide_names_only_commands_and_options_that_exist(path: Path) -> None:
 
 def test_the_guides_of_this_site_have_commands_to_check() -> None:
     """Else the tests here would pass on nothing."""
-    assert all(shell_lines(DOCS / name) for name in ("operators.md", "operations.md"))
-    assert typer.main.get_command(app) is not None
+    assert all(shell_lines(path) for path in (ROOT / "README.md", DOCS / "operators.md", DOCS / "operations.md"))
+
+
+def test_a_command_that_is_misspelt_is_not_taken_for_its_group() -> None:
+    """A reader would get the group's help and no work done."""
+    assert command_of(["party", "rotate", "x"])[0] == ("party", "rotate")
+    with pytest.raises(AssertionError, match="no such command: weaklink party rotat x"):
+        command_of(["party", "rotat", "x"])
 
 
 @pytest.mark.kafka
@@ -63,6 +69,7 @@ def test_the_commands_of_the_operators_guides_run(
     """In the order in which they are printed; those that stay in the foreground for ever are tested elsewhere."""
     monkeypatch.setenv("WEAKLINK_KAFKA__BOOTSTRAP_SERVERS", kafka.bootstrap_servers)
     monkeypatch.setenv("WEAKLINK_DATA_FOLDER", str(tmp_path))
+    monkeypatch.setenv("WEAKLINK_KAFKA__REPLICATION_FACTOR", "1")
     assert CliRunner().invoke(app, ["provision", "--yes"]).exit_code == 0
     migrate_ledger(Settings(kafka=kafka, data_folder=tmp_path))
     ran = 0

@@ -16,7 +16,8 @@ from tests.enforce.conftest import new_database, postgres, rows_of  # noqa: F401
 from tests.events_of_worlds import Account, Publisher, holders, publish, token
 from tests.prerequisites import require
 from tests.waiting import wait_until
-from weaklink import frames, topology
+from weaklink import topology
+from weaklink.account_keys import account_key
 from weaklink.correlate.config import CorrelateConfig
 from weaklink.correlate.runs import LinkRuns
 from weaklink.ops.broker import LocalCluster
@@ -153,7 +154,7 @@ def test_a_rotation_in_mid_stream_loses_no_link_and_the_end_of_an_epoch_leaves_n
         known = {one for one in earlier if one[0] in parties or len(parties) > 1}
         if parties and len(earlier | sent[value]) > 1 and value[0] != Kind.TLS:
             identifier = int.from_bytes(token(value, 2)[2:10], "little")
-            expected += [(identifier, frames.account_key(*one)) for one in known | sent[value]]
+            expected += [(identifier, account_key(*one)) for one in known | sent[value]]
     assert set(found.rows()) == set(expected)
 
     for stage in ("campaigns", "correlate", "ingest"):

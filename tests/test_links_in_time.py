@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.correlate import naive
 from tests.ingest.events import DAY_US, HOUR_US, Event, event_id, to_frame, token
 from tests.ingest.merging import merge_links
-from weaklink import frames
+from weaklink.account_keys import account_key
 from weaklink.correlate.config import CorrelateConfig
 from weaklink.correlate.runs import LinkRuns
 from weaklink.ingest.config import IngestConfig
@@ -65,7 +65,7 @@ def raw(poll: list[Use]) -> list[naive.Use]:
     return [
         {
             "identifier": int.from_bytes(one[2:10], "little"), "tail": int.from_bytes(one[9:17], "little"), "kind": one[0], "epoch": one[1],
-            "slot": event["occurred_at"] // DAY_US if one[0] == IdentifierKind.IP else 0, "account": frames.account_key(party, event["account"]),
+            "slot": event["occurred_at"] // DAY_US if one[0] == IdentifierKind.IP else 0, "account": account_key(party, event["account"]),
             "first_seen_us": event["occurred_at"], "last_seen_us": event["occurred_at"], "appended_at_us": 0, "mentions": 1, "requests": 0,
         }
         for party, event in poll

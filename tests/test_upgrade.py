@@ -21,6 +21,7 @@ from tests.events_of_worlds import Publisher, holders, publish, token
 from tests.prerequisites import require
 from tests.waiting import PATIENCE_SECONDS, wait_until
 from weaklink import frames, topology
+from weaklink.account_keys import account_key
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops.audit_probe import audit_topics
 from weaklink.ops.broker import LocalCluster
@@ -266,7 +267,7 @@ def test_a_rolling_restart_from_the_version_before_loses_and_doubles_nothing(tmp
         assert activity["events"].sum() == publisher.published
         links = read_all(kafka, topology.LINKS, frames.LINKS)
         mentions = Counter(
-            (int.from_bytes(token(value, 1)[2:10], "little"), frames.account_key(*account))
+            (int.from_bytes(token(value, 1)[2:10], "little"), account_key(*account))
             for account in accounts
             for value in set(publisher.values[account])
         )
@@ -274,7 +275,7 @@ def test_a_rolling_restart_from_the_version_before_loses_and_doubles_nothing(tmp
         assert {(one, other): many for one, other, many in counted.iter_rows()} == mentions
         shared = read_all(kafka, topology.SHARED, frames.SHARED).select("identifier", "account").unique()
         assert set(shared.rows()) == {
-            (int.from_bytes(token(value, 1)[2:10], "little"), frames.account_key(*account))
+            (int.from_bytes(token(value, 1)[2:10], "little"), account_key(*account))
             for value, own in holders(publisher, accounts).items()
             if len(own) > 1
             for account in own

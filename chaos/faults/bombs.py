@@ -1,6 +1,7 @@
 """Bombs for the decoder: counts, lengths and batches that claim or inflate to far more than they are; and a decoder that crashes or never returns.
 
-One party sends nothing else, in between others' ordinary events. Each bomb comes back once, by its offsets; no process dies of it; memory stays.
+One party sends nothing else, in between others' ordinary events. Each bomb comes back once, by its offsets; no process dies of it; memory stays. Another
+sends leases that are good events and as long as may be, of as many addresses: they count, and make no more of themselves than memory has room for.
 """
 
 import hashlib
@@ -26,9 +27,14 @@ from chaos.verifier.reading import read_topics
 from chaos.verify import row_of, verify_lab
 from weaklink.parties import Party, PartyKind
 from weaklink.records.codec import encode
+from weaklink.records.identifiers import IDENTIFIERS_MAX, IdentifierKind
 
 BOMBER: Final = Party(id="bomber", kind=PartyKind.LAB, events_partitions=2)
+LEASER: Final = Party(id="leaser", kind=PartyKind.CLOUD)
 _ROUNDS, _SHORT_ROUNDS = 5, 1
+_LEASES, _LEASE_AGO_DAYS, _LEASE_AHEAD_DAYS = 5_000, 80, 25
+"""In one batch. With a link for each of 92 days of each of 32 addresses they would be 15 million links, and a gigabyte."""
+_US_PER_DAY: Final = 86_400_000_000
 _MESSAGE_BYTES_MAX: Final = 12 << 20
 _INFLATED_BYTES: Final = {"gzip": 3 << 30, "lz4": 2 << 30, "zstd": 4 << 30, "snappy": 180 << 20}
 """As far as the broker's largest batch (16 MiB) goes with each: snappy makes a 21st of zeros, lz4 a 255th, gzip a 1,000th. In several records, where one
@@ -66,7 +72,7 @@ class Bomb:
 def run(folder: Path, scale: Scale) -> Row:
     """The row of this fault."""
     rounds = scale.count(_ROUNDS, _SHORT_ROUNDS)
-    with Lab(folder, scale=scale, parties=(*PARTIES, BOMBER)) as lab:
+    with Lab(folder, scale=scale, parties=(*PARTIES, BOMBER, LEASER)) as lab:
         _allow_large(lab)
         lab.start("ingest")
         lab.await_ready()
@@ -82,7 +88,11 @@ def throw(lab: Lab, rounds: int, *, short: bool) -> Row:
     time.sleep(2)
     lives = [worker.lives for worker in lab.workers]
     with closing(Crafter(lab.kafka)) as crafter, Stream(lab.publisher, traffic.events(100_000, 1 << 40), _EVENTS_PER_SECOND):  # fmt: skip
-        sent = [bomb for _ in range(rounds) for bomb in _bombs(crafter, traffic, short=short)]
+        sent: list[Bomb] = []
+        for number in range(rounds):
+            sent += _bombs(crafter, traffic, short=short)
+            leases = crafted.compress("zstd", crafted.records(_leases(traffic, number)))
+            crafter.send(LEASER.events_topic, 0, "zstd", leases, _LEASES)
         time.sleep(3)
     lab.settle(["ingest"])
     growth = lab.watch.memory_growth_mib
@@ -143,6 +153,23 @@ def _values(traffic: Traffic) -> Iterator[tuple[str, bytes, str]]:
     yield "100,000 identifiers", many, "TOO_MANY_IDENTIFIERS"
     yield "10 MB that are no event", b"\xc3\x01" + bytes(10_000_000), "UNKNOWN_SCHEMA"
     yield "10 MB of an account's name", encode("ApiUsage", usage | {"account": "a" * 10_000_000}), "BAD_ACCOUNT"
+
+
+def _leases(traffic: Traffic, number: int) -> Iterator[bytes]:
+    """Messages of a round, of its number."""
+    addresses = [traffic.token(IdentifierKind.IP, "leaser", one) for one in range(IDENTIFIERS_MAX)]
+    now_us = time.time_ns() // 1000
+    for one in range(_LEASES):
+        yield encode(
+            "AddressLease",
+            {
+                "event_id": bytes(4) + number.to_bytes(4, "big") + one.to_bytes(8, "big"),
+                "occurred_at": now_us - _LEASE_AGO_DAYS * _US_PER_DAY,
+                "account": f"lessee-{one}",
+                "identifiers": addresses,
+                "released_at": now_us + _LEASE_AHEAD_DAYS * _US_PER_DAY,
+            },
+        )
 
 
 def _allow_large(lab: Lab) -> None:

@@ -6,7 +6,7 @@ set -euC
 umask 077
 host=${1:?usage: deploy/compose/secrets.sh HOST}
 mkdir certificates secrets
-printf 'COMPOSE_FILE=docker-compose.yml:docker-compose.secure.yml\nWEAKLINK_HOST=%s\nWEAKLINK_LEDGER_PASSWORD=%s\n' "$host" "$(openssl rand -hex 24)" > .env
+printf 'COMPOSE_FILE=docker-compose.yml:docker-compose.secure.yml\nWEAKLINK_HOST=%s\nWEAKLINK_LEDGER_PASSWORD=%s\nWEAKLINK_ACCOUNTS_SECRET=%s\n' "$host" "$(openssl rand -hex 24)" "$(openssl rand -hex 32)" > .env
 for service in ingest correlate campaigns enforce exporter console; do
     : > "secrets/$service.env"
 done

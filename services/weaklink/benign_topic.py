@@ -8,6 +8,7 @@ from weaklink import topology
 from weaklink.benign import BenignRecord
 from weaklink.errors import BrokerError
 from weaklink.kafka_options import KafkaConfig
+from weaklink.read_to_end import read_to_end
 from weaklink.small_topics import append, broker_errors
 
 _WHAT = "the benign list"
@@ -33,9 +34,7 @@ def _read(consumer: KafkaConsumer, topic: str, kafka: KafkaConfig) -> Iterator[B
     consumer.assign(partitions)
     consumer.seek_to_beginning(*partitions)
     ends = consumer.end_offsets(partitions)
-    while any(consumer.position(one) < ends[one] for one in partitions):
-        for records in consumer.poll(timeout_ms=1000).values():
-            yield from (BenignRecord.model_validate_json(one.value) for one in records)
+    yield from (BenignRecord.model_validate_json(one.value) for one in read_to_end(consumer, ends))
 
 
 def write_records(kafka: KafkaConfig, records: Iterable[BenignRecord], topic: str = topology.BENIGN) -> int:

@@ -53,7 +53,12 @@ FLOAT: Final[Any] = types.float64
 BOOL: Final[Any] = types.boolean
 WORD: Final[Any] = types.uint64
 
-_MODULES: Final = ("weaklink.campaigns.evaluator", "weaklink.correlate.runs", "weaklink.ingest.stage")
+_MODULES: Final = (
+    "weaklink.account_loops",
+    "weaklink.campaigns.evaluator",
+    "weaklink.correlate.runs",
+    "weaklink.ingest.stage",
+)
 
 
 def copy_read_only_cache() -> None:

@@ -116,14 +116,18 @@ class EpochWatch:
 
     def __call__(self) -> int:
         """The oldest epoch in force. Called from one thread at a time."""
+        self._oldest = max(self._oldest, oldest_in_force(self.expiries(), datetime.now(UTC)))
+        return self._oldest
+
+    def expiries(self) -> list[Expiry]:
+        """Every record that is known: for whoever asks what was in force at some time. Called from one thread at a time."""
         if time.monotonic() >= self._next:
             try:
                 self._read()
             except BrokerError as error:
                 self._next = time.monotonic() + _WATCH_SECONDS
                 self._warn(str(error))
-        self._oldest = max(self._oldest, oldest_in_force(self._expiries, datetime.now(UTC)))
-        return self._oldest
+        return self._expiries
 
     def _read(self) -> None:
         self._expiries = self._reader.refresh()

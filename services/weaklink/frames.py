@@ -8,8 +8,6 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
-import polars_hash as plh
-import xxhash
 
 from weaklink.errors import WeaklinkError
 from weaklink.records.schemas import EVENT_RECORDS, latest
@@ -110,22 +108,6 @@ EQUATIONS: Final = pl.Schema(
     }
 )
 """ingest -> campaigns: two tokens that a party says are one value's. Said once, and again by a worker that begins anew."""
-
-
-def account_hash(party: str, column: str) -> pl.Expr:
-    """Stable 64-bit key (UInt64) of the accounts named in a String column: xxh3-64 seeded with the xxh3-64 of the party id."""
-    expression: pl.Expr = plh.col(column).nchash.xxh3_64(seed=account_seed(party))
-    return expression
-
-
-def account_key(party: str, account: str) -> int:
-    """`account_hash` of one account, as an int."""
-    return xxhash.xxh3_64_intdigest(account.encode(), account_seed(party))
-
-
-def account_seed(party: str) -> int:
-    """What the keys of a party's accounts are seeded with."""
-    return xxhash.xxh3_64_intdigest(party.encode())
 
 
 def token_bytes(identifier: int, tail: int, kind: int, epoch: int) -> bytes:

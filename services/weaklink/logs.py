@@ -68,6 +68,7 @@ FIELDS: Final = {
     "install": "what to install",
     "host": "address that the console listens on",
     "port": "port that the console listens on",
+    "address": "address of who tries to sign in to the console: of a proxy that is not among WEAKLINK_CONSOLE__PROXIES, the proxy's",
     "user": "who has signed in to the console; null: nobody",
     "method": "HTTP method",
     "route": "route of the console, without what stands in its places",

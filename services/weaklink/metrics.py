@@ -120,6 +120,12 @@ OUTBOX_MESSAGES: Final = _gauge("enforce", "weaklink_outbox_messages", "Messages
 OUTBOX_OLDEST_SECONDS: Final = _gauge(
     "enforce", "weaklink_outbox_oldest_seconds", "Age of the oldest message that waits to be published"
 )
+OUTBOX_GIVEN_UP: Final = _counter(
+    "enforce",
+    "weaklink_outbox_given_up",
+    "Messages that were given up: too large for their topic, or of a party that was removed",
+    ["topic"],
+)
 LEDGER_SECONDS: Final = _histogram(
     "enforce", "weaklink_ledger_seconds", "Time of one piece of work on the ledger", ["work"]
 )

@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from weaklink.errors import PartyError
 
 PARTY_ID: Final = re.compile(r"[a-z0-9-]{2,40}")
-EVENTS_TOPICS: Final = r"^party\.[a-z0-9-]+\.events$"
+# Of PARTY_ID, so that what matches has a party: whoever may create topics may create `party.x.events`, too.
+EVENTS_TOPICS: Final = rf"^party\.{PARTY_ID.pattern}\.events$"
+ACTIONS_TOPICS: Final = rf"^party\.{PARTY_ID.pattern}\.actions$"
 
 
 class PartyKind(StrEnum):

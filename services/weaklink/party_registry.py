@@ -8,6 +8,7 @@ from weaklink import topology
 from weaklink.errors import BrokerError, PartyError
 from weaklink.kafka_options import KafkaConfig
 from weaklink.parties import Party
+from weaklink.read_to_end import read_to_end
 from weaklink.small_topics import append, broker_errors
 
 _WHAT = "the registry of parties"
@@ -34,7 +35,7 @@ class PartyRegistry:
         self._parties: dict[str, Party] = {}
 
     def refresh(self) -> dict[str, Party]:
-        """Every party as of now. Raises BrokerError when the topic is missing or Kafka cannot be reached."""
+        """Every party as of now. Raises BrokerError when the topic is missing, or cannot be read to its end."""
         with broker_errors(self._kafka, _WHAT):
             return self._refresh()
 
@@ -43,13 +44,12 @@ class PartyRegistry:
         if not self._consumer.partitions_for_topic(self._partition.topic):
             raise _missing(self._kafka)
         ends = self._consumer.end_offsets([self._partition])
-        while self._consumer.position(self._partition) < ends[self._partition]:
-            for record in self._consumer.poll(timeout_ms=1000).get(self._partition, ()):
-                party_id = record.key.decode()
-                if record.value:
-                    self._parties[party_id] = Party.model_validate_json(record.value)
-                else:
-                    self._parties.pop(party_id, None)
+        for record in read_to_end(self._consumer, ends):
+            party_id = record.key.decode()
+            if record.value:
+                self._parties[party_id] = Party.model_validate_json(record.value)
+            else:
+                self._parties.pop(party_id, None)
         return dict(self._parties)
 
     def close(self) -> None:

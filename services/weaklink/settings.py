@@ -7,6 +7,7 @@ from typing import Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from weaklink.accounts_config import AccountsConfig
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.console.config import ConsoleConfig
 from weaklink.correlate.config import CorrelateConfig
@@ -22,7 +23,7 @@ from weaklink.tokeniser.config import TokeniserConfig
 from weaklink.weaklinks.config import WeakLinksConfig
 
 _PREFIX: Final = "WEAKLINK_"
-_OTHERS: Final = frozenset({"PARTY", "SCHEMAS", "HOST", "LEDGER_PASSWORD"})
+_OTHERS: Final = frozenset({"PARTY", "SCHEMAS", "HOST", "LEDGER_PASSWORD", "ACCOUNTS_SECRET"})
 """Variables that are no settings: an option of commands, the schemas of the guide's programs, and what compose files are given."""
 
 
@@ -69,6 +70,7 @@ class Settings(BaseSettings):
     kafka: KafkaConfig = KafkaConfig()
     topics: TopicsConfig = TopicsConfig()
     access: AccessConfig = AccessConfig()
+    accounts: AccountsConfig = AccountsConfig()
     stream: StreamConfig = StreamConfig()
     ingest: IngestConfig = IngestConfig()
     correlate: CorrelateConfig = CorrelateConfig()

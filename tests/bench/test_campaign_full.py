@@ -1,11 +1,12 @@
 """The reported campaigns: a world of the size that was reported, and what is told of a run."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
-import pytest
 from bench.campaign_full_pictures import draw
 from bench.campaign_full_world import by_day, full_spec, until
 
+from tests.prerequisites import require
 from weaklink.sim.presets import scaled
 
 
@@ -35,7 +36,7 @@ def test_a_run_that_stopped_early_is_held_against_as_much_of_the_month() -> None
 
 def test_pictures_have_a_row_for_each_party_and_a_panel_for_each_operator(tmp_path: Path) -> None:
     """Also of a party that never acted."""
-    pytest.importorskip("matplotlib")
+    require([] if find_spec("matplotlib") else ["matplotlib is not installed: pip install 'weaklink[evaluation]'"])
     summary = {
         "exchanges_by_day_without_measures": {"giant": [10, 20, 30], "hydra": [5, 5, 5]},
         "exchanges_by_day_with_measures": {"giant": [10, 4, 0], "hydra": [5, 1, 0]},

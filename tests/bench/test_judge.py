@@ -11,6 +11,7 @@ from bench.truth import CAP, SHARED_MIN, Truth, make_truth
 from bench.world import World, account_names, make_world, tokens
 
 from weaklink import frames
+from weaklink.account_keys import account_hash
 
 PARTY = "bench"
 
@@ -53,7 +54,7 @@ class Case:
             "tail": np.ascontiguousarray(found[:, 9:17]).view("<u8")[:, 0],
             "kind": found[:, 0],
             "epoch": found[:, 1],
-            "account": names.select(frames.account_hash(PARTY, "name")).to_series(),
+            "account": names.select(account_hash(PARTY, "name")).to_series(),
         }
         return pl.DataFrame({name: columns.get(name, np.ones(len(pairs))) for name in schema}).cast(schema)
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from tests.campaigns.worlds import DAY_US, START_US
-from weaklink import frames
+from weaklink.account_keys import account_key
 from weaklink.campaigns.cluster import NONE
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.graph import build_graph
@@ -18,7 +18,7 @@ from weaklink.frames import SHARED
 from weaklink.records.identifiers import IdentifierKind as Kind
 
 NAMES = [f"u-{i}" for i in range(24)]
-KEYS = sorted((frames.account_key("lab-a", name), name) for name in NAMES)
+KEYS = sorted((account_key("lab-a", name), name) for name in NAMES)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from tests.campaigns.test_method import NOW_US
 from tests.campaigns.test_state import verdict
 from tests.campaigns.test_track import PARTIES, engine_of, world_with
 from tests.campaigns.worlds import DAY_US, START_US
-from weaklink import frames
+from weaklink.account_keys import account_key
 from weaklink.campaigns import course, dossier
 from weaklink.campaigns.casebook import Casebook, evidence_key, observer
 from weaklink.campaigns.config import CampaignsConfig
@@ -61,7 +61,7 @@ def test_what_a_member_shares_is_what_its_links_say(planned: tuple[Engine, list[
     members = engine.tracker.members["account"]
     rows = engine.state.links.rows().join(pl.DataFrame({"account": members}), on="account", how="semi")
     for one in records(messages, "MemberEvidence")[:10]:
-        key = frames.account_key(one["party"], one["account"])
+        key = account_key(one["party"], one["account"])
         for share in one["shares"]:
             kind = IdentifierKind[share["kind"]]
             mine = rows.filter((pl.col("account") == key) & (pl.col("kind") == kind))["identifier"].unique()
@@ -98,16 +98,17 @@ def test_what_was_told_is_not_told_again_nor_after_a_restart() -> None:
 
 
 def test_the_evidence_of_an_account_that_left_is_taken_back() -> None:
-    """A member that its party disputes leaves, and its record with it."""
+    """A member that its party disputes leaves, and its record with it; the course counts it beside the one that was lost."""
     engine, book = engine_of(world_with("c")), Casebook()
     told(engine, book, NOW_US)
-    row = engine.tracker.members.filter(pl.col("party") == "lab-a").row(0, named=True)
-    engine.state.fold_feedback([verdict("lab-a", row["account_name"], "DISPUTED")])
+    disputed, lost = engine.tracker.members.filter(pl.col("party") == "lab-a")["account_name"].head(2)
+    engine.state.fold_feedback([verdict("lab-a", disputed, "DISPUTED"), verdict("lab-a", lost, "DONE")])
     later = told(engine, book, NOW_US + 4 * US_PER_HOUR)
     gone = {one.key for one in later if one.value is None}
-    assert evidence_key("lab-a", row["account_name"]) in gone
+    assert evidence_key("lab-a", disputed) in gone
+    assert evidence_key("lab-a", lost) not in gone
     (course_now,) = records(later, "CampaignCourse")
-    assert course_now["losses"] is None or course_now["losses"]["disputed_accounts"] >= 1
+    assert (course_now["losses"]["accounts"], course_now["losses"]["disputed_accounts"]) == (1, 1)
 
 
 def test_the_journal_and_the_casebook_do_not_read_each_others_records(planned: tuple[Engine, list[Message]]) -> None:
@@ -126,7 +127,7 @@ def life(
         return None if day is None else START_US // DAY_US * DAY_US + int(day * DAY_US)
 
     at = us(first_day)
-    return (frames.account_key(party, name), party, name, 100, at, at, us(obeyed_day), us(lost_day), False)
+    return (account_key(party, name), party, name, 100, at, at, us(obeyed_day), us(lost_day), False)
 
 
 LIVES = {
@@ -148,7 +149,7 @@ def test_the_effect_of_a_measure_is_the_volume_before_against_after_it() -> None
     """An account that made 100 a day and 10 a day once its party had obeyed; one that did not obey is only counted as standing."""
     day = START_US // DAY_US
     lives = pl.DataFrame([life("lab-a", "a", 0, None, 5.3), life("lab-a", "b", 0)], schema=LIVES, orient="row")
-    key = frames.account_key("lab-a", "a")
+    key = account_key("lab-a", "a")
     used = [(key, day + n, 100 if n < 5 else 10, 0) for n in range(9)]
     daily = pl.DataFrame(used, schema={"account": pl.UInt64, "day": pl.Int32, "requests": pl.Int64, "output_tokens": pl.Int64}, orient="row")  # fmt: skip
     measures = [
@@ -167,7 +168,7 @@ def test_the_course_of_a_campaign_that_lost_accounts_says_what_came_back() -> No
     """Before and after the first loss, and the volume of those that came after it."""
     day = START_US // DAY_US
     lives = pl.DataFrame([life("lab-a", "a", 0, 5.2), life("lab-b", "d", 6)], schema=LIVES, orient="row")
-    old, new = (frames.account_key(*one) for one in (("lab-a", "a"), ("lab-b", "d")))
+    old, new = (account_key(*one) for one in (("lab-a", "a"), ("lab-b", "d")))
     used = [(old, day + n, 100, 0) for n in range(5)] + [(new, day + n, 30, 0) for n in range(6, 9)]
     daily = pl.DataFrame(used, schema={"account": pl.UInt64, "day": pl.Int32, "requests": pl.Int64, "output_tokens": pl.Int64}, orient="row")  # fmt: skip
     found = course.course(Campaign("x", OPEN, 0, 0), lives, daily, (day + 9) * DAY_US, disputed_before=1)

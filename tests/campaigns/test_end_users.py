@@ -4,11 +4,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from weaklink.account_keys import account_key
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.end_users import end_user_slices
 from weaklink.campaigns.population import TypicalConduct
 from weaklink.campaigns.profiles import END_USERS, TASK_COLUMNS, Profiles
-from weaklink.frames import ACTIVITY, account_key
+from weaklink.frames import ACTIVITY
 from weaklink.weaklinks.candidates import SLICES
 
 CONFIG = CampaignsConfig()

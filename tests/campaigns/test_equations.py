@@ -13,6 +13,7 @@ from tests.campaigns.test_method import NOW_US
 from tests.campaigns.test_track import PARTIES, engine_of, world_with
 from tests.campaigns.worlds import conform
 from weaklink import frames
+from weaklink.account_keys import account_key
 from weaklink.benign import ADD, record, token_entry
 from weaklink.campaigns.casebook import Casebook, observer
 from weaklink.campaigns.config import CampaignsConfig
@@ -111,7 +112,7 @@ def _shared(uses: list[tuple[tuple[str, str], int, int]]) -> pl.DataFrame:
     rows = [
         {
             "identifier": value + (epoch - OLD) * _SHIFT, "tail": epoch * 256, "kind": int(Kind.CARD), "epoch": epoch, "slot": 0,
-            "account": frames.account_key(*account), "first_seen_us": 5, "last_seen_us": 5, "appended_at_us": 5, "mentions": 1,
+            "account": account_key(*account), "first_seen_us": 5, "last_seen_us": 5, "appended_at_us": 5, "mentions": 1,
             "requests": 0, "holders": 2,
         }
         for account, value, epoch in uses
@@ -136,7 +137,7 @@ def _by_hand(uses: list[tuple[tuple[str, str], int, int]], sayings: list[tuple[s
             own = [old for old in ranked if account[0] in by[old]]
             common = [old for old in ranked if len(by[old]) >= 2]
             identifier = (own or common or [identifier])[0]
-        found.add((identifier, frames.account_key(*account)))
+        found.add((identifier, account_key(*account)))
     return found
 
 
@@ -162,7 +163,7 @@ def _activity() -> pl.DataFrame:
         {"party": party, "account_name": name} for party, name in (("lab-a", "anna"), ("lab-b", "bo"), ("pay-a", "cy"))
     ]
     keyed = pl.DataFrame(rows).with_columns(
-        pl.Series("account", [frames.account_key(row["party"], row["account_name"]) for row in rows], pl.UInt64),
+        pl.Series("account", [account_key(row["party"], row["account_name"]) for row in rows], pl.UInt64),
         record=pl.lit("AccountOpened"), hour=0, first_seen_us=1, last_seen_us=1, appended_at_us=1, events=1,
     )  # fmt: skip
     return conform(keyed, frames.ACTIVITY)
@@ -200,7 +201,7 @@ def _named(*uses: tuple[tuple[str, str], int, int]) -> pl.DataFrame:
     """ACTIVITY of accounts whose customer is known by the token of an epoch."""
     rows = [
         {
-            "party": account[0], "account_name": account[1], "account": frames.account_key(*account), "record": "ApiUsage", "task": "OTHER",
+            "party": account[0], "account_name": account[1], "account": account_key(*account), "record": "ApiUsage", "task": "OTHER",
             "end_user": frames.token_bytes(value + (epoch - OLD) * _SHIFT, epoch * 256, int(Kind.END_USER), epoch),
             "windows": 1, "requests": 10, "hour": 0, "first_seen_us": 1, "last_seen_us": epoch, "appended_at_us": 1, "events": 1,
         }
@@ -221,10 +222,10 @@ def test_a_customer_with_tokens_of_two_epochs_is_one_customer(equated_first: boo
         state.news()
         fold()
     # Whoever is judged by how many customers it names is judged again when they turn out to be fewer.
-    assert frames.account_key(*anna) in pl.concat(state.news().accounts)
+    assert account_key(*anna) in pl.concat(state.news().accounts)
 
     def customers(account: tuple[str, str]) -> list[tuple[bytes, int, int]]:
-        key = pl.Series([frames.account_key(*account)], dtype=pl.UInt64)
+        key = pl.Series([account_key(*account)], dtype=pl.UInt64)
         (counted,) = state.accounts(NOW_US, key)["end_users"]
         found = state.customers.of(key).select("end_user", "requests", "last_seen_us").rows()
         assert counted == len(found)

@@ -73,6 +73,35 @@ def test_the_graph_that_grew_is_the_graph_that_is_built_at_once() -> None:
     assert np.abs(grown.outside_q).max() == np.abs(grown.outside_p).max() == 0
 
 
+class Forging(World):
+    """Some holders of each template say that its bytes are a device's."""
+
+    def shared(self) -> pl.DataFrame:
+        found = super().shared().sort("identifier", "slot", "account")
+        forged = found.filter(pl.col("kind") == int(Kind.PROMPT)).group_by("identifier", maintain_order=True).head(3)
+        kind, holders = (pl.lit(value, found.schema[name]).alias(name) for name, value in (("kind", int(Kind.DEVICE)), ("holders", 3)))  # fmt: skip
+        return pl.concat([found, forged.select(found.columns).with_columns(kind, holders)])
+
+
+def test_bytes_that_come_under_another_kind_are_another_node_in_whatever_order() -> None:
+    """Else who copies a template's token as a device's would make a device of everybody's template, or not, by who comes last."""
+    world = Forging(1)
+    benign_life(world, 300)
+    campaign(world, "c", 40)
+    state, incremental = in_pieces(world)
+    whole = build_graph(state.accounts(NOW_US), state.links.rows(), NEVER.structure.person_accounts_max)
+    grown = incremental.live.region(np.arange(len(incremental.live.links.accounts))).graph
+    order = np.lexsort((grown.kind, grown.slot, grown.identifier))
+    for name in ("identifier", "slot", "kind", "known", "unseen"):
+        assert np.array_equal(getattr(grown, name)[order], getattr(whole, name)), name
+    twice = whole.identifier[1:][(whole.identifier[1:] == whole.identifier[:-1]) & (whole.slot[1:] == whole.slot[:-1])]
+    assert len(twice) > 10
+    other = CampaignsState(NEVER)
+    other.fold_activity(world.activity())
+    other.fold_shared(world.shared().reverse())
+    assert_frame_equal(other.links.rows(), state.links.rows())
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_beliefs_that_grew_are_those_of_a_full_evaluation_against_the_same_population(seed: int) -> None:
     """Hot accounts agree, and scores to .05 for 99 of 100 accounts: what is left is news too small to pass on."""

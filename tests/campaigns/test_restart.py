@@ -11,7 +11,7 @@ from tests.campaigns.evaluations import Seen, evaluation_of
 from tests.campaigns.test_method import NOW_US
 from tests.campaigns.test_state import verdict
 from tests.campaigns.test_track import PARTIES, engine_of, world_with
-from weaklink import frames
+from weaklink.account_keys import account_hash
 from weaklink.campaigns import standing
 from weaklink.campaigns.config import CampaignsConfig
 from weaklink.campaigns.engine import Engine
@@ -120,7 +120,7 @@ def test_no_message_grows_with_the_campaign_and_a_tick_writes_only_what_changed(
     n = 24_000
     names = pl.DataFrame({"account_name": [f"user-{i:032d}" for i in range(n + 1)]})
     rows = names.with_columns(
-        frames.account_hash("lab-a", "account_name").alias("account"),
+        account_hash("lab-a", "account_name").alias("account"),
         pl.lit("c-1").alias("campaign_id"),
         pl.lit(NOW_US, pl.Int64).alias("since_us"),
         pl.lit(None, pl.Int64).alias("missed_since_us"),

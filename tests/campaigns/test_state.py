@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from tests.campaigns.test_method import NOW_US, state_of
-from tests.campaigns.worlds import World, benign_life, campaign
+from tests.campaigns.worlds import DAY_US, START_US, World, benign_life, campaign, conform
 from weaklink import frames
 from weaklink.benign import ADD, REMOVE, BenignRecord, account_entry, record, token_entry
 from weaklink.campaigns.config import CampaignsConfig
@@ -40,6 +40,25 @@ def verdict(party: str, account: str, said: str, measure: str = "SUSPEND", at_us
         "recorded_at": at_us,
         "note": None,
     }
+
+
+@pytest.mark.parametrize("hour", [0.1, 12, 23.9])
+def test_the_pace_of_an_account_does_not_hang_on_the_time_of_day(hour: float) -> None:
+    """A hundred requests an hour, for ten days: days that are not over are no whole days."""
+    now_us = (START_US // DAY_US + 12) * DAY_US + int(hour * 3_600_000_000)
+    hours = pl.DataFrame({"at": np.arange(now_us - 10 * DAY_US, now_us, 3_600_000_000)})
+    activity = conform(
+        hours.select(
+            pl.lit(1, pl.UInt64).alias("account"), pl.lit("lab-a").alias("party"), pl.lit("a").alias("account_name"),
+            pl.lit("ApiUsage").alias("record"), pl.lit(1).alias("windows"), pl.lit(1).alias("events"),
+            (pl.col("at") // 3_600_000_000).alias("hour"), pl.lit(100).alias("requests"),
+            *(pl.col("at").alias(name) for name in ("first_seen_us", "last_seen_us", "appended_at_us")),
+        ),
+        frames.ACTIVITY,
+    )  # fmt: skip
+    state = CampaignsState(CampaignsConfig())
+    state.fold_activity(activity)
+    assert state.accounts(now_us)["requests_per_day"].item() == pytest.approx(2400, rel=0.05)
 
 
 @settings(max_examples=12, deadline=None)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import polars as pl
 
 from weaklink import frames
+from weaklink.account_keys import account_hash
 from weaklink.records.identifiers import IdentifierKind as Kind
 
 START_US = 1_790_000_000_000_000
@@ -158,7 +159,7 @@ class World:
 def _hashed(frame: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(
         [
-            part.with_columns(frames.account_hash(str(party), "account_name").alias("account"))
+            part.with_columns(account_hash(str(party), "account_name").alias("account"))
             for (party,), part in frame.group_by("party", maintain_order=True)
         ]
     )

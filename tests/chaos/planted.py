@@ -11,7 +11,7 @@ from chaos.verifier.events import Expected, Rejects
 from chaos.verifier.findings import Findings
 
 from weaklink import frames
-from weaklink.frames import account_key
+from weaklink.account_keys import account_key
 
 
 @dataclass

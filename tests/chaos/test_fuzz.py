@@ -9,6 +9,7 @@ from chaos.judge import Verdict
 from chaos.legal import in_other_blocks, is_legal, varint
 
 from chaos import fuzz
+from tests.prerequisites import in_ci
 from weaklink.ingest import pipeline
 from weaklink.ingest.decode import Decoded, decode
 from weaklink.parties import PartyKind
@@ -22,8 +23,8 @@ _SEED = 1
 
 
 def test_every_damaged_message_becomes_the_same_row_or_the_same_reject() -> None:
-    """Some thousands of them, other ones in every run; the seed is told where they disagree."""
-    counts = fuzz.fuzz(_SECONDS, random.randrange(1 << 30))
+    """Some thousands of them, in CI the same ones every time and elsewhere others in every run; the seed is told where they disagree."""
+    counts = fuzz.fuzz(_SECONDS, _SEED if in_ci() else random.randrange(1 << 30))
     assert counts["accepted"] > counts.total() / 10
     assert {reasons.MALFORMED, reasons.TRAILING_BYTES, reasons.BAD_IDENTIFIER, reasons.NOT_UTF8} <= set(counts)
 

@@ -15,8 +15,7 @@ from starlette.testclient import TestClient
 from tests.console.conftest import HOSTILE, PASSWORD, Case, opened, sign_in, token_of
 from weaklink.cases.reader import read_cases
 from weaklink.console.app import RULES, make_app
-from weaklink.console.config import ConsoleConfig
-from weaklink.console.security import LOGIN_COOKIE, Attempts, Rule
+from weaklink.console.security import LOGIN_COOKIE, Rule
 
 pytestmark = pytest.mark.kafka
 NAMES = [f"{rule.method} {rule.path}" for rule in RULES]
@@ -188,20 +187,6 @@ def test_wrong_names_and_wrong_passwords_are_told_alike_and_wait(case: Case) -> 
         assert [one.status_code for one in answers] == [401] * 6 + [429]
         told = [re.sub(r'value="[^"]+"', "", one.text) for one in answers[:2]]
         assert told[0] == told[1]
-
-
-def test_a_pause_ends() -> None:
-    """After its time, and at once by the right password."""
-    now = [0.0]
-    attempts = Attempts(ConsoleConfig(attempts_max=2, attempts_minutes=1), clock=lambda: now[0])
-    assert [attempts.begin("a") for _ in range(3)] == [True, True, False]
-    assert attempts.begin("b")
-    now[0] = 61
-    assert attempts.begin("a")
-    attempts.right("a")
-    assert [attempts.begin("a") for _ in range(3)] == [True, True, False]
-    attempts.forget_last("a")  # it could not be judged
-    assert attempts.begin("a")
 
 
 def test_many_attempts_at_once_are_no_more_than_as_many_in_turn(case: Case) -> None:

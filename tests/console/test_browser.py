@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.console.conftest import HOSTILE, PASSWORD, Case, make_case
 from tests.waiting import PATIENCE_SECONDS, wait_until
 from weaklink.console.app import make_app
+from weaklink.console.security import REFRESH_HEADER
 from weaklink.console.users import Users
 from weaklink.enforce import receipts
 from weaklink.enforce.clock import Clock
@@ -189,10 +190,14 @@ def test_what_happens_elsewhere_appears_and_what_is_being_typed_stays(page: Page
     """Another process withdraws an action: the open page shows it; a note that is half written is not taken away."""
     stands = case.actions[1]
     sign_in(page, "olga")
+    asked: list[bool] = []
+    page.on("request", lambda one: asked.append(REFRESH_HEADER in one.headers) if one.url.endswith(stands) else None)
     page.goto(f"/actions/{stands}")
+    assert asked == [False]  # by a person
     page.get_by_label("Note").fill("half a sent")
     withdraw(case, stands)
     expect(page.locator("body[data-refreshed]")).to_be_attached()
+    assert all(asked[1:])  # by the page
     expect(page.get_by_label("Note")).to_have_value("half a sent")
     page.goto("/actions?state=WITHDRAWN")
     expect(page.get_by_role("link", name=stands[:12])).to_be_visible()

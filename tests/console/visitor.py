@@ -19,9 +19,10 @@ _PROGRAM = "from weaklink.cli.main import main; main()"
 
 
 class Visitor:
-    """With cookies of his own."""
+    """With cookies of his own. `headers`: what else each request has."""
 
     def __init__(self, address: str) -> None:
+        self.headers: dict[str, str] = {}
         self._address = address
         self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
 
@@ -29,7 +30,8 @@ class Visitor:
         """Status and page; with fields, of a form that is sent."""
         data = urllib.parse.urlencode(form).encode() if form else None
         try:
-            with self._opener.open(self._address + path, data, PATIENCE_SECONDS) as answer:
+            asked = urllib.request.Request(self._address + path, data, self.headers)
+            with self._opener.open(asked, timeout=PATIENCE_SECONDS) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()

@@ -12,7 +12,11 @@ import yaml
 from weaklink.ops.kafka_jars import ensure_jars
 
 ROOT: Final = Path(__file__).parents[2]
-GIVEN: Final = {"WEAKLINK_HOST": "127.0.0.1", "WEAKLINK_LEDGER_PASSWORD": "given"}
+GIVEN: Final = {
+    "WEAKLINK_HOST": "127.0.0.1",
+    "WEAKLINK_LEDGER_PASSWORD": "given",
+    "WEAKLINK_ACCOUNTS_SECRET": "0123456789abcdef",
+}
 """What the person who runs it sets."""
 
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -15,9 +14,11 @@ import pytest
 from kafka import KafkaConsumer
 from kafka.errors import KafkaError
 
+from tests.certificates import missing_openssl
 from tests.deploy.secured import GIVEN, ROOT, make_secrets, merged, server_properties
 from tests.deploy.test_compose import SERVICES
 from tests.ops.scram import login
+from tests.prerequisites import require
 from weaklink import topology
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops.doctor import Level
@@ -88,8 +89,7 @@ def test_what_is_made_first_is_for_its_owners_eyes_and_is_made_once(
     services: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:
     """Every file that the compose file mounts or reads, and every variable that it wants; a second time nothing is overwritten."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed: no certificates can be made")
+    require(missing_openssl())
     make_secrets(tmp_path)
     made = {str(path.relative_to(tmp_path)): path for path in tmp_path.rglob("*") if path.is_file()}
     wanted = {one["env_file"] for one in services.values() if "env_file" in one}
@@ -134,8 +134,7 @@ class Broker:
 @pytest.fixture(scope="module")
 def broker(services: dict[str, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """Started with the settings that the image makes of its environment; other ports, and this machine in place of the container's name."""
-    if missing := missing_tools():
-        pytest.skip("; ".join(missing))
+    require([*missing_tools(), *missing_openssl()])
     folder = tmp_path_factory.mktemp("secure")
     make_secrets(folder)
     ports = dict(zip(("CLIENT", "HOST", "CONTROLLER", "NODE"), free_ports(4), strict=True))

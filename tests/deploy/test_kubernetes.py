@@ -15,6 +15,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from tests.prerequisites import require
 from weaklink import topology
 from weaklink.cli.main import app
 from weaklink.kafka_options import KafkaConfig
@@ -206,8 +207,8 @@ def definitions() -> dict[str, dict[str, Any]]:
     """Strimzi's schemas by kind, made from its published API by its own generator."""
     folder = cache_folder() / f"strimzi-{STRIMZI}"
     if not (folder / "complete").exists():
-        if shutil.which("mvn") is None or shutil.which("java") is None:
-            pytest.skip("Java and Maven are not installed: they make Strimzi's resource definitions")
+        missing = [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
+        require([f"{tool} is not installed: it makes Strimzi's resource definitions" for tool in missing])
         make_definitions(folder)
     found = [yaml.safe_load((folder / name).read_text(encoding="utf-8")) for name in ("topic.yaml", "user.yaml")]
     return {

@@ -4,6 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from tests.enforce.plans import statements
 from tests.enforce.samples import decision, proposal, receipt
 from tests.enforce.test_ledger import all_actions, handle, rows
 from weaklink.enforce.clock import Clock
@@ -12,7 +13,7 @@ from weaklink.enforce.consume import Handling, Incoming
 from weaklink.enforce.database import Database
 from weaklink.enforce.epochs import Epochs
 from weaklink.enforce.ledger import Ledger
-from weaklink.enforce.tables import action_history, dead_letters, metadata, outbox, receipts
+from weaklink.enforce.tables import action_history, dead_letters, decisions, metadata, outbox, receipts
 from weaklink.records.codec import decode
 
 OLD, NEW = (bytes((4, epoch)) + bytes(range(epoch, epoch + 15)) for epoch in (1, 2))
@@ -79,12 +80,59 @@ async def test_what_campaigns_says_of_such_a_token_later_is_forgotten_too(databa
     await epochs.forget(2)
     await publish_all(database)
     await epochs.forget(2)
-    await handle(ledger, decision(on(OLD, op="WITHDRAW"), at_us=2_000_000))
+    withdrawal = decision(on(OLD, op="WITHDRAW"), at_us=2_000_000)
+    await handle(ledger, withdrawal)
+    epochs.saw(decode(withdrawal)[1]["measures"])
     await publish_all(database)
     await epochs.forget(2)
     found = await contents(database)
     assert OLD not in found
     assert OLD.hex().encode() not in found
+
+
+async def test_an_epoch_that_was_forgotten_is_not_looked_for_again_all_the_time(
+    database: Database, ledger: Ledger
+) -> None:
+    """It takes whole tables: every five seconds in every worker that was all that SQLite's one writer ever did. Every hour it is done again."""
+    config, now = EnforceConfig(), [1000.0]
+    epochs = Epochs(database, config, Clock("event", config.clock_lead_hours_max), lambda: now[0])
+    await handle(ledger, decision(on(OLD), on(NEW)))
+    await epochs.forget(2)
+    with statements(database) as sent:
+        await epochs.forget(2)
+    assert sent  # the end is not published yet
+    await publish_all(database)
+    assert (await epochs.forget(2))[1]["actions"] == 1
+    await handle(ledger, decision(on(OLD, party="lab-b"), at_us=2_000_000))  # by another worker, which ended after it
+    with statements(database) as sent:
+        epochs.saw(decode(decision(on(NEW), proposal()))[1]["measures"])
+        assert await epochs.forget(2) == ([], {})
+    assert sent == []
+    now[0] += 3601
+    changes, _ = await epochs.forget(2)
+    assert [one.action.target.token for one in changes] == [OLD]
+    await publish_all(database)
+    await epochs.forget(2)
+    changes, _ = await epochs.forget(3)
+    assert [one.action.target.token for one in changes] == [NEW]
+
+
+async def test_refused_targets_are_forgotten_a_page_at_a_time(database: Database, ledger: Ledger) -> None:
+    """Months of decisions took longer in one transaction than the ledger gives it: it was cut short every time, and nothing after it was done."""
+    config = EnforceConfig(prune_rows=2)
+    epochs = Epochs(database, config, Clock("event", config.clock_lead_hours_max))
+    for n in range(7):
+        refused = on((OLD, NEW)[n % 2], from_plan=False, party=f"lab-{n}")
+        await handle(ledger, decision(refused, proposal(target_account="a"), campaign_id=f"c-{n}", at_us=1_000_000 + n))
+    with statements(database) as sent:
+        _, removed = await epochs.forget(2)
+    assert removed["decisions"] == 4
+    reads = [one for one, _ in sent if one.startswith("SELECT decisions.")]
+    assert len(reads) >= 4
+    assert all("LIMIT" in one or "decision_id IN" in one for one in reads)
+    kept = [one["target"] for row in await rows(database, decisions) for one in row["refused"]]
+    assert kept == [NEW.hex()] * 3
+    assert OLD.hex().encode() not in await contents(database)
 
 
 async def test_a_dead_letter_that_may_name_such_a_token_goes_whole_or_damaged(

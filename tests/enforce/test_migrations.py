@@ -19,7 +19,7 @@ from weaklink.enforce.ledger import Ledger
 from weaklink.enforce.tables import action_history, actions, metadata
 from weaklink.errors import LedgerError
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 
 
 async def everything(database: Database) -> dict[str, list[tuple[Any, ...]]]:

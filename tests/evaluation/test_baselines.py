@@ -44,6 +44,14 @@ def test_components_join_whatever_shares_anything_but_clients_and_end_users() ->
     assert large(label, 3).tolist() == [True, True, True, False, False]
 
 
+def test_an_address_joins_whom_had_it_on_the_same_day() -> None:
+    """As it does for the method: a rule that did otherwise would be a weaker one to beat."""
+    rows = [usage(f"a{i}", hour, 1, ("IP", "192.0.2.1"), ("CARD", "k")) for i, hour in enumerate((1, 2, 49))]
+    rows[2]["identifiers"] = [{"kind": "IP", "value": "192.0.2.1"}]
+    label = components(Holdings(events(*rows), people("a0", "a1", "a2")).matrix)
+    assert label[0] == label[1] != label[2]
+
+
 def test_a_degree_cap_drops_identifiers_of_many_and_keeps_the_others() -> None:
     """Five accounts at one address fall apart at a cap of four; a pair on one card stays."""
     rows = [usage(f"a{i}", i, 1, ("IP", "192.0.2.1"), ("CARD", f"k{i // 2}")) for i in range(5)]

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.kafka
 
 @pytest.fixture
 def party(kafka: KafkaConfig, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A party that was asked for three things, one of them twice."""
+    """A party that was asked for three things, of one in two revisions, the first of which came again after the second."""
     settings = Settings(kafka=kafka)
     provision(settings)
     added = add_party(settings, Party(id=f"t-{uuid.uuid4().hex[:12]}", kind=PartyKind.LAB))
@@ -35,6 +35,7 @@ def party(kafka: KafkaConfig, monkeypatch: pytest.MonkeyPatch) -> str:
     asked: list[tuple[str, dict[str, Any]]] = [
         ("suspend", {}), ("throttle-a-slice", {"action_id": "1" * 32}), ("block-card-withdrawn", {"action_id": "2" * 32}),
         ("throttle-a-slice", {"action_id": "1" * 32, "revision": 2, "state": "EXPIRED"}),
+        ("throttle-a-slice", {"action_id": "1" * 32}),
     ]  # fmt: skip
     for name, fields in asked:
         producer.send(
@@ -51,6 +52,7 @@ def run(*words: str) -> Result:
 
 
 def test_actions_go_out_in_each_format_the_latest_revision_of_each(party: str, tmp_path: Path) -> None:
+    """The highest, not the one that came last: an action that is over would go out as one in force."""
     bundle = json.loads(run("export", "--party", party, "--format", "stix").output)
     assert sum(one["type"] == "indicator" for one in stix2.parse(bundle, allow_custom=True).objects) == 3
 

@@ -10,8 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.formats.actions import action, values
+from weaklink.enforce.action import Action, State, Target, micros
+from weaklink.enforce.messages import action_message
+from weaklink.enforce.receipts import expired
 from weaklink.formats.stix import actions_bundle, campaign_bundle
+from weaklink.partner.models import EnforcementAction
 from weaklink.partner.symbols import ActionState, Measure
+from weaklink.records.codec import decode
 
 CAMPAIGN = values("Campaign", "open")
 
@@ -124,6 +129,27 @@ def test_of_an_action_the_latest_revision_counts() -> None:
         assert complaints(bundle) == []
         (indicator,) = of_type(bundle, "indicator")
         assert indicator["revoked"] is True
+
+
+@pytest.mark.parametrize("later_us", [0, 1, 700_000])
+def test_an_action_that_has_expired_is_revoked(later_us: int) -> None:
+    """As enforce publishes it: the revision that says so is issued when its time is over, and one of them in the topic must not end every export."""
+    asked = action()
+    expires_at_us = micros(asked.expires_at)
+    known = Action(
+        asked.action_id, asked.campaign_id, asked.measure, Target(asked.party, asked.target_account), State.ACTIVE,
+        revision=1, change=1, opened_at_us=micros(asked.issued_at), issued_at_us=micros(asked.issued_at), expires_at_us=expires_at_us,
+        respond_by_us=expires_at_us, evidence_at_us=micros(asked.evidence_at), confidence=asked.confidence, reasons=(),
+        expected_cut=1.0, benign_accounts_touched=0,
+    )  # fmt: skip
+    told = action_message(expired(known, expires_at_us + later_us).action, "AMBER")
+    ended = EnforcementAction.model_validate(decode(told.value)[1])
+    assert (ended.state, ended.revision) == (ActionState.EXPIRED, 2)
+    bundle = actions_bundle([asked, ended])
+    assert complaints(bundle) == []
+    (indicator,) = of_type(bundle, "indicator")
+    assert indicator["revoked"] is True
+    assert "valid_until" not in indicator
 
 
 @pytest.mark.parametrize("measure", list(Measure))

@@ -8,10 +8,13 @@ import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
@@ -74,6 +77,64 @@ def test_a_later_revision_takes_the_place_of_one_that_still_waits(key: ECKey, tm
     ((jti, token),) = stream.poll(NOW)["sets"].items()
     assert jti.endswith(".2")
     assert list(jwt.decode(token, key, ["ES256"]).claims["events"]) == [f"{risc.RISC}account-enabled"]
+
+
+ACTIONS = st.builds(
+    lambda number, revision: action(action_id=f"{number:032x}", revision=revision), st.integers(0, 3), st.integers(1, 4)
+)
+
+
+@settings(max_examples=40)  # each writes a file, and waits for the disk
+@given(st.lists(st.one_of(ACTIONS, st.integers(0, 3)), max_size=30))
+def test_what_waits_is_what_going_through_all_of_it_finds(steps: list[EnforcementAction | int]) -> None:
+    """Of every action its latest revision that is not acknowledged, in the order in which those came: an independent calculation, from the whole history."""
+    key = ECKey.generate_key("P-256", auto_kid=True)
+    with TemporaryDirectory() as folder:
+        stream = stream_of(key, Path(folder))
+        waiting: list[tuple[str, int]] = []
+        acknowledged: dict[str, int] = {}
+        for step in steps:
+            if isinstance(step, int):  # the receiver acknowledges one of those that wait
+                for action_id, revision in waiting[step : step + 1]:
+                    stream.waiting()
+                    stream.acknowledge(f"{action_id}.{revision}")
+                    acknowledged[action_id] = revision
+                    waiting.remove((action_id, revision))
+                continue
+            stream.offer(step)
+            known = [acknowledged.get(step.action_id, 0), *(n for other, n in waiting if other == step.action_id)]
+            if step.revision > max(known):
+                waiting = [one for one in waiting if one[0] != step.action_id] + [(step.action_id, step.revision)]
+        assert list(stream.waiting()) == [f"{action_id}.{revision}" for action_id, revision in waiting]
+        stream.acknowledged.close()
+
+
+class Looked(EnforcementAction):
+    """An action that counts how often any of them is looked at."""
+
+    times: ClassVar[int] = 0
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "action_id":
+            Looked.times += 1
+        return super().__getattribute__(name)
+
+
+def test_twenty_thousand_unacknowledged_actions_are_each_looked_at_a_few_times(
+    key: ECKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A campaign's accounts, each with a renewal: to go through all that wait for every one would keep the one serving thread busy for minutes."""
+    # A signature for each is what it takes, and not what is asked here.
+    monkeypatch.setattr(risc, "signed", lambda claims, _: claims["jti"])
+    stream = stream_of(key, tmp_path)
+    number = 20_000
+    fields = action().model_dump()
+    for revision in (1, 2):
+        for one in range(number):
+            stream.offer(Looked.model_construct(**fields | {"action_id": f"{one:032x}", "revision": revision}))
+    Looked.times = 0
+    assert list(stream.waiting()) == [f"{one:032x}.2" for one in range(number)]
+    assert Looked.times <= 10 * 2 * number
 
 
 def test_a_paused_stream_says_so_keeps_what_waits_and_goes_on(key: ECKey, tmp_path: Path) -> None:
@@ -156,18 +217,27 @@ def test_a_connection_that_is_kept_shuts_nobody_out(served: str) -> None:
 
 @pytest.fixture
 def receiver() -> Iterator[tuple[str, list[str], list[int]]]:
-    """URL, tokens received, and the statuses that it is going to answer (then 202)."""
+    """URL, tokens received, and the statuses that it is going to answer (then 202). Redirects lead to `/elsewhere`, where all that comes counts as received."""
     received: list[str] = []
     answers: list[int] = []
 
     class Receiver(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            received.append(f"GET {self.path} {self.headers['Authorization']}")
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
         def do_POST(self) -> None:
             assert (self.headers["Content-Type"], self.headers["Authorization"]) == (
                 "application/secevent+jwt",
                 f"Bearer {BEARER}",
             )
             received.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
-            self.send_response(answers.pop(0) if answers else 202)
+            status = answers.pop(0) if answers else 202
+            self.send_response(status)
+            if status // 100 == 3:
+                self.send_header("Location", "/elsewhere")
             self.send_header("Content-Length", "0")
             self.end_headers()
 
@@ -195,6 +265,21 @@ def test_tokens_are_pushed_once_and_what_fails_waits(
     assert list(push(stream_of(key, tmp_path, *THREE), url, BEARER)) == []
     assert len(received) == 4
     assert len(set(received)) >= 3
+
+
+@pytest.mark.parametrize("status", [200, 204, 301, 302, 303, 307, 308, 401])
+def test_only_202_is_taking_and_nobody_is_followed_elsewhere(
+    status: int, key: ECKey, tmp_path: Path, receiver: tuple[str, list[str], list[int]]
+) -> None:
+    """Otherwise a login page's 200 would count every action as delivered, none of which anybody has, and a redirect would be handed the bearer token."""
+    url, received, answers = receiver
+    answers[:] = [status]
+    with pytest.raises(BrokerError, match=f"answers {status}"):
+        list(push(stream_of(key, tmp_path, *THREE), url, BEARER))
+    assert len(received) == 1
+    assert len(list(push(stream_of(key, tmp_path, *THREE), url, BEARER))) == 3
+    first, again, *_ = (jwt.decode(token, key, ["ES256"]).claims["jti"] for token in received)
+    assert first == again
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import datetime
 import io
 import random
+import time
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -295,3 +296,22 @@ def test_ingest_goes_on_while_the_registry_of_parties_cannot_be_read() -> None:
     assert not stage.admits(TopicPartition("party.lab-b.events", 0))
     with pytest.raises(BrokerError):
         new_stage(Settings(data_folder=Path("build/test-ingest")), parties)
+
+
+def test_partitions_wait_for_a_slow_registry_once_and_not_one_after_another() -> None:
+    """With Kafka away each refresh takes half a minute: for hundreds of partitions the loop would stand still, deaf to a stop."""
+
+    class Slow(Parties):
+        refreshes = 0
+
+        def refresh(self) -> dict[str, Party]:
+            self.refreshes += 1
+            time.sleep(0.6)
+            return super().refresh()
+
+    parties = Slow(lab_a="lab")
+    config = IngestConfig(registry_refresh_seconds=0.5)
+    stage = new_stage(Settings(data_folder=Path("build/test-ingest"), ingest=config), parties)
+    parties.refreshes = 0
+    assert all(stage.admits(TopicPartition("party.lab-a.events", number)) for number in range(5))
+    assert parties.refreshes == 1

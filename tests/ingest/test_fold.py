@@ -15,8 +15,10 @@ from tests.ingest.batches import Parties, Record, Result, batch_of, ingest, new_
 from tests.ingest.events import DAY_US, HOUR_US, NOW_US, Event, event_id, events_of, to_frame, token
 from tests.ingest.merging import merge_activity, merge_links
 from weaklink import frames
+from weaklink.account_keys import account_key
 from weaklink.ingest.config import IngestConfig
 from weaklink.ingest.fold import fold_activity, fold_links, group_links
+from weaklink.ingest.links import LinkTable
 from weaklink.records.codec import encode
 from weaklink.settings import Settings
 
@@ -49,7 +51,7 @@ def naive_links(events: list[Event], record: str, party: str) -> set[tuple[int, 
                     one[0],
                     one[1],
                     slot,
-                    frames.account_key(party, event["account"]),
+                    account_key(party, event["account"]),
                 )
                 spans_of[key].append((first, last, appended, event.get("requests", 0)))
     return {(*key, *row) for key, spans in spans_of.items() for row in stretches(spans, slotted=key[4] > 0)}
@@ -185,6 +187,61 @@ def test_an_endless_lease_is_capped() -> None:
     links = fold_links(to_frame("AddressLease", [event]), "AddressLease", "cloud-a", CONFIG)
     assert links.filter(pl.col("kind") == 1).height == CONFIG.lease_slots_max
     assert links.filter(pl.col("kind") == 2)["last_seen_us"].item() == NOW_US
+
+
+def leases(count: int, tokens: int) -> list[Event]:
+    """Of 91 days each, of so many addresses that nobody else has, all of them within ingest's limits."""
+    return [
+        {
+            "event_id": event_id(n), "occurred_at": NOW_US - 62 * DAY_US, "account": f"lessee-{n}",
+            "identifiers": [token(1, 100 * n + one) for one in range(tokens)], "released_at": NOW_US + 29 * DAY_US,
+        }
+        for n in range(count)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("tokens", "slots"), [(1, 92), (2, 92), (3, 61), (32, 5)])
+def test_a_lease_of_many_addresses_makes_no_more_links_than_one_of_two(tokens: int, slots: int) -> None:
+    """One of one address, also with its token under the next keys, has all its days. Else a message of 636 bytes would make 2,944 links, and a batch of
+    a megabyte more than a worker's memory holds: of one after the other, as each is killed for it and the next one reads the batch again."""
+    events = leases(200, tokens)
+    found = ingest([[batch_of([Record(encode("AddressLease", one)) for one in events], party="cloud-a")]])
+    assert found.rejects == []
+    assert found.links.height == 200 * tokens * slots
+    assert found.links.height <= 200 * 2 * CONFIG.lease_slots_max
+    assert_folded(found, [("cloud-a", "AddressLease", events)])
+
+
+@pytest.mark.parametrize("beside_rows_min", [1 << 20, 0])
+def test_what_a_full_table_holds_is_sent_and_the_rest_follows(
+    beside_rows_min: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Together the same links, also of identifiers that lay idle: a transaction holds no more rows at a time than the table, whatever leases make."""
+    monkeypatch.setattr("weaklink.ingest.links._ROWS_MAX", 1 << 12)
+    monkeypatch.setattr("weaklink.ingest.beside.ROWS_MIN", beside_rows_min)
+    heights: list[int] = []
+    to_frames = LinkTable.to_frames
+
+    def counted(table: LinkTable, partitions: int) -> list[tuple[int, pl.DataFrame]]:
+        heights.append(len(table))
+        return to_frames(table, partitions)
+
+    monkeypatch.setattr(LinkTable, "to_frames", counted)
+    opened: list[Event] = [
+        {
+            "event_id": event_id(n), "occurred_at": NOW_US - (n // 1_500) * DAY_US, "account": f"account-{n % 1_500}",
+            "identifiers": [token(2, n % 1_500), token(1, n % 7), token(4, n)], "plan": "FREE", "verified": "NONE", "mail_class": "FREE",
+            "address_class": "VPN",
+        }
+        for n in range(4_500)
+    ]  # fmt: skip
+    sent = [("lab-a", "AccountOpened", opened), ("cloud-a", "AddressLease", leases(100, 2))]
+    batches = [batch_of([Record(encode(record, one)) for one in events], party=party) for party, record, events in sent]
+    found = ingest([batches], SETTINGS)
+    assert len(heights) > 5
+    assert max(heights) <= 1 << 12
+    found.links = group_links(found.links, CONFIG)
+    assert_folded(found, sent)
 
 
 def party_for(record: str) -> str:

@@ -2,7 +2,8 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,19 @@ from uuid import uuid4
 import polars as pl
 import pytest
 from kafka import KafkaProducer
+from kafka.admin import KafkaAdminClient
 from polars.testing import assert_frame_equal
 
 from tests.ingest.events import Event, event_id, to_frame, token
 from tests.ingest.merging import merge_links
 from tests.ingest.worker import committed, ends, outputs, start_worker, worker
+from tests.topics import create_topics
 from tests.waiting import wait_until
-from weaklink import frames
+from weaklink import frames, topology
 from weaklink.ingest.config import IngestConfig
 from weaklink.ingest.fold import fold_links
 from weaklink.kafka_options import KafkaConfig
+from weaklink.ops.group_offsets import committed_offsets
 from weaklink.ops.provision import add_party, provision
 from weaklink.parties import Party, PartyKind
 from weaklink.records import reasons
@@ -86,31 +90,51 @@ def assert_audit(entries: Sequence[dict[str, Any]], totals: dict[str, int]) -> N
     assert {name: sum(entry[name] for entry in entries) for name in totals} == totals
 
 
+def kill_in_mid_run(settings: Settings, log: Path, party: str) -> None:
+    """Start a worker and end it by kill -9 once it has committed some of what lies there, and before it has committed all."""
+    group = topology.stage("ingest").group
+    with closing(KafkaAdminClient(**settings.kafka.client_options())) as admin:
+
+        def done() -> int:
+            """Not `committed`, which does not answer as long as a transaction is open."""
+            offsets = committed_offsets(admin, [group])[group]
+            return sum(offset for tp, offset in offsets.items() if tp.topic == f"party.{party}.events")
+
+        before = done()
+        # Small transactions, so that there are many.
+        process = start_worker(settings, log, WEAKLINK_STREAM__BATCHES_MAX="1", WEAKLINK_STREAM__BATCH_RECORDS_MAX="1000")  # fmt: skip
+        try:
+            wait_until(lambda: done() > before, log.read_text)
+        finally:
+            process.kill()
+            process.wait()
+        total = sum(offset or 0 for offset in ends(settings, f"party.{party}.events", PARTITIONS).values())
+        assert done() < total, "there was too little to do: nothing was cut"
+
+
 def test_every_event_counts_once_through_kills(settings: Settings, log: Path) -> None:
     """kill -9 three times in mid-run: the links are those of an independent calculation, rejects are said once, the audit is without gap."""
     party = new_party(settings)
     now_us = time.time_ns() // 1000
-    events = [usage(number, now_us) for number in range(12_000)]
-    process = start_worker(settings, log)
-    try:
-        for part in range(6):
-            own = events[part * 2000 : part * 2000 + 2000]
-            # Each event twice now and then, and something bad: by partition, so that the repeat meets the window.
-            values: list[tuple[int, bytes | None]] = []
-            for number, event in enumerate(own):
-                value = encode("ApiUsage", event)
-                values += [(number % PARTITIONS, value)] * (2 if number % 100 == 0 else 1)
-                if number % 250 == 0:
-                    values.append((number % PARTITIONS, value[:-1]))
-            publish(settings, party, values, compression_type=("gzip", "lz4", "zstd", None)[part % 4])
-            if part in (1, 2, 4):
-                process.kill()
-                process.wait()
-                process = start_worker(settings, log)
+    events = [usage(number, now_us) for number in range(18_000)]
+
+    def publish_part(part: int) -> None:
+        # Each event twice now and then, and something bad: by partition, so that the repeat meets the window.
+        values: list[tuple[int, bytes | None]] = []
+        for number, event in enumerate(events[part * 3000 : part * 3000 + 3000]):
+            value = encode("ApiUsage", event)
+            values += [(number % PARTITIONS, value)] * (2 if number % 100 == 0 else 1)
+            if number % 250 == 0:
+                values.append((number % PARTITIONS, value[:-1]))
+        publish(settings, party, values, compression_type=("gzip", "lz4", "zstd", None)[part % 4])
+
+    for part in range(5):
+        publish_part(part)
+    for _ in range(3):
+        kill_in_mid_run(settings, log, party)
+    with worker(settings, log):
+        publish_part(5)
         wait_until(lambda: caught_up(settings, party), log.read_text)
-    finally:
-        process.kill()
-        process.wait()
     result = outputs(settings, party)
     links = merge_links([result.links, result.links.clear()], IngestConfig())
     keys = ["identifier", "slot", "account"]
@@ -120,12 +144,23 @@ def test_every_event_counts_once_through_kills(settings: Settings, log: Path) ->
     )  # fmt: skip
     assert_frame_equal(total.sort(keys), expected.select(total.columns).sort(keys))
     assert result.activity["requests"].sum() == sum(event["requests"] for event in events)
-    assert len(result.rejects) == 48
+    assert len(result.rejects) == 72
     assert {found[2] for found in result.rejects} == {reasons.MALFORMED}
-    assert_audit(result.audit, {"consumed": 12_168, "accepted": 12_000, "rejected": 48, "duplicates": 120})
+    assert_audit(result.audit, {"consumed": 18_252, "accepted": 18_000, "rejected": 72, "duplicates": 180})
 
 
-def test_a_party_added_while_it_runs_is_read(settings: Settings, log: Path) -> None:
+@pytest.fixture
+def stranger(settings: Settings) -> Iterator[str]:
+    """An id that nobody registered, whose topic of events is there with a message. Gone afterwards, since the cluster is shared."""
+    party = f"stranger-{uuid4().hex[:8]}"
+    create_topics(settings.kafka, [f"party.{party}.events"], PARTITIONS)
+    publish(settings, party, [(0, encode("ApiUsage", usage(3, time.time_ns() // 1000)))])
+    yield party
+    with closing(KafkaAdminClient(**settings.kafka.client_options())) as admin:
+        admin.delete_topics([f"party.{party}.events"])
+
+
+def test_a_party_added_while_it_runs_is_read(settings: Settings, log: Path, stranger: str) -> None:
     """A running worker finds a new party's topic, and leaves one of an unregistered party alone."""
     first = new_party(settings)
     now_us = time.time_ns() // 1000
@@ -136,6 +171,29 @@ def test_a_party_added_while_it_runs_is_read(settings: Settings, log: Path) -> N
         publish(settings, added, [(0, encode("ApiUsage", usage(2, now_us)))])
         wait_until(lambda: caught_up(settings, added), log.read_text)
         assert outputs(settings, added).activity["events"].sum() == 1
+    assert set(committed(settings, f"party.{stranger}.events", PARTITIONS).values()) == {None}
+    left = outputs(settings, stranger)
+    assert (left.activity.height, left.audit, left.rejects) == (0, [], [])
+
+
+@pytest.fixture
+def misnamed(settings: Settings) -> Iterator[str]:
+    """`party.x.events`, with a message: too short an id for a party. Gone afterwards, since the cluster is shared."""
+    topic = "party.x.events"
+    create_topics(settings.kafka, [topic], PARTITIONS)
+    publish(settings, "x", [(0, b"x")])
+    yield topic
+    with closing(KafkaAdminClient(**settings.kafka.client_options())) as admin:
+        admin.delete_topics([topic])
+
+
+def test_a_topic_whose_party_cannot_be_is_left_alone(settings: Settings, log: Path, misnamed: str) -> None:
+    """Whoever may create topics may misname one: read, it would end every worker, again after each restart, and all parties' events would wait."""
+    party = new_party(settings)
+    with worker(settings, log):
+        publish(settings, party, [(0, encode("ApiUsage", usage(1, time.time_ns() // 1000)))])
+        wait_until(lambda: caught_up(settings, party), log.read_text)
+    assert set(committed(settings, misnamed, PARTITIONS).values()) == {None}
 
 
 def test_a_batch_that_inflates_too_far_is_rejected_by_range(settings: Settings, log: Path) -> None:

@@ -1,13 +1,18 @@
 """Every kind of bad input costs itself a reject with its own reason; the good events beside it count."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.ingest.batches import Parties, Record, batch_of, gather, ingest, new_stage
 from tests.ingest.events import DAY_US, NOW_US, Event, event_id, token
-from weaklink.ingest.config import IngestConfig
+from weaklink.ingest.config import IngestConfig, SchemaRegistryConfig
+from weaklink.ingest.framing import Frames
+from weaklink.ingest.pipeline import Pipeline
+from weaklink.parties import Party, PartyKind
 from weaklink.records import reasons
 from weaklink.records.codec import encode
 from weaklink.settings import Settings
@@ -133,6 +138,7 @@ def test_a_bad_event_is_rejected_and_its_neighbours_count(
     [
         ("cloud-a", "AddressLease", lease(7, occurred_at=NOW_US - 91 * DAY_US), reasons.TOO_OLD),
         ("cloud-a", "AddressLease", lease(7, released_at=NOW_US - 1), reasons.BAD_INTERVAL),
+        ("cloud-a", "AddressLease", lease(7, released_at=NOW_US + 30 * DAY_US + 1), reasons.IN_THE_FUTURE),
         ("pay-a", "PaymentAttempt", payment(7, occurred_at=NOW_US - 8 * DAY_US), reasons.TOO_OLD),
         ("pay-a", "PaymentAttempt", payment(7, merchant="lab\nb"), reasons.BAD_TEXT),
         ("pay-a", "ApiUsage", usage(7), reasons.RECORD_NOT_ALLOWED),
@@ -165,15 +171,26 @@ def test_limits_themselves_are_allowed(record: str, event: Event) -> None:
     assert result.audit[0]["accepted"] == 1
 
 
+def test_a_lease_may_end_at_the_limit_and_a_model_come_out_whenever() -> None:
+    """Only who is said to hold an address for years is told to say so when it is over."""
+    ends = encode("AddressLease", lease(7, released_at=NOW_US + 30 * DAY_US))
+    comes = encode("ModelReleased", released(8, released_at=NOW_US + 365 * DAY_US))
+    result = ingest([[batch_of([Record(ends)], party="cloud-a"), batch_of([Record(comes)])]])
+    assert result.rejects == []
+    assert result.activity.height == 2
+
+
 def test_event_time_knows_no_age(tmp_path: Any) -> None:
     """Under `clock=event` old and future events are accepted: the data is a replay."""
     values = [
         encode("ApiUsage", usage(1, occurred_at=NOW_US - 1000 * DAY_US)),
         encode("ApiUsage", usage(2, occurred_at=NOW_US + 1000 * DAY_US)),
     ]
-    result = ingest([[batch_of([Record(value) for value in values])]], Settings(clock="event", data_folder=tmp_path))
+    ends = encode("AddressLease", lease(3, released_at=NOW_US + 1000 * DAY_US))
+    batches = [batch_of([Record(value) for value in values]), batch_of([Record(ends)], party="cloud-a")]
+    result = ingest([batches], Settings(clock="event", data_folder=tmp_path))
     assert result.rejects == []
-    assert result.audit[0]["accepted"] == 2
+    assert sum(one["accepted"] for one in result.audit) == 3
 
 
 def test_a_value_that_hides_an_event_and_swallows_the_next(tmp_path: Any) -> None:
@@ -228,3 +245,28 @@ def test_rejects_of_many_events_are_blocks_that_fit_a_message(tmp_path: Any) -> 
     blocks = [one for one in outputs if isinstance(one, MessageBlock)]
     assert sum(block.count for block in blocks) == sum(len(value) <= 1_000 for value in values)
     assert max(len(block.records) for block in blocks) < 20_000
+
+
+def test_messages_each_with_an_unknown_schema_of_its_own_are_rejected_together(tmp_path: Path) -> None:
+    """One object of rejects for each partition: with one for each schema, a party that makes up a fingerprint for every message of a few bytes would take
+    thirty times the processor time of one whose messages are bad otherwise, from all the others."""
+    made_up = [b"\xc3\x01" + number.to_bytes(8, "little") + b"\x00" * 7 for number in range(10_000)]
+    made_up[5_000:5_000] = [encode("ApiUsage", usage(1))]
+    batches = [
+        batch_of([Record(value) for value in made_up[:4_000]]),
+        batch_of([Record(value) for value in made_up[4_000:]], base_offset=4_000),
+        batch_of([Record(value) for value in made_up[:100]], partition=3),
+    ]
+    pipeline = Pipeline(IngestConfig(), Frames(SchemaRegistryConfig()), age_limits=True)
+    outcome = pipeline.run(
+        batches, Party(id="lab-a", kind=PartyKind.LAB), lambda _, ids, __: np.zeros(len(ids), dtype=np.bool_)
+    )
+    assert [(one.source.partition, len(one.rows), one.reason) for one in outcome.rejects] == [
+        (0, 10_000, reasons.UNKNOWN_SCHEMA), (3, 100, reasons.UNKNOWN_SCHEMA),
+    ]  # fmt: skip
+    assert [(one.rejected, one.accepted) for one in outcome.tallies.values()] == [(10_000, 1), (100, 0)]
+    found = ingest([batches], Settings(data_folder=tmp_path)).rejects
+    expected = [(value, at) for at, value in enumerate(made_up) if at != 5_000] + list(
+        zip(made_up[:100], range(100), strict=True)
+    )
+    assert sorted((value, offset) for _, value, _, _, offset in found) == sorted(expected)

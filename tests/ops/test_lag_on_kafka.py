@@ -15,12 +15,16 @@ import threading
 import time
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient
 from kafka.structs import OffsetAndMetadata
 from tests.topics import create_topics
 from tests.waiting import PATIENCE_SECONDS, wait_until
@@ -30,6 +34,8 @@ from weaklink.ops.broker import LocalCluster
 from weaklink.ops.kafka_jars import ensure_jars
 from weaklink.ops.lag import ReaderLag
 from weaklink.ops.lag_probe import LagProbe
+from weaklink.ops.lag_watch import LagWatch
+from weaklink.ops.ledger_probe import read_published
 from weaklink.ops.ports import free_ports
 
 pytestmark = pytest.mark.kafka
@@ -143,6 +149,94 @@ def test_every_group_of_the_party_that_reads_its_actions_is_shown(world: World) 
         world.topic: 2,
         f"party.{world.party}.soar": 1,
     }
+
+
+GROUPS_SHOWN = 8
+
+
+class Asked:
+    """How often Kafka was asked, and from how many places it was read."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.times: Counter[str] = Counter()
+        for owner, names in (
+            (KafkaAdminClient, ("list_topics", "list_groups", "list_group_offsets", "describe_groups")),
+            (KafkaConsumer, ("seek",)),
+        ):
+            for name in names:
+                monkeypatch.setattr(owner, name, self._counted(name, getattr(owner, name)))
+
+    def _counted(self, name: str, ask: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any, **options: Any) -> Any:
+            self.times[name] += 1
+            return ask(*arguments, **options)
+
+        return counted
+
+    def by(self, world: World) -> tuple[Counter[str], dict[str, ReaderLag]]:
+        """What one sample asked, and the readers that it found, by group."""
+        with LagProbe(world.kafka) as probe:
+            self.times.clear()
+            found = {one.group: one for one in probe.sample()}
+        return self.times.copy(), found
+
+
+def test_a_party_with_hundreds_of_groups_costs_no_more_than_one_with_eight(
+    world_alone: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may use any group of its prefix and commit any offset. Asked for and read one by one, they would keep lag from being measured for anybody."""
+    world, other = world_alone, new_world(world_alone.kafka)
+    world.send(300)
+    other.send(3)
+    other.commit(1)
+    other.commit(2, group=f"party.{other.party}.soar")
+    partition = TopicPartition(world.topic, 0)
+    with closing(KafkaAdminClient(**world.kafka.client_options())) as admin:
+
+        def make(numbers: Iterable[int]) -> None:
+            """Groups that stand at an offset of their own each."""
+            for number in numbers:
+                admin.alter_group_offsets(
+                    f"party.{world.party}.g{number:03d}", {partition: OffsetAndMetadata(number, "", -1)}
+                )
+
+        make(range(1, GROUPS_SHOWN))
+        asked = Asked(monkeypatch)
+        times, found = asked.by(world)
+        make(range(GROUPS_SHOWN, 201))
+        # What such names would say to a terminal, or to a table; and one that is too long for a label.
+        for name in ("\x1b[2J", "[/]", "x" * 1000):
+            admin.alter_group_offsets(f"party.{world.party}.{name}", {partition: OffsetAndMetadata(299, "", -1)})
+    times_of_many, found_of_many = asked.by(world)
+    assert times_of_many == times
+    assert times["seek"] <= GROUPS_SHOWN + 2
+
+    def shown(readers: dict[str, ReaderLag], party: str) -> dict[str, int]:
+        return {group: one.records for group, one in readers.items() if one.reader == f"party {party}"}
+
+    assert len(shown(found, world.party)) == len(shown(found_of_many, world.party)) == GROUPS_SHOWN
+    assert shown(found_of_many, world.party) == {world.topic: 300} | {
+        f"party.{world.party}.g{number}": 300 - number for number in range(194, 201)
+    }
+    for readers in (found, found_of_many):
+        assert shown(readers, other.party) == {other.topic: 2, f"party.{other.party}.soar": 1}
+
+
+def test_a_topic_whose_party_cannot_be_is_nobodys(world_alone: World) -> None:
+    """Whoever may create topics may misname one: taken for a party's, it would end the exporter, again after each restart."""
+    world = world_alone
+    world.send(2)
+    topics = [f"party.{name}.{kind}" for name in ("x", "y" * 41) for kind in ("events", "actions", "rejects")]
+    create_topics(world.kafka, topics, partitions=1)
+    producer = KafkaProducer(**world.kafka.client_options())
+    for topic in topics:
+        producer.send(topic, b"x").get(timeout=PATIENCE_SECONDS)
+    producer.close()
+    with LagWatch(world.kafka) as watch:
+        report = watch.sample()
+    assert [(one.party, one.actions_unread) for one in report.parties] == [(world.party, 2)]
+    assert not {one.topic for lag, _ in report.rows for one in lag.partitions} & set(topics)
+    assert [one.topic for one in read_published(world.kafka)] == [world.topic]
 
 
 def watching(world: World, *options: str, stdout: int) -> "subprocess.Popen[bytes]":

@@ -1,6 +1,8 @@
 """The client for asyncio on a real broker: the same promises, to await."""
 
 import asyncio
+import contextlib
+import time
 import uuid
 from collections.abc import AsyncIterator
 
@@ -11,6 +13,7 @@ from weaklink.errors import BrokerError, PartyError, RecordError
 from weaklink.ops.topics import Topic
 from weaklink.ops.topics_admin import apply, plan_topics
 from weaklink.partner import AddressLease, ApiUsage, AsyncWeaklinkClient, DeliveryError, Event, PartnerConfig
+from weaklink.partner.aio import AsyncActionSubscription, AsyncReceivedAction
 from weaklink.partner.symbols import Task
 
 pytestmark = pytest.mark.kafka
@@ -70,6 +73,57 @@ async def test_actions_come_once_and_are_answered(member: Member) -> None:
                     else:
                         await received.dispute("ours")
     assert member.receipts() == [("a1", 1, "ACCEPTED"), ("a2", 1, "ACCEPTED"), ("a1", 1, "DONE"), ("a2", 1, "DISPUTED")]
+
+
+async def test_a_task_that_waits_for_actions_can_be_cancelled(member: Member) -> None:
+    """A service that stops must not hang until the next action comes, which may be never."""
+    async with client_of(member) as client:
+        actions = client.actions()
+        task = asyncio.create_task(_collect(actions, []))
+        while not (actions._subscription and actions._subscription._consumer.assignment()):
+            await asyncio.sleep(0.05)
+        task.cancel()
+        began = time.monotonic()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert time.monotonic() - began < 2
+
+
+async def test_an_action_is_answered_from_another_task_while_the_next_is_waited_for(member: Member) -> None:
+    """The answer must not wait for the next action: it would come after its deadline, and hang the task that gives it."""
+    member.issue(("a1", 1))
+    async with client_of(member) as client:
+        seen: list[AsyncReceivedAction] = []
+        task = asyncio.create_task(_collect(client.actions(), seen))
+        while not seen:
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
+        async with asyncio.timeout(2):
+            await seen[0].done()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert member.receipts() == [("a1", 1, "ACCEPTED"), ("a1", 1, "DONE")]
+
+
+async def test_whoever_gives_up_waiting_misses_no_action(member: Member) -> None:
+    """What a poll brings to nobody is not handed out: it would count as handled, and never be carried out."""
+    member.issue(("a1", 1), ("a2", 1), ("a3", 1))
+    seen: list[str] = []
+    async with client_of(member) as client, client.actions() as actions:
+        while len(seen) < 3:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    async for received in actions:
+                        seen.append(received.action.action_id)
+                        break
+    assert seen == ["a1", "a2", "a3"]
+
+
+async def _collect(actions: AsyncActionSubscription, seen: list[AsyncReceivedAction]) -> None:
+    async with actions:
+        async for received in actions:
+            seen.append(received)
 
 
 async def test_errors_are_those_of_the_plain_client(member: Member) -> None:

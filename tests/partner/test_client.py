@@ -139,6 +139,18 @@ def test_events_that_the_broker_refuses_are_told_at_the_flush_and_only_once(memb
     assert len(member.published()) == 1
 
 
+def test_events_that_are_refused_together_are_all_told(member: Member) -> None:
+    """Kafka's client splits a batch that is too large, and does not wait for its parts: what becomes of them must be known all the same."""
+    small = Topic(member.party.events_topic, 2, member.kafka.replication_factor, {"max.message.bytes": "64"})
+    apply(member.kafka, plan_topics(member.kafka, [small]))
+    client = member.client()
+    for _ in range(10):
+        client.publish_record("ApiUsage", usage())
+    with pytest.raises(DeliveryError, match="10 events were not delivered"):
+        client.flush()
+    client.close()
+
+
 def test_a_client_without_keys_says_how_to_get_them(member: Member) -> None:
     with (
         WeaklinkClient(member.party.id, member.kafka, member.config) as client,

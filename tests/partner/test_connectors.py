@@ -233,6 +233,20 @@ def test_flow_logs_as_text_give_the_times_in_which_an_address_was_used(tmp_path:
     assert [(one.line, one.field) for one in bad] == [(7, "flow-direction")]
 
 
+@pytest.mark.parametrize("step", [1, -1], ids=["forwards", "backwards"])
+def test_flow_records_far_apart_are_two_leases_in_either_order(tmp_path: Path, step: int) -> None:
+    """Between two uses the address may have been a stranger's, who would be linked by a lease that covers both."""
+    flows = [
+        "1234 8.8.4.4 192.0.2.1 8.8.4.4 192.0.2.1 egress 1772342000 1772342060 OK",
+        "1234 8.8.4.4 192.0.2.1 8.8.4.4 192.0.2.1 egress 1772442000 1772442060 OK",
+        "1234 8.8.4.4 192.0.2.1 8.8.4.4 192.0.2.1 egress 1772442060 1772442120 OK",
+    ]
+    header = "account-id srcaddr dstaddr pkt-srcaddr pkt-dstaddr flow-direction start end log-status"
+    recorder, _, _ = imported(tmp_path, "cloud", [header, *flows[::step]], name="flows.log")
+    leases = [(one.occurred_at.timestamp(), one.released_at and one.released_at.timestamp()) for one in recorder.events(AddressLease)]  # fmt: skip
+    assert sorted(leases) == [(1772342000, 1772342060), (1772442000, 1772442120)]
+
+
 @pytest.mark.parametrize(
     "text",
     [

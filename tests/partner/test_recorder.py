@@ -18,7 +18,7 @@ from weaklink.ingest.framing import Frames
 from weaklink.ingest.pipeline import Pipeline
 from weaklink.parties import Party, PartyKind
 from weaklink.partner import ActionReceipt, ApiUsage, AsyncWeaklinkClient, Recorder, WeaklinkClient
-from weaklink.partner.recorder import AGE_DAYS_MAX, AHEAD_SECONDS_MAX, judge
+from weaklink.partner.recorder import AGE_DAYS_MAX, AHEAD_SECONDS_MAX, LEASE_AHEAD_DAYS_MAX, judge
 from weaklink.partner.symbols import Measure
 from weaklink.records import reasons
 from weaklink.records.codec import encode
@@ -140,6 +140,7 @@ def test_age_limits_are_those_of_ingest() -> None:
     }
     assert limits == AGE_DAYS_MAX
     assert config.future_seconds_max == AHEAD_SECONDS_MAX
+    assert config.lease_ahead_days_max == LEASE_AHEAD_DAYS_MAX
 
 
 NOW = datetime(2026, 3, 10, tzinfo=UTC)
@@ -175,6 +176,8 @@ BEFORE_THE_YEAR_ONE = {
 @given(CASES)
 @example(("AddressLease", BEFORE_THE_YEAR_ONE, PartyKind.LAB))
 @example(("AddressLease", BEFORE_THE_YEAR_ONE, PartyKind.CLOUD))
+@example(("AddressLease", BEFORE_THE_YEAR_ONE | {"released_at": NOW + timedelta(days=30)}, PartyKind.CLOUD))
+@example(("AddressLease", BEFORE_THE_YEAR_ONE | {"released_at": NOW + timedelta(days=30, seconds=1)}, PartyKind.CLOUD))
 @settings(max_examples=200)
 def test_the_recorder_judges_as_ingest_does(case: tuple[str, dict[str, Any], PartyKind]) -> None:
     """Accepted by both or rejected by both; where several rules are broken the first one told may differ."""
@@ -188,8 +191,8 @@ def test_the_recorder_judges_as_ingest_does(case: tuple[str, dict[str, Any], Par
         own = None
     except RecordError as error:
         own = error.reason
-        if (error.reason, error.field) == (reasons.IN_THE_FUTURE, "released_at"):
-            return  # the SDK alone refuses an end that lies beyond the year 2149
+        if (record, error.reason, error.field) == ("ModelReleased", reasons.IN_THE_FUTURE, "released_at"):
+            return  # the SDK alone refuses a release that lies beyond the year 2149
         if (error.field, values.get("revision")) == ("revision", 0):
             return  # which revisions there are enforce knows: an answer to one that was never issued comes back from there
     theirs = verdict_of_ingest(value, kind)

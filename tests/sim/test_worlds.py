@@ -70,6 +70,7 @@ def test_a_release_draws_the_campaign_within_a_day(worlds: Mapping[str, Generate
     usage = members(worlds["pivot"]).filter(event_type="ApiUsage", party=release.party)
     day = (pl.col("occurred_at") - BASE.start).dt.total_microseconds() / 86_400e6
     before, after = usage.filter(day < release.day), usage.filter(day > release.day + 1)
+    assert min(before.height, after.height) > 0
     assert not (before["model"] == release.model).any()
     assert (after["model"] == release.model).all()
 

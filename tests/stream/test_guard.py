@@ -41,7 +41,7 @@ folder = Path(sys.argv[1])
 guard = Guard(folder / "guard", Verdicts(str(folder / "shared"), "ingest"), 0.5)
 batches = [Batch(TopicPartition(t, p), a, b) for t, p, a, b in eval(sys.argv[3])]
 batches = [one for one in batches if not guard.is_refused(one.source, one.base_offset, one.last_offset)]
-print(len(list(guard.portions(batches))), process(Stage(), batches, guard, replaying=False))
+print(len(list(guard.portions(batches))), process(Stage(), batches, guard, replaying=False)[0])
 guard.close()
 """
 

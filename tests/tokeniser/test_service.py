@@ -7,6 +7,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -232,6 +233,50 @@ def test_a_rotated_key_is_in_use_at_once_and_answers_say_when_it_changes(authori
         late[0] += 2 * 86_400
         remote.tokens(Kind.CARD, "c")
         assert len(service.lines()) == asked + 1
+    finally:
+        service.stop()
+
+
+def test_a_rotation_that_nobody_planned_reaches_what_clients_know_already(authority: Authority, tmp_path: Path) -> None:
+    """With the next value that is asked for, or within an hour: the most frequent identifiers are never asked for again, and would have
+    tokens of the old epoch alone for the whole overlap."""
+    service = Service(tmp_path, authority)
+    try:
+        config = service.config(grant(service.clients, "lab"))
+        began = time.time()
+        late = [began]
+        url = f"https://127.0.0.1:{service.port}"
+        asking, quiet = (RemoteTokeniser(url, _secret(config), config, clock=lambda: late[0]) for _ in range(2))
+        (old,) = asking.tokens(Kind.CARD, "frequent")
+        assert quiet.tokens(Kind.CARD, "frequent") == (old,)
+        save_keys(service.keys, rotated(load_keys(service.keys), datetime.now(UTC), timedelta(days=90)), replace=True)
+        assert len(asking.tokens(Kind.CARD, "rare")) == 2
+        both = asking.tokens(Kind.CARD, "frequent")
+        assert both[0] == old
+        assert [token[1] for token in both] == [1, 2]
+        assert quiet.tokens(Kind.CARD, "frequent") == (old,)
+        late[0] = began + 3_700
+        assert quiet.tokens(Kind.CARD, "frequent") == both
+        asking.close()
+        quiet.close()
+    finally:
+        service.stop()
+
+
+def test_after_a_rotation_values_that_are_known_and_new_ones_are_answered_together(
+    authority: Authority, tmp_path: Path
+) -> None:
+    """An event with a known value and a new one has the new epoch's tokens of both; and without an overlap those alone, as after a leak."""
+    service = Service(tmp_path, authority)
+    try:
+        remote = RemoteTokeniser.of(service.config(grant(service.clients, "lab")))
+        remote.prepare([(Kind.CARD, "frequent"), (Kind.EMAIL, "a@example.org")])
+        save_keys(service.keys, rotated(load_keys(service.keys), datetime.now(UTC), timedelta()), replace=True)
+        remote.prepare([(Kind.CARD, "frequent"), (Kind.CARD, "rare")])
+        local = LocalTokeniser.load(service.keys)
+        for kind, value in ((Kind.CARD, "frequent"), (Kind.CARD, "rare"), (Kind.EMAIL, "a@example.org")):
+            assert remote.tokens(kind, value) == local.tokens(kind, value)
+        remote.close()
     finally:
         service.stop()
 

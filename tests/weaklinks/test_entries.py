@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from weaklink import frames
-from weaklink.frames import account_key
+from weaklink.account_keys import account_key
 from weaklink.records.identifiers import IdentifierKind
 from weaklink.weaklinks.entries import ENTRIES, entries
 from weaklink.weaklinks.scorecard import SCORECARDS, scorecards

@@ -5,7 +5,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from weaklink.frames import SHARED, account_key
+from weaklink.account_keys import account_key
+from weaklink.frames import SHARED
 from weaklink.records.identifiers import IdentifierKind
 from weaklink.weaklinks.config import WeakLinksConfig
 from weaklink.weaklinks.replay import replay_plan, token_holdings

@@ -6,7 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from weaklink.frames import SHARED, account_key
+from weaklink.account_keys import account_key
+from weaklink.frames import SHARED
 from weaklink.parties import PartyKind
 from weaklink.records.identifiers import IdentifierKind
 

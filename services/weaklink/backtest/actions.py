@@ -1,6 +1,7 @@
 """Decisions to actions, by enforce's own policy, on a ledger that is kept in memory."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import polars as pl
@@ -26,7 +27,15 @@ _ACTIONS_COLUMNS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "withdrawn_at": pl.Datetime("us", "UTC"),
 }
 ACTIONS: Final = pl.Schema(_ACTIONS_COLUMNS)
-"""One row per action that was issued, at its first issue; what waits for a person is not issued."""
+"""One row per time that an action stood: from its issue to its withdrawal, and another one where it was issued again later. Issues that only
+renew it are none; what waits for a person is not issued."""
+
+
+@dataclass
+class _Stood:
+    action: Action  # as it was issued
+    issued_us: int
+    ended_us: int | None = None
 
 
 class MemoryLedger:
@@ -35,8 +44,8 @@ class MemoryLedger:
     def __init__(self, config: EnforceConfig) -> None:
         self._config = config
         self._view = LedgerView()
-        self._first: dict[str, Action] = {}
-        self._ended_us: dict[str, int] = {}
+        self._stood: list[_Stood] = []
+        self._stands: dict[str, _Stood] = {}  # those that do, by action
         self.held: set[str] = set()
 
     def decide(self, campaign_id: str, measures: Sequence[Mapping[str, Any]], now_us: int, evidence_at_us: int) -> None:
@@ -58,14 +67,15 @@ class MemoryLedger:
             if change.cause is Cause.HELD_FOR_PERSON:
                 self.held.add(ident)
             elif change.cause is Cause.ISSUED:
-                self._first.setdefault(ident, change.action)
-                self._ended_us.pop(ident, None)
-            elif change.cause in (Cause.CAMPAIGNS_WITHDREW, Cause.REPLACED) and ident in self._first:
-                self._ended_us[ident] = change.at_us
+                if ident not in self._stands:
+                    self._stands[ident] = _Stood(change.action, change.at_us)
+                    self._stood.append(self._stands[ident])
+            elif change.cause in (Cause.CAMPAIGNS_WITHDREW, Cause.REPLACED) and ident in self._stands:
+                self._stands.pop(ident).ended_us = change.at_us
 
     def frame(self, values: pl.DataFrame) -> pl.DataFrame:
         """ACTIONS, in order of issue. values: [token, value] of the input's identifiers."""
-        rows = pl.DataFrame([self._row(action) for action in self._first.values()], schema=_ROWS, orient="row")
+        rows = pl.DataFrame([_row(one) for one in self._stood], schema=_ROWS, orient="row")
         return (
             rows.join(values, on="token", how="left", maintain_order="left")
             .with_columns(
@@ -81,8 +91,8 @@ class MemoryLedger:
         )
 
     def measures(self) -> pl.DataFrame:
-        """[campaign_id, party, measure, target_account, target_token, issued_at_us, until_us] of every action that was issued."""
-        rows = pl.DataFrame([self._row(action) for action in self._first.values()], schema=_ROWS, orient="row")
+        """[campaign_id, party, measure, target_account, target_token, issued_at_us, until_us] of every time that an action stood."""
+        rows = pl.DataFrame([_row(one) for one in self._stood], schema=_ROWS, orient="row")
         return rows.select(
             "campaign_id",
             "party",
@@ -91,23 +101,6 @@ class MemoryLedger:
             pl.col("token").alias("target_token"),
             "issued_at_us",
             pl.col("withdrawn_at_us").alias("until_us"),
-        )
-
-    def _row(self, action: Action) -> tuple[Any, ...]:
-        target = action.target
-        return (
-            action.action_id,
-            action.opened_at_us,
-            target.party,
-            action.measure,
-            target.account,
-            _kind(target),
-            target.token,
-            action.campaign_id,
-            action.confidence,
-            action.expected_cut,
-            action.benign_accounts_touched,
-            self._ended_us.get(action.action_id),
         )
 
 
@@ -125,6 +118,24 @@ _ROWS: Final = {
     "benign_accounts_touched": pl.Int32,
     "withdrawn_at_us": pl.Int64,
 }
+
+
+def _row(one: _Stood) -> tuple[Any, ...]:
+    action, target = one.action, one.action.target
+    return (
+        action.action_id,
+        one.issued_us,
+        target.party,
+        action.measure,
+        target.account,
+        _kind(target),
+        target.token,
+        action.campaign_id,
+        action.confidence,
+        action.expected_cut,
+        action.benign_accounts_touched,
+        one.ended_us,
+    )
 
 
 def _kind(target: Target) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 import polars as pl
 
 from weaklink import frames
+from weaklink.account_keys import account_hash
 from weaklink.ingest.config import IngestConfig
 from weaklink.ingest.fold import fold_activity, fold_links
 from weaklink.records.schemas import latest
@@ -94,8 +95,8 @@ def _fold(events: pl.DataFrame, record: str, party: str, config: IngestConfig) -
             activity.join(tick, on="first_seen_us", maintain_order="left").select(*frames.ACTIVITY, "tick"),
         )
     back = names.select(
-        frames.account_hash(party, "marked").alias("account"),
-        frames.account_hash(party, "account").alias("true_account"),
+        account_hash(party, "marked").alias("account"),
+        account_hash(party, "account").alias("true_account"),
         pl.col("account").alias("true_name"),
         "tick",
     )

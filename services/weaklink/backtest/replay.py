@@ -42,7 +42,9 @@ _CAMPAIGNS_COLUMNS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "gap": pl.Float64,
 }
 CAMPAIGNS: Final = pl.Schema(_CAMPAIGNS_COLUMNS)
-"""Every campaign that was not merged into another, as it last stood while it had members. taken_*: as of its last plan (`taken.Taken`)."""
+"""Every campaign that was not merged into another, as it last stood while it had members.
+
+taken_*: as it was last told (`taken.Taken`). gap: the largest of its plans; null: it had none."""
 _TAKEN: Final = ("requests", "requests_low", "requests_high")
 
 
@@ -52,7 +54,7 @@ class _Seen:
     facts: Mapping[str, Any]
     accounts: int
     volume_cut_share: float
-    gap: float
+    gap: float | None
 
 
 class Replay:
@@ -102,12 +104,14 @@ class Replay:
     def _note(self, update: Update) -> None:
         campaign = update.campaign
         if update.members.height:
+            before = self._campaigns.get(campaign.campaign_id)
+            gaps = [one for one in (before.gap if before else None, campaign.gap if campaign.solver else None) if one is not None]  # fmt: skip
             self._campaigns[campaign.campaign_id] = _Seen(
                 campaign.detected_at_us,
                 campaign.facts,
                 update.members.filter("flagged").height,
                 campaign.volume_cut_share,
-                campaign.gap,
+                max(gaps, default=None),
             )
 
     def findings(self, activity: pl.DataFrame, settings: Settings) -> Findings:

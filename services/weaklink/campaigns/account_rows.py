@@ -1,5 +1,6 @@
 """Accounts as an evaluation takes them: their profiles, with volume, customers, and what was said of them."""
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -63,14 +64,16 @@ class AccountRows:
         return pl.Series("end_users", (high - low).astype(np.uint32))
 
     def _requests_per_day(self, now_us: int, profiles: pl.DataFrame) -> Floats:
-        """Mean daily requests over the last `volume_days`, or the account's life when that is shorter.
+        """Mean daily requests over today and the days before it that make up `volume_days`, or the account's life when that is shorter.
 
         A day at least: most of what a new account does comes at once (docs/decisions/2026-11-30-who-is-a-witness.md)."""
-        days, accounts = self._volume_days, profiles["account"].to_numpy()
+        accounts = profiles["account"].to_numpy()
         owner, day, requests = self._profiles.daily.columns_of(accounts, "account", "day", "requests")
-        late = day > now_us // US_PER_DAY - days
+        first_day = math.floor(now_us // US_PER_DAY - self._volume_days) + 1
+        days = now_us / US_PER_DAY - first_day  # today is not over
+        late = day >= first_day
         recent = np.zeros(len(accounts), np.int64)
         np.add.at(recent, np.searchsorted(accounts, owner[late]), requests[late])
         lived = (now_us - profiles["first_usage_us"].cast(pl.Float64).fill_null(np.nan).to_numpy()) / US_PER_DAY
-        mean: Floats = np.nan_to_num(recent / np.clip(lived, _VOLUME_DAYS_MIN, days))
+        mean: Floats = np.nan_to_num(recent / np.clip(lived, _VOLUME_DAYS_MIN, max(days, _VOLUME_DAYS_MIN)))
         return mean

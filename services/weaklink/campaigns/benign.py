@@ -5,9 +5,9 @@ from typing import Final
 
 import polars as pl
 
+from weaklink.account_keys import account_key
 from weaklink.benign import REMOVE, BenignRecord
 from weaklink.campaigns.folding import FoldedTable
-from weaklink.frames import account_key
 
 BENIGN: Final = pl.Schema(
     {

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import polars as pl
 
-from weaklink import frames, topology
+from weaklink import topology
+from weaklink.account_keys import account_key
 from weaklink.campaigns import course, dossier
 from weaklink.campaigns.engine import Engine
 from weaklink.campaigns.identity import DISPUTED, Campaign
@@ -177,7 +178,7 @@ def _evidence_key(account: int) -> bytes:
 
 def evidence_key(party: str, account: str) -> bytes:
     """Key of an account's MemberEvidence."""
-    return _evidence_key(frames.account_key(party, account))
+    return _evidence_key(account_key(party, account))
 
 
 def _timed(values: Any, name: str = "") -> Any:

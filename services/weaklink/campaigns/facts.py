@@ -39,7 +39,7 @@ def facts(members: pl.DataFrame, links: pl.DataFrame, evaluation: Evaluation, st
         state.accounts(evaluation.now_us, own["account"], JUDGED), evaluation.population.conduct, state.config.conduct
     )
     held = links.join(own.select("account"), on="account", how="semi")
-    shared = held.group_by("identifier", "slot").len().filter(pl.col("len") > 1)
+    shared = held.group_by("identifier", "slot", "kind").len().filter(pl.col("len") > 1)
     return {
         "shared_identifiers": shared["identifier"].n_unique(),
         "requests": int(own["requests"].sum() or 0),
@@ -60,7 +60,7 @@ def facts(members: pl.DataFrame, links: pl.DataFrame, evaluation: Evaluation, st
         "replaced_share": found.replaced_share,
         "severity": found.severity,
         "taken": taken(own).record(),
-        "evidence": _reasons(own, held.join(shared, on=["identifier", "slot"], how="semi"), conduct),
+        "evidence": _reasons(own, held.join(shared, on=["identifier", "slot", "kind"], how="semi"), conduct),
     }
 
 

@@ -1,4 +1,4 @@
-"""Accounts and the nodes (identifier, slot) that they share, as index arrays: what every step of the method computes on."""
+"""Accounts and the nodes (identifier, slot, kind) that they share, as index arrays: what every step of the method computes on."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -131,7 +131,8 @@ def stable_order(key: Ints) -> tuple[Ints, Ints]:
 
 
 def build_graph(accounts: pl.DataFrame, links: pl.DataFrame, person_accounts_max: int) -> Graph:
-    """The graph of profiles (columns account, party; sorted by account) and links (SHARED columns, one row per identifier, slot and account).
+    """The graph of profiles (columns account, party; sorted by account) and links (SHARED columns, one row per identifier, slot, kind and
+    account, sorted by these).
 
     Links of accounts without a profile wait until their activity has come; the order in which topics are read does not matter.
     """
@@ -148,7 +149,9 @@ def build_graph(accounts: pl.DataFrame, links: pl.DataFrame, person_accounts_max
     position[position == len(keys)] = 0
     present = keys[position] == held if len(keys) else np.zeros(len(held), bool)
     links, account = links.filter(pl.Series(present)), position[present].astype(np.int64)
-    new_node = (links["identifier"] != links["identifier"].shift()) | (links["slot"] != links["slot"].shift())
+    new_node = pl.Series([False]).new_from_index(0, links.height)
+    for name in ("identifier", "slot", "kind"):
+        new_node |= links[name] != links[name].shift()
     node = np.cumsum(new_node.fill_null(value=True).to_numpy()).astype(np.int64) - 1
     n_nodes = int(node[-1]) + 1 if len(node) else 0
     first_link = np.searchsorted(node, np.arange(n_nodes))

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import polars as pl
 
-from weaklink import frames, topology
+from weaklink import topology
+from weaklink.account_keys import account_hash
 from weaklink.campaigns import messages, standing
 from weaklink.campaigns.engine import Engine
 from weaklink.campaigns.identity import FORMER, MEMBERS, Campaign, Clocks
@@ -79,7 +80,7 @@ def _keyed(rows: list[dict[str, Any]], schema: pl.Schema) -> pl.DataFrame:
         return pl.DataFrame(schema=schema)
     plain = pl.DataFrame(rows, schema={name: dtype for name, dtype in schema.items() if name != "account"})
     keyed = (
-        part.with_columns(frames.account_hash(str(party), "account_name").alias("account"))
+        part.with_columns(account_hash(str(party), "account_name").alias("account"))
         for (party,), part in plain.group_by("party", maintain_order=True)
     )
     return pl.concat(keyed).select(schema.names()).sort("account")

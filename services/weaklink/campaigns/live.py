@@ -123,7 +123,7 @@ class LiveGraph:
 
     def add_links(self, account: Ints, identifier: Keys, slot: Ints, kind: Ints, holders: Ints) -> NewLinks:
         """Take links, any that are known already among them."""
-        node = self.links.add_nodes(identifier, slot)
+        node = self.links.add_nodes(identifier, slot, kind)
         self.node.grow(self.links.n_nodes)
         for name, column in (("identifier", identifier), ("slot", slot), ("kind", kind)):
             self.node[name][node] = column

@@ -9,18 +9,19 @@ from weaklink.campaigns.graph import Bools, Graph, Ints, Keys
 from weaklink.campaigns.keys import Columns, LayeredIndex, LayeredKeys
 
 _SLOT_BITS: Final = 16
+_KIND_BITS: Final = 8
 _PARTY_BITS: Final = 12
 _ACCOUNT_BITS: Final = key_loops.ENDS_BITS
 _ACCOUNT_MASK: Final = (1 << _ACCOUNT_BITS) - 1
 
 
 class LiveLinks:
-    """Numbers are given in the order in which accounts, nodes (identifier, slot) and groups (the holders of a node at one party) come."""
+    """Numbers are given in the order in which accounts, nodes (identifier, slot, kind) and groups (the holders of a node at one party) come."""
 
     def __init__(self) -> None:
         self.accounts: Final = LayeredIndex(np.uint64)
         self._identifiers: Final = LayeredIndex(np.uint64)
-        self._nodes: Final = LayeredIndex()  # identifier's number, slot
+        self._nodes: Final = LayeredIndex()  # identifier's number, slot, kind
         self._groups: Final = LayeredIndex()  # node, party
         self._by_node: Final = LayeredKeys()  # node, account
         self._by_account: Final = LayeredKeys()  # account, node
@@ -40,14 +41,14 @@ class LiveLinks:
         self.accounts.fill(graph.accounts)
         identifiers, number = np.unique(graph.identifier, return_inverse=True)
         self._identifiers.fill(identifiers)
-        self._nodes.fill(number.reshape(-1) << _SLOT_BITS | graph.slot)
+        self._nodes.fill(_node(number.reshape(-1), graph.slot, graph.kind))
         self._groups.fill(graph.group_node << _PARTY_BITS | graph.group_party)
         self._by_node.fill(graph.node << _ACCOUNT_BITS | graph.account)
         self._by_account.fill(np.sort(graph.account << _ACCOUNT_BITS | graph.node))
 
-    def add_nodes(self, identifier: Keys, slot: Ints) -> Ints:
+    def add_nodes(self, identifier: Keys, slot: Ints, kind: Ints) -> Ints:
         """Number of each node, after those that are not there have been added."""
-        return self._nodes.add(self._identifiers.add(identifier) << _SLOT_BITS | slot)
+        return self._nodes.add(_node(self._identifiers.add(identifier), slot, kind))
 
     def add_groups(self, node: Ints, party: Ints) -> Ints:
         """Number of each group, after those that are not there have been added."""
@@ -113,3 +114,7 @@ class LiveLinks:
     def layers_by_node(self) -> tuple[Keys, Keys]:
         """Node and account of each link as the loops take them, in two layers."""
         return self._by_node.layers
+
+
+def _node(identifier: Ints, slot: Ints, kind: Ints) -> Ints:
+    return (identifier << _SLOT_BITS | slot) << _KIND_BITS | kind

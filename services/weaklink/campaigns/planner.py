@@ -108,6 +108,7 @@ class Planner:
             campaign.measures, changes = standing.added(
                 campaign.measures, asked.get(campaign_id, []), self._refused(), evaluation.now_us
             )
+            campaign.oldest_issue_us = min((m["issued_at_us"] for m in campaign.measures), default=None)
             changes += self._renewed(campaign, evaluation.now_us)
             more = totals.get(campaign_id, {})
             campaign.facts |= {name: campaign.facts[name] + more.get(name, 0) for name in _SUMMED}

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from weaklink import frames
+from weaklink.account_keys import account_key
 
 _DISPUTES: Final = frozenset({"DISPUTED", "NOT_OURS"})
 _OBEYED: Final = frozenset({"DONE", "ACCEPTED", "PARTLY_DONE"})
@@ -67,7 +67,7 @@ def read(feedback: Iterable[Mapping[str, Any]]) -> tuple[pl.DataFrame, pl.DataFr
             suspended = record["measure"] == "SUSPEND" and verdict == "DONE"
             rows.append(
                 (
-                    frames.account_key(record["party"], name),
+                    account_key(record["party"], name),
                     at if verdict in _DISPUTES else None,
                     at if verdict == "DECLINED" else None,
                     at if verdict in _OBEYED else None,

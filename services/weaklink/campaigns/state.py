@@ -24,13 +24,13 @@ from weaklink.campaigns.spoken import ANY_MEASURE, FEEDBACK, REFUSALS, disputed_
 from weaklink.epochs import FIRST
 from weaklink.errors import CheckpointError
 
-_LINK_KEYS: Final = ["identifier", "slot", "account"]
+_LINK_KEYS: Final = ["identifier", "slot", "kind", "account"]
+"""A token's kind is what its sender says: under another kind the same bytes are another node, as in correlate."""
 _NO_LINKS: Final = frames.empty(frames.SHARED)
 _LATER: Final = frozenset({"equations"})
 """Tables that snapshots of earlier versions lack: empty then, and read from the beginning of their topic."""
 _LINK_FOLDS: Final[dict[str, Fold]] = {
     "tail": "max",
-    "kind": "max",
     "epoch": "max",
     "first_seen_us": "min",
     "last_seen_us": "max",

@@ -1,5 +1,6 @@
 """Reads the topic of campaigns: whole the first time, then what is new."""
 
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Final, Self
 
@@ -9,13 +10,14 @@ from weaklink import topology
 from weaklink.cases.store import Cases
 from weaklink.errors import BrokerError
 from weaklink.kafka_options import KafkaConfig
+from weaklink.read_to_end import read_to_end
 from weaklink.small_topics import broker_errors
 
 _WHAT: Final = "the topic of campaigns"
 
 
 class CaseReader:
-    """`refresh` brings `cases` up to the last committed record. One for a process or thread."""
+    """`refresh` brings `cases` up to the last committed record. One for a process or thread; of no more use once it has raised."""
 
     def __init__(self, kafka: KafkaConfig, topic: str | None = None) -> None:
         self.cases: Final = Cases()
@@ -41,16 +43,19 @@ class CaseReader:
         self.close()
 
     def refresh(self) -> Cases:
-        """Everything up to now. Raises BrokerError when the topic is missing or Kafka cannot be reached."""
+        """Everything up to now. Raises BrokerError when the topic is missing, or cannot be read to its end."""
+        for key, value in self.read():
+            self.cases.take(key, value)
+        return self.cases
+
+    def read(self) -> Iterator[tuple[bytes, bytes | None]]:
+        """What is new up to now, as `Cases.take` wants it. Waits for the broker, and raises as `refresh` does."""
         with broker_errors(self._kafka, _WHAT):
             if not self._partitions:
                 self._begin()
             ends = self._consumer.end_offsets(self._partitions)
-            while any(self._consumer.position(one) < ends[one] for one in self._partitions):
-                for records in self._consumer.poll(timeout_ms=500).values():
-                    for record in records:
-                        self.cases.take(record.key or b"", record.value)
-        return self.cases
+            for record in read_to_end(self._consumer, ends):
+                yield record.key or b"", record.value
 
     def _begin(self) -> None:
         # Asked first, because end_offsets of a missing topic waits for its whole timeout.

@@ -14,8 +14,7 @@ from weaklink.cases.store import Cases
 HOUR_US: Final = 3_600_000_000
 OTHERS_MIN: Final = 3
 """Fewer others than these are not told of."""
-_OBEYED: Final = frozenset({"ACCEPTED", "DONE", "PARTLY_DONE"})
-_ENDING: Final = frozenset({"DISPUTED", "NOT_OURS", "REFUSED"})
+_NOTHING: Final = {"actions": 0, "answered": 0, "ending": 0, "overdue": 0, "wait_us": None}
 LESS_IS_BETTER: Final = (
     "volume_entered_share", "hours_to_act", "disputed_share", "requests_after_share", "overdue_share",
 )  # fmt: skip
@@ -62,8 +61,8 @@ class Comparison:
     others_better_share: float | None
 
 
-def scorecards(cases: Cases, actions: Iterable[Mapping[str, Any]], parties: Iterable[str] = ()) -> dict[str, Card]:
-    """Every party that campaigns touch, that was asked for anything, or of `parties`. `actions`: queries.answers rows."""
+def scorecards(cases: Cases, answers: Iterable[Mapping[str, Any]], parties: Iterable[str] = ()) -> dict[str, Card]:
+    """Every party that campaigns touch, that was asked for anything, or of `parties`. `answers`: queries.answers rows."""
     doors: dict[str, dict[str, int]] = {}
     total = 0
     for course in cases.courses.values():
@@ -72,28 +71,23 @@ def scorecards(cases: Cases, actions: Iterable[Mapping[str, Any]], parties: Iter
             row = doors.setdefault(door["party"], {})
             for name in ("accounts", "requests", "requests_entered", "accounts_after", "requests_after"):
                 row[name] = row.get(name, 0) + door[name]
-    asked: dict[str, list[Mapping[str, Any]]] = {}
-    for one in actions:
-        asked.setdefault(one["party"], []).append(one)
+    asked = {one["party"]: one for one in answers}
     names = sorted({*doors, *asked, *parties})
-    return {name: _card(name, doors.get(name, {}), asked.get(name, []), total) for name in names}
+    return {name: _card(name, doors.get(name, {}), asked.get(name, _NOTHING), total) for name in names}
 
 
-def _card(party: str, door: Mapping[str, int], asked: list[Mapping[str, Any]], total: int) -> Card:
-    answers = [one for one in asked if one["answer"] is not None]
-    # Two clocks, enforce's and the broker's: where they disagree, an answer may seem to come before its question.
-    waits = [max(one["answered_at_us"] - one["opened_at_us"], 0) for one in answers if one["answer"] in _OBEYED]
-    ending = sum(one["answer"] in _ENDING for one in answers)
+def _card(party: str, door: Mapping[str, int], asked: Mapping[str, Any], total: int) -> Card:
+    actions, answered, wait_us = asked["actions"], asked["answered"], asked["wait_us"]
     return Card(
         party,
         door.get("accounts", 0),
         door.get("requests_entered", 0),
         door.get("requests_entered", 0) / total if total else None,
-        len(asked),
-        len(answers),
-        median(waits) / HOUR_US if waits else None,
-        ending / len(answers) if answers else None,
-        sum(bool(one["overdue"]) for one in asked) / len(asked) if asked else None,
+        actions,
+        answered,
+        None if wait_us is None else wait_us / HOUR_US,
+        asked["ending"] / answered if answered else None,
+        asked["overdue"] / actions if actions else None,
         door.get("accounts_after", 0),
         door["requests_after"] / door["requests"] if door.get("requests") else None,
     )

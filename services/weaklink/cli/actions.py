@@ -64,7 +64,8 @@ def list_actions(
     from weaklink.enforce.queries import list_actions as query
 
     states = tuple(_states([*(state or []), *(["WAITING"] if waiting else [])]))
-    which = Filter(states, party, campaign, measure.upper() if measure else None, limit)
+    kind = measure.upper() if measure else None
+    which = Filter(states, party=party, campaign_id=campaign, measure=kind, limit=limit)
     rows = read(lambda connection: query(connection, which))
     if as_json:
         print_json(rows)
@@ -179,21 +180,38 @@ def _decide(
         return
     if len(chosen) > ASKS_ABOVE and not yes:
         typer.confirm(f"{verb} {len(chosen)} actions?", abort=True)
-    for action in _verdicts(chosen, verdict, by=by, note=note):
-        typer.echo(f"{action.action_id} {action.measure} {action.target.name} at {action.target.party}: {action.state}")
+    refused = _pass_verdicts(chosen, verdict, by=by, note=note)
+    if refused:
+        typer.echo(f"{verb}: {refused} of {len(chosen)} actions could not be decided", err=True)
+        raise typer.Exit(1)
 
 
-def _verdicts(idents: list[str], verdict: Any, *, by: str, note: str | None) -> list[Any]:
+def _pass_verdicts(idents: list[str], verdict: Any, *, by: str, note: str | None) -> int:
+    """Decide one after the other, and say of each what came of it at once: what is decided stands, and is published, whatever the next ones bring.
+
+    Gives the number of those that could not be decided (they may have ended since they were looked up).
+    """
     from weaklink.enforce.clock import Clock
     from weaklink.enforce.ledger import Ledger
+    from weaklink.errors import LedgerError
     from weaklink.settings import load_settings
 
     settings = load_settings()
     clock = Clock(settings.clock, settings.enforce.clock_lead_hours_max)
 
-    async def run(database: "Database") -> list[Any]:
+    async def run(database: "Database") -> int:
         ledger = Ledger(database, settings.enforce, clock)
-        return [await ledger.decide(ident, verdict, by=by, note=note) for ident in idents]
+        refused = 0
+        for ident in idents:
+            try:
+                action = await ledger.decide(ident, verdict, by=by, note=note)
+            except LedgerError as error:
+                refused += 1
+                typer.echo(f"{ident} is not decided: {error}", err=True)
+            else:
+                target = action.target
+                typer.echo(f"{action.action_id} {action.measure} {target.name} at {target.party}: {action.state}")
+        return refused
 
     return with_database(run)
 

@@ -64,7 +64,9 @@ def export(
 
     latest: dict[str, EnforcementAction] = {}
     for action in read_actions(load_settings().kafka, party):
-        latest[action.action_id] = action
+        # A revision may be published again after a later one.
+        if action.action_id not in latest or action.revision >= latest[action.action_id].revision:
+            latest[action.action_id] = action
     actions = list(latest.values())
     if form is Format.STIX:
         from weaklink.formats.stix import actions_bundle

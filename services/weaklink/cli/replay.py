@@ -13,7 +13,7 @@ def register(app: typer.Typer) -> None:
 
 def replay(
     data: Annotated[
-        Path, typer.Argument(help="Folder with *_events.parquet, and *_labels.parquet where the truth is known.")
+        Path, typer.Argument(help="Folder with *events.parquet, and *labels.parquet where the truth is known.")
     ],
     folder: Annotated[Path, typer.Option(help="Where logs and summary.json go.")] = Path("build/replay"),
     seconds: Annotated[

@@ -16,15 +16,18 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from weaklink.console import changes, live, pages
+from weaklink.console.attempts import Attempts
 from weaklink.console.feeds import CaseFeed, LagFeed
-from weaklink.console.security import Attempts, Rule, SecurityHeaders, guarded
+from weaklink.console.security import Rule, SecurityHeaders, guarded
 from weaklink.console.users import Users
 from weaklink.enforce.clock import Clock
 from weaklink.enforce.database import Database, ledger_url
 from weaklink.enforce.ledger import Ledger
 from weaklink.enforce.queries import newest_change
+from weaklink.errors import LedgerError, brief
 from weaklink.settings import Settings
 
+_OPEN_SECONDS: Final = 5.0
 _log = structlog.get_logger()
 
 
@@ -48,7 +51,7 @@ RULES: Final = (
     Rule("GET", "/weak-links", "operator", pages.weak_links),
     Rule("GET", "/lag", "signed-in", pages.lag),
     Rule("GET", "/lag.json", "signed-in", pages.json_lag),
-    Rule("GET", "/events", "signed-in", live.events),
+    Rule("GET", "/events", "signed-in", live.events, by_hand=False),
 )
 """Every route there is, besides the files in `static/`, which tell nobody anything."""
 
@@ -70,7 +73,7 @@ def make_app(settings: Settings) -> Starlette:
     )
     state = app.state
     state.settings = settings
-    state.database = Database(ledger_url(settings))
+    state.database = Database(ledger_url(settings), settings.enforce.ledger_timeout_seconds)
     state.ledger = Ledger(
         state.database, settings.enforce, Clock(settings.clock, settings.enforce.clock_lead_hours_max)
     )
@@ -103,30 +106,63 @@ async def _failed(request: Request, error: Exception) -> Response:
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     state = app.state
     state.changes = live.Changes()
-    await state.database.migrate()
-    await state.users.create_tables()
+    opening = asyncio.create_task(_open_ledger(app))
+    watching = asyncio.create_task(_watch(app, opening))
+    # Whoever asks first finds the ledger open; but the server listens, and can be stopped, however long the ledger stays away.
+    await asyncio.wait([opening], timeout=_OPEN_SECONDS)
     state.cases.start()
     state.lag.start()
-    watching = asyncio.create_task(_watch(app))
     try:
         yield
     finally:
+        opening.cancel()
         watching.cancel()
         state.changes.stop()
         await asyncio.gather(asyncio.to_thread(state.cases.stop), asyncio.to_thread(state.lag.stop))
         await state.database.close()
 
 
-async def _watch(app: Starlette) -> None:
-    """Look for what has changed, for the live updates. Healthy: this loop turns; ready: the topic of campaigns is read."""
+async def _open_ledger(app: Starlette) -> None:
+    """Bring the tables to this version's; tried until it is done."""
+    state = app.state
+    # Of its own: a migration may take longer than the other transactions may.
+    database = Database(ledger_url(state.settings))
+    try:
+        while True:
+            try:
+                await database.migrate()
+                await Users(database, state.settings.console).create_tables()
+            except Exception as error:  # of any kind, as in _watch
+                _log.warning("ledger_not_opened", error=_said(error), next="retry", exc_info=_unforeseen(error))
+                await asyncio.sleep(state.settings.console.refresh_seconds)
+            else:
+                return
+    finally:
+        await database.close()
+
+
+async def _watch(app: Starlette, opening: asyncio.Task[None]) -> None:
+    """Look for what has changed, for the live updates. Healthy: this loop turns; ready: ledger and topic of campaigns are read."""
     state = app.state
     while True:
+        ready = False
         try:
-            async with state.database.read() as connection:
-                ledger = await newest_change(connection)
-            if state.health is not None:
-                state.health.turned(ready=state.cases.error is None)
-            state.changes.saw(state.cases.version, state.cases.error, ledger, state.lag.sampled_at)
-        except (SQLAlchemyError, OSError) as error:
-            _log.warning("ledger_not_read", error=type(error).__name__)
+            if opening.done():
+                async with state.database.read() as connection:
+                    ledger = await newest_change(connection)
+                state.changes.saw(state.cases.version, state.cases.error, ledger, state.lag.sampled_at)
+                ready = state.cases.error is None
+        except Exception as error:  # of any kind: without this loop nothing would be live any more, and nobody told
+            _log.warning("ledger_not_read", error=_said(error), next="retry", exc_info=_unforeseen(error))
+        if state.health is not None:
+            state.health.turned(ready=ready)
         await asyncio.sleep(state.settings.console.refresh_seconds)
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {brief(error)}"
+
+
+def _unforeseen(error: Exception) -> Exception | None:
+    """What is logged with its traceback."""
+    return None if isinstance(error, (LedgerError, SQLAlchemyError, OSError)) else error

@@ -39,18 +39,19 @@ async def login(request: Request) -> Response:
     """Sign in. A wrong name and a wrong password are told alike."""
     app, form = request.app.state, request.state.form
     name, password = form.get("name", "")[:64], form.get("password", "")
-    if not app.attempts.begin(name):
-        _log.warning("sign_in_held_back", user=name)
+    address = request.client.host if request.client else ""
+    if app.users.crowded or not app.attempts.begin(name, address):
+        _log.warning("sign_in_held_back", user=name, address=address)
         return _login(request, "Too many attempts: wait some minutes.", 429)
     try:
         is_right = await app.users.check(name, password)
     except Exception:
-        app.attempts.forget_last(name)  # the ledger's fault
+        app.attempts.forget_last(name, address)  # the ledger's fault
         raise
     if not is_right:
-        _log.warning("sign_in_refused", user=name)
+        _log.warning("sign_in_refused", user=name, address=address)
         return _login(request, "Name or password is wrong.", 401)
-    app.attempts.right(name)
+    app.attempts.right(name, address)
     token = await app.users.sign_in(name)
     _log.info("signed_in", user=name)
     response = RedirectResponse("/", 303)

@@ -43,7 +43,7 @@ class Changes:
 
 
 async def events(request: Request) -> Response:
-    """The stream. Ends with the session: it is asked for at every beat."""
+    """The stream. Ends with the session, which is looked at at every beat, and not kept alive by that."""
     changes: Changes = request.app.state.changes
     if changes.streams >= STREAMS_MAX:
         return Response("too many streams", 503)
@@ -55,7 +55,7 @@ async def _stream(request: Request, changes: Changes, token: str) -> AsyncIterat
     changes.streams += 1
     told = -1
     try:
-        while not changes.stopping and await request.app.state.users.session(token) is not None:
+        while not changes.stopping and await request.app.state.users.session(token, touch=False) is not None:
             if changes.version != told:
                 told = changes.version
                 yield f"event: changed\ndata: {told}\n\n"

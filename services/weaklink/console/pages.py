@@ -26,6 +26,7 @@ from weaklink.enforce.queries import (
     answers,
     count_actions,
     find_ids,
+    last_seen,
     list_actions,
     on_account,
     on_tokens,
@@ -156,10 +157,9 @@ async def account(request: Request) -> Response:
     if member is None:
         raise HTTPException(404, "there is no such account in a campaign")
     async with request.app.state.database.read() as connection:
-        actions = await on_account(connection, party, name)
-    shown = [one for one in actions if who.operator or one["revision"] >= 1]
+        actions = await on_account(connection, party, name, published=not who.operator)
     why = explain(found, settings.campaigns, settings.enforce) if found else None
-    return page(request, "account.html", member=member, why=why, actions=shown)
+    return page(request, "account.html", member=member, why=why, actions=actions)
 
 
 async def queue(request: Request) -> Response:
@@ -199,7 +199,8 @@ async def shown_action(request: Request) -> dict[str, Any]:
     try:
         async with request.app.state.database.read() as connection:
             (ident,) = await find_ids(connection, [request.path_params["action"]])
-            shown = sight.action(viewer(request), await show_action(connection, ident))
+            found, seen = await show_action(connection, ident), await last_seen(connection, ident)
+            shown = sight.action(viewer(request), found, seen)
     except LedgerError:
         shown = None
     if shown is None:

@@ -1,4 +1,4 @@
-"""Who may do what, decided before a page is built: sessions, roles, tokens of forms, headers, attempts. Every route goes through `guarded`."""
+"""Who may do what, decided before a page is built: sessions, roles, tokens of forms, headers. Every route goes through `guarded`."""
 
 import hmac
 import logging
@@ -24,6 +24,8 @@ Audience = Literal["anyone", "signed-in", "operator"]
 Endpoint = Callable[[Request], Awaitable[Response]]
 SESSION_COOKIE: Final = "weaklink_session"
 LOGIN_COOKIE: Final = "weaklink_login"
+REFRESH_HEADER: Final = "x-weaklink-refresh"
+"""A page that fetches itself anew sends it (console.js): nobody need be there for that."""
 _FORM_BYTES_MAX: Final = 64 << 10
 _HEADERS: Final = {
     "content-security-policy": (
@@ -42,12 +44,16 @@ _HEADERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A route: where, by which method, for whom. Methods other than GET change something, and need the token of a form."""
+    """A route: where, by which method, for whom. Methods other than GET change something, and need the token of a form.
+
+    `by_hand`: somebody is there who asks for it, which keeps a session from being idle; an open page asks for the others by itself.
+    """
 
     method: Literal["GET", "POST"]
     path: str
     audience: Audience
     endpoint: Endpoint
+    by_hand: bool = True
 
 
 class SecurityHeaders:
@@ -68,38 +74,6 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, sent if scope["type"] == "http" else send)
-
-
-class Attempts:
-    """Attempts to sign in by name, until one is right: after so many the name waits. In memory: a restart forgives.
-
-    Counted as they begin, so that many at once are no more than the same many one after another.
-    """
-
-    def __init__(self, config: ConsoleConfig, clock: Callable[[], float] = time.monotonic) -> None:
-        self._max = config.attempts_max
-        self._seconds = config.attempts_minutes * 60
-        self._clock = clock
-        self._begun: dict[str, list[float]] = {}
-
-    def begin(self, name: str) -> bool:
-        """Count an attempt. False: the name has to wait."""
-        now = self._clock()
-        since = now - self._seconds
-        self._begun = {one: late for one, times in self._begun.items() if (late := [at for at in times if at > since])}
-        if len(self._begun.get(name, ())) >= self._max:
-            return False
-        self._begun.setdefault(name, []).append(now)
-        return True
-
-    def forget_last(self, name: str) -> None:
-        """The last one could not be judged."""
-        if self._begun.get(name):
-            self._begun[name].pop()
-
-    def right(self, name: str) -> None:
-        """The password was right: what went before is forgotten."""
-        self._begun.pop(name, None)
 
 
 def guarded(rule: Rule) -> Endpoint:
@@ -128,7 +102,8 @@ def guarded(rule: Rule) -> Endpoint:
 async def _answer(rule: Rule, request: Request) -> Response:
     users: Users = request.app.state.users
     token = request.cookies.get(SESSION_COOKIE)
-    session = request.state.session = await users.session(token) if token else None
+    by_hand = rule.by_hand and REFRESH_HEADER not in request.headers
+    session = request.state.session = await users.session(token, touch=by_hand) if token else None
     try:
         if rule.audience != "anyone" and session is None:
             return RedirectResponse("/login", 303) if rule.method == "GET" else _refused(request, 401, "sign in first")

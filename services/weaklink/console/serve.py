@@ -48,6 +48,7 @@ def run_console(settings: Settings, health: Health | None = None) -> None:
             access_log=False,  # every request is logged by its route: an address may hold an account's name
             log_config=None,
             server_header=False,
+            forwarded_allow_ips=list(config.proxies),
             timeout_graceful_shutdown=_GRACE_SECONDS,
             limit_concurrency=1000,
         )

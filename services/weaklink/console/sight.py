@@ -148,11 +148,13 @@ def _own_company(own: Mapping[str, Any] | None, account: str) -> dict[str, int]:
     return most
 
 
-def action(viewer: Viewer, shown: dict[str, Any]) -> dict[str, Any] | None:
-    """An action of the ledger (queries.show_action); None: not the viewer's. A party learns what it was sent, not who decided."""
+def action(viewer: Viewer, shown: dict[str, Any], seen: dict[str, Any] | None) -> dict[str, Any] | None:
+    """An action of the ledger (queries.show_action); None: not the viewer's. A party learns what it was sent (`seen`: queries.last_seen), not
+    who decided, nor what has become of the action since and was never sent.
+    """
     if viewer.operator:
         return shown
-    if shown["party"] != viewer.party or shown["revision"] < 1:
+    if seen is None or seen["party"] != viewer.party:
         return None
     kept = ("change", "revision", "state", "cause", "at_us")
     history = [
@@ -160,7 +162,8 @@ def action(viewer: Viewer, shown: dict[str, Any]) -> dict[str, Any] | None:
         for one in shown["history"]
         if one["published"]
     ]
-    return shown | {"history": history, "approvals": [], "waits_because": None}
+    receipts = [one for one in shown["receipts"] if one["party"] == viewer.party]
+    return seen | {"history": history, "receipts": receipts, "approvals": [], "waits_because": None}
 
 
 def lag(viewer: Viewer, report: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,9 @@ _PASSWORD_MIN: Final = 12
 _PASSWORD_MAX: Final = 256
 # OWASP Password Storage Cheat Sheet (2025), scrypt: N=2^15, r=8, p=3 (32 MiB).
 _SCRYPT_N, _SCRYPT_R, _SCRYPT_P, _SCRYPT_BYTES_MAX = 1 << 15, 8, 3, 64 << 20
+# Each takes a core and 32 MiB for a tenth of a second: whoever sends many attempts must not have them all.
+_HASHES_AT_ONCE: Final = 2
+_HASHES_MAX: Final = 20
 _MINUTE_US: Final = 60_000_000
 
 users: Final = sa.Table(
@@ -95,6 +98,8 @@ class Users:
     def __init__(self, database: Database, config: ConsoleConfig) -> None:
         self._database = database
         self._config = config
+        self._hashing = asyncio.Semaphore(_HASHES_AT_ONCE)
+        self._checks = 0
 
     async def create_tables(self) -> None:
         """Make the tables where they are missing. Several consoles may start at once: one does it, the others wait."""
@@ -136,12 +141,25 @@ class Users:
             rows = (await connection.execute(sa.select(*columns).order_by(users.c.name))).mappings()
             return [dict(row) for row in rows]
 
+    @property
+    def crowded(self) -> bool:
+        """Whether so many passwords are being checked, or wait for it, that the next one should come later."""
+        return self._checks >= _HASHES_MAX
+
     async def check(self, name: str, password: str) -> bool:
-        """Whether this is the user's password. An unknown name takes as long as a known one."""
+        """Whether this is the user's password. An unknown name takes as long as a known one. Two at a time, the others wait."""
+        self._checks += 1
+        try:
+            return await self._check(name, password)
+        finally:
+            self._checks -= 1
+
+    async def _check(self, name: str, password: str) -> bool:
         async with self._database.read() as connection:
             row = (await connection.execute(sa.select(users).where(users.c.name == name))).mappings().first()
         salt = row["salt"] if row else b"\x00" * 16
-        found = await asyncio.to_thread(_hashed, password[:_PASSWORD_MAX], salt)
+        async with self._hashing:
+            found = await asyncio.to_thread(_hashed, password[:_PASSWORD_MAX], salt)
         return hmac.compare_digest(found, row["password_hash"] if row else b"\x00" * 32) and row is not None
 
     async def sign_in(self, name: str) -> str:
@@ -153,8 +171,8 @@ class Users:
             await connection.execute(sa.insert(sessions).values(created_wall_us=now, used_wall_us=now, **values))
         return token
 
-    async def session(self, token: str) -> Session | None:
-        """The session of a token that is still good."""
+    async def session(self, token: str, *, touch: bool = True) -> Session | None:
+        """The session of a token that is still good. `touch`: it is used, and so not idle from now on."""
         now, known = wall_us(), sessions.c.token_hash == _token_hash(token)
         query = (
             sa.select(users.c.name, users.c.role, users.c.party, sessions.c.csrf, sessions.c.used_wall_us)
@@ -165,7 +183,7 @@ class Users:
             row = (await connection.execute(query)).mappings().first()
         if row is None:
             return None
-        if now - row["used_wall_us"] > _MINUTE_US:  # one write a minute tells idle from busy well enough
+        if touch and now - row["used_wall_us"] > _MINUTE_US:  # one write a minute tells idle from busy well enough
             async with self._database.write(_LOCK) as connection:
                 await connection.execute(sa.update(sessions).where(known).values(used_wall_us=now))
         return Session(Viewer(row["name"], Role(row["role"]), row["party"]), row["csrf"])

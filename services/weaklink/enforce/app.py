@@ -20,6 +20,7 @@ from weaklink.enforce.consume import Decoded, Handling, Incoming
 from weaklink.enforce.database import Database, ledger_url, migrate_ledger
 from weaklink.enforce.epochs import Epochs
 from weaklink.enforce.ledger import Ledger
+from weaklink.enforce.membership import Membership
 from weaklink.enforce.observe import count_changes, count_decision, count_receipts, measure
 from weaklink.enforce.outbox import DATABASE_TROUBLE, Outbox, Relay
 from weaklink.enforce.retention import Retention
@@ -37,6 +38,7 @@ are read wait in memory: Faust's own bound of 4,096 let it grow until nothing wa
 _PRUNE_SECONDS = 3600
 _MEASURE_SECONDS = 5
 _EPOCHS_SECONDS = 5
+_MEMBERSHIP_SECONDS = 5
 
 
 def run_enforce(settings: Settings, slot: str | None = None, health: Health | None = None) -> None:
@@ -76,16 +78,20 @@ def build_app(
     database = Database(ledger_url(settings), config.ledger_timeout_seconds)
     clock = Clock(settings.clock, config.clock_lead_hours_max)
     ledger, retention = Ledger(database, config, clock), Retention(database, config, clock)
+    epochs = Epochs(database, config, clock)
     name = f"enforce-{slot or uuid.uuid4().hex[:12]}"
     box = Outbox(database, config, name)
     app = _faust_app(settings, name, lasting=slot is not None)
 
-    relay = Relay(box, settings.kafka, config)
+    membership = Membership(settings.kafka)
+    relay = Relay(box, settings.kafka, config, membership.unregistered)
 
     async def decide(some: Sequence[Decoded]) -> None:
         for values, value in some:
             with metrics.LEDGER_SECONDS.labels("decision").time(), span("enforce decision"):
-                outcome = await ledger.handle_decision(values, value)
+                gone = await membership.unregistered({one["party"] for one in values["measures"]})
+                outcome = await ledger.handle_decision(values, value, gone)
+            epochs.saw(values["measures"])
             relay.wake()
             count_decision(outcome)
             if outcome:
@@ -120,14 +126,6 @@ def build_app(
                 relay.wake()
                 count_changes(changes)
 
-    async def prune() -> None:
-        with metrics.LEDGER_SECONDS.labels("pruning").time():
-            removed = await retention.prune()
-        for table, rows in removed.items():
-            metrics.PRUNED_ROWS.labels(table).inc(rows)
-        if any(removed.values()):
-            log.info("pruned", rows=dict(removed))
-
     async def observe() -> None:
         await measure(database)
 
@@ -137,10 +135,9 @@ def build_app(
 
     app.timer(interval=config.tick_seconds)(_unless_in_trouble("timers", timers))
     app.timer(interval=config.tick_seconds)(turned)
-    app.timer(interval=_PRUNE_SECONDS)(_unless_in_trouble("pruning", prune))
-    app.timer(interval=_EPOCHS_SECONDS)(
-        _unless_in_trouble("epochs", _epochs(Epochs(database, config, clock), oldest_epoch, relay))
-    )
+    app.timer(interval=_PRUNE_SECONDS)(_unless_in_trouble("pruning", _prune(retention)))
+    app.timer(interval=_EPOCHS_SECONDS)(_unless_in_trouble("epochs", _epochs(epochs, oldest_epoch, relay)))
+    app.timer(interval=_MEMBERSHIP_SECONDS)(membership.look)
     app.timer(interval=_MEASURE_SECONDS)(_unless_in_trouble("measuring", observe))
     app.task(relay.run)
     return app
@@ -189,6 +186,20 @@ def _agent(app: Any, topic: str, handling: Handling, *, at_once_max: int) -> Non
 
     # One at a time: with more, Faust commits past messages that are still being handled.
     app.agent(raw, concurrency=1, name=f"weaklink.enforce.{topic}")(consume)
+
+
+def _prune(retention: Retention) -> Callable[[], Awaitable[None]]:
+    """What removes what is due."""
+
+    async def prune() -> None:
+        with metrics.LEDGER_SECONDS.labels("pruning").time():
+            removed = await retention.prune()
+        for table, rows in removed.items():
+            metrics.PRUNED_ROWS.labels(table).inc(rows)
+        if any(removed.values()):
+            log.info("pruned", rows=dict(removed))
+
+    return prune
 
 
 def _epochs(epochs: Epochs, oldest_epoch: EpochWatch, relay: Relay) -> Callable[[], Awaitable[None]]:

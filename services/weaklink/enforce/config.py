@@ -89,7 +89,7 @@ class EnforceConfig(BaseModel):
     that it has handled (60 days), because an action that is asked for again after this begins anew at revision 1."""
     dead_letters_keep_days: int = Field(default=30, ge=1)
     """Messages that could not be handled, with their bytes: long enough for a person to look at them and have the defect mended. Those
-    that may name a token of an epoch of keys that is over go at once."""
+    that may name a token of an epoch of keys that is over go with it, or within an hour."""
     prune_rows: int = Field(default=500, ge=1)
     """Rows that one transaction of pruning removes at most."""
     retry_seconds_max: float = Field(default=10, gt=0)

@@ -8,7 +8,9 @@ as soon as any 17 bytes of it could be a token of such an epoch, by kind and epo
 """
 
 import re
+import time
 from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -34,23 +36,46 @@ from weaklink.enforce.tables import (
 from weaklink.epochs import FIRST
 from weaklink.records.identifiers import TOKEN_BYTES, IdentifierKind
 
-_ROWS: Final = 500
+_LOCK: Final = "weaklink.ledger.epochs"
+_AGAIN_SECONDS: Final = 3600.0
 _LIVE: Final = actions.c.state.in_([str(state) for state in LIVE])
 _KIND_MAX: Final = int(max(IdentifierKind))
 
 
 class Epochs:
-    """`forget` is called again and again: what still has to be published stays until the next time."""
+    """`forget` is called again and again: what still has to be published stays until the next time.
 
-    def __init__(self, database: Database, config: EnforceConfig, clock: Clock) -> None:
+    It reads whole tables. So it remembers when nothing is left, and looks again when a later epoch is over, when this process handled a
+    decision on a token that is over (`saw`), and every hour, for what another process handled before it ended.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        config: EnforceConfig,
+        clock: Clock,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._database = database
         self._config = config
         self._clock = clock
+        self._oldest = self._forgotten = FIRST
+        self._until = 0.0
+        self._monotonic = monotonic
+
+    def saw(self, measures: Iterable[Mapping[str, Any]]) -> None:
+        """Measures (Avro ProposedMeasure, as dicts) of a decision that was handled: if one is on a token that is over, the next `forget` looks."""
+        tokens = (one[name] for one in measures for name in ("target_token", "slice_end_user"))
+        if any(token is not None and _epoch_is_over(token, self._oldest) for token in tokens):
+            self._forgotten = FIRST
 
     async def forget(self, oldest: int) -> tuple[list[Change], dict[str, int]]:
         """End actions on tokens of epochs before `oldest`, then forget them: (changes, rows removed by table; of decisions, rows cleaned)."""
-        if oldest == FIRST:
+        self._oldest = oldest
+        if oldest == FIRST or (oldest == self._forgotten and self._monotonic() < self._until):
             return [], {}
+        # Before anything is read: `saw` may take it back meanwhile.
+        self._forgotten, self._until = oldest, 0.0
         changes = await self._end(oldest)
         removed = {
             "actions": await self._remove_actions(oldest),
@@ -58,12 +83,14 @@ class Epochs:
             "decisions": await self._clean_decisions(oldest),
             "dead_letters": await self._remove_dead_letters(oldest),
         }
+        if not await self._is_left(oldest):
+            self._until = self._monotonic() + _AGAIN_SECONDS
         return changes, {table: rows for table, rows in removed.items() if rows}
 
     async def _end(self, oldest: int) -> list[Change]:
         done: list[Change] = []
-        while rows := await self._some(sa.and_(_LIVE, over(actions, oldest))):
-            for campaign_id, idents in rows.items():
+        async for campaigns in self._campaigns(sa.and_(_LIVE, over(actions, oldest))):
+            for campaign_id, idents in campaigns.items():
                 async with self._database.write(campaign_id) as connection:
                     now_us = await self._clock.now(connection)
                     note = f"made with keys of an epoch before {oldest}, which is over"
@@ -83,65 +110,85 @@ class Epochs:
             outbox.c.key == sa.cast(actions.c.action_id, sa.LargeBinary), outbox.c.closed_wall_us.is_(None)
         )
         due = sa.and_(~_LIVE, over(actions, oldest), ~waits)
-        while rows := await self._some(due):
-            for campaign_id, idents in rows.items():
+        async for campaigns in self._campaigns(due):
+            for campaign_id, idents in campaigns.items():
                 async with self._database.write(campaign_id) as connection:
                     still = sa.select(actions.c.action_id).where(actions.c.action_id.in_(idents), due)
                     removed += await _remove(connection, list((await connection.scalars(still)).all()))
         return removed
 
+    async def _is_left(self, oldest: int) -> bool:
+        async with self._database.read() as connection:
+            return bool(await connection.scalar(sa.select(sa.exists().where(over(actions, oldest)))))
+
     async def _remove_proposals(self, oldest: int) -> int:
         wanted = sa.exists().where(actions.c.action_id == proposals.c.action_id)
-        async with self._database.write() as connection:
-            return (await connection.execute(sa.delete(proposals).where(over(proposals, oldest), ~wanted))).rowcount
+        due, removed = sa.and_(over(proposals, oldest), ~wanted), 0
+        async for rows in self._pages(proposals, due=due):
+            mine = proposals.c.proposal_id.in_([row.proposal_id for row in rows])
+            async with self._database.write() as connection:
+                removed += (await connection.execute(sa.delete(proposals).where(mine, due))).rowcount
+        return removed
 
     async def _clean_decisions(self, oldest: int) -> int:
         """Decisions stay, so that none is handled twice; of what they were refused the targets go."""
-        async with self._database.write() as connection:
-            some = sa.select(decisions.c.decision_id, decisions.c.refused).where(
-                sa.cast(decisions.c.refused, sa.String) != "[]"
-            )
-            cleaned = [
-                {"of": ident, "kept": kept}
-                for ident, refused in await connection.execute(some)
-                if len(kept := [one for one in refused if not _is_over(one["target"], oldest)]) < len(refused)
-            ]
-            if cleaned:
-                mine = decisions.c.decision_id == sa.bindparam("of")
-                await connection.execute(
-                    sa.update(decisions).where(mine).values(refused=sa.bindparam("kept", type_=sa.JSON)), cleaned
-                )
-            return len(cleaned)
+        cleaned, mine = 0, decisions.c.decision_id == sa.bindparam("of")
+        clean = sa.update(decisions).where(mine).values(refused=sa.bindparam("kept", type_=sa.JSON))
+        refused = sa.cast(decisions.c.refused, sa.String) != "[]"
+        async for rows in self._pages(decisions, decisions.c.refused, due=refused):
+            due = [row.decision_id for row in rows if _kept(row.refused, oldest) != row.refused]
+            if not due:
+                continue
+            # Read again, alone: another worker may have taken out more, of a later epoch.
+            some = sa.select(decisions.c.decision_id, decisions.c.refused).where(decisions.c.decision_id.in_(due))
+            async with self._database.write(_LOCK) as connection:
+                still = (await connection.execute(some)).all()
+                if still:
+                    await connection.execute(
+                        clean, [{"of": ident, "kept": _kept(refused, oldest)} for ident, refused in still]
+                    )
+            cleaned += len(still)
+        return cleaned
 
     async def _remove_dead_letters(self, oldest: int) -> int:
         """A page at a time: a defect may have left thousands."""
-        keys, types = sa.tuple_(*dead_letters.primary_key), [column.type for column in dead_letters.primary_key]
-        page = sa.select(*dead_letters.primary_key, dead_letters.c.key, dead_letters.c.value).order_by(
-            *dead_letters.primary_key
-        )
-        removed, after = 0, ("", -1, -1)  # before every key
-        while True:
-            async with self._database.write() as connection:
-                some = page.where(keys > sa.tuple_(*after, types=types)).limit(self._config.prune_rows)
-                rows = (await connection.execute(some)).all()
-                due = [tuple(row[:3]) for row in rows if any(_may_name(one, oldest) for one in row[3:] if one)]
-                if due:
-                    await connection.execute(sa.delete(dead_letters).where(keys.in_(due)))
-            removed += len(due)
-            if len(rows) < self._config.prune_rows:
-                return removed
-            after = tuple(rows[-1][:3])
+        removed, keys = 0, sa.tuple_(*dead_letters.primary_key)
+        async for rows in self._pages(dead_letters, dead_letters.c.key, dead_letters.c.value):
+            due = [
+                (row.topic, row.partition, row.offset)
+                for row in rows
+                if any(_may_name(one, oldest) for one in (row.key, row.value) if one)
+            ]
+            if due:
+                async with self._database.write() as connection:
+                    removed += (await connection.execute(sa.delete(dead_letters).where(keys.in_(due)))).rowcount
+        return removed
 
-    async def _some(self, due: sa.ColumnElement[bool]) -> dict[str, list[str]]:
-        """Some actions that are due, by campaign."""
-        async with self._database.read() as connection:
-            rows = await connection.execute(
-                sa.select(actions.c.campaign_id, actions.c.action_id).where(due).limit(_ROWS)
-            )
+    async def _campaigns(self, due: sa.ColumnElement[bool]) -> AsyncIterator[dict[str, list[str]]]:
+        """Ids of actions that are due, by campaign, a page at a time."""
+        async for rows in self._pages(actions, actions.c.campaign_id, due=due):
             found: dict[str, list[str]] = defaultdict(list)
-            for campaign_id, ident in rows:
-                found[campaign_id].append(ident)
-            return found
+            for row in rows:
+                found[row.campaign_id].append(row.action_id)
+            yield found
+
+    async def _pages(
+        self, table: sa.Table, *columns: sa.ColumnElement[Any], due: sa.ColumnElement[bool] | None = None
+    ) -> AsyncIterator[Sequence[sa.Row[Any]]]:
+        """A table's keys and `columns` in the order of its keys, each page read for itself: none holds a writer up, or takes the ledger's time."""
+        keys = tuple(table.primary_key)
+        page = sa.select(*keys, *columns).order_by(*keys).limit(self._config.prune_rows)
+        page = page if due is None else page.where(due)
+        beyond: sa.ColumnElement[bool] = sa.true()
+        while True:
+            async with self._database.read() as connection:
+                rows = (await connection.execute(page.where(beyond))).all()
+            if rows:
+                yield rows
+            if len(rows) < self._config.prune_rows:
+                return
+            last = sa.tuple_(*rows[-1][: len(keys)], types=[key.type for key in keys])
+            beyond = sa.tuple_(*keys) > last
 
 
 def over(table: sa.Table, oldest: int) -> sa.ColumnElement[bool]:
@@ -153,12 +200,20 @@ def _epoch_of(column: sa.Column[Any]) -> sa.ColumnElement[bytes]:
     return sa.func.substr(column, 2, 1, type_=sa.LargeBinary)
 
 
+def _kept(refused: Sequence[Mapping[str, Any]], oldest: int) -> list[Mapping[str, Any]]:
+    """What a decision was refused (`ledger._refusal`), without targets that are tokens of earlier epochs."""
+    return [one for one in refused if not _is_over(one["target"], oldest)]
+
+
 def _is_over(target: str, oldest: int) -> bool:
     """Whether the name of a target (`Target.name`) is that of a token of an earlier epoch."""
     try:
-        token = bytes.fromhex(target)
+        return _epoch_is_over(bytes.fromhex(target), oldest)
     except ValueError:
         return False
+
+
+def _epoch_is_over(token: bytes, oldest: int) -> bool:
     return len(token) == TOKEN_BYTES and 1 <= token[0] <= _KIND_MAX and token[1] < oldest
 
 

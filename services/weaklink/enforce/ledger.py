@@ -5,7 +5,7 @@ action by (action_id, change), an effect by `outbox.once`. What was cut short by
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -21,7 +21,7 @@ from weaklink.enforce.messages import Outgoing, change_messages, feedback_messag
 from weaklink.enforce.policy import Outcome, apply_policy, unsupported
 from weaklink.enforce.records import Sourced, record_changes, record_outgoing, record_proposals
 from weaklink.enforce.statements import insert
-from weaklink.enforce.tables import actions, dead_letters, decisions, receipts
+from weaklink.enforce.tables import UNANSWERED, actions, dead_letters, decisions, receipts
 from weaklink.errors import LedgerError
 
 _TIMER_ROWS: Final = 500
@@ -38,8 +38,10 @@ class Ledger:
         self._config = config
         self._clock = clock
 
-    async def handle_decision(self, decision: Mapping[str, Any], value: bytes) -> Outcome | None:
-        """Apply a `Decision` (decoded) whose bytes are `value`. None: it was handled before."""
+    async def handle_decision(
+        self, decision: Mapping[str, Any], value: bytes, unregistered: Collection[str] = ()
+    ) -> Outcome | None:
+        """Apply a `Decision` (decoded) whose bytes are `value`. None: it was handled before. `unregistered`: see `policy.apply_policy`."""
         campaign_id, decided_at_us = decision["campaign_id"], micros(decision["decided_at"])
         decision_id = hashlib.sha256(value).hexdigest()[:32]
         async with self._database.write(campaign_id) as connection:
@@ -57,6 +59,7 @@ class Ledger:
                 campaign_id=campaign_id,
                 decided_at_us=decided_at_us,
                 evidence_at_us=micros(decision["evidence_at"]),
+                unregistered=unregistered,
             )
             await connection.execute(
                 sa.insert(decisions).values(
@@ -231,13 +234,7 @@ _RECEIPT_FIELDS: Final = (
 
 def _due(now_us: int) -> sa.ColumnElement[bool]:
     expired = sa.and_(actions.c.state.in_([State.ACTIVE, State.WAITING]), actions.c.expires_at_us <= now_us)
-    overdue = sa.and_(
-        actions.c.state == State.ACTIVE,
-        actions.c.respond_by_us <= now_us,
-        actions.c.answer.is_(None),
-        actions.c.overdue.is_(False),
-    )
-    return sa.or_(expired, overdue)
+    return sa.or_(expired, sa.and_(UNANSWERED, actions.c.respond_by_us <= now_us))
 
 
 def _refusal(verdict: str, proposed: Mapping[str, Any]) -> dict[str, Any]:

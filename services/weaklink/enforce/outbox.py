@@ -15,15 +15,24 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 import structlog
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import (
+    KafkaError,
+    MessageSizeTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
 from sqlalchemy.exc import SQLAlchemyError
 
+from weaklink import metrics
 from weaklink.enforce.config import EnforceConfig
 from weaklink.enforce.database import Database, wall_us
+from weaklink.enforce.membership import Unregistered, all_registered
 from weaklink.enforce.producer import ClaimLapsedError, Lease, LeasedProducer
-from weaklink.enforce.tables import outbox
+from weaklink.enforce.tables import PARTY_GONE, outbox
 from weaklink.enforce.transport import aiokafka_options
+from weaklink.errors import PartyError
 from weaklink.kafka_options import KafkaConfig
+from weaklink.parties import party_of_topic
 
 log = structlog.get_logger()
 
@@ -33,6 +42,7 @@ _MESSAGE_BYTES_MAX: Final = 2 << 20
 _MARGIN_SHARE: Final = 0.2  # of a lease: what other workers' clocks may be ahead by, and the way to the broker
 _RETRY_US: Final = 2_000_000
 _SECOND_US: Final = 1_000_000
+_NOT_THERE: Final = (UnknownTopicOrPartitionError, TopicAuthorizationFailedError)
 DATABASE_TROUBLE: Final = (SQLAlchemyError, OSError, TimeoutError)
 """What the ledger's database raises when it cannot serve."""
 
@@ -103,10 +113,13 @@ _OPEN: Final = outbox.c.closed_wall_us.is_(None)
 class Relay:
     """Publishes what the outbox holds, at once when woken, otherwise at every poll."""
 
-    def __init__(self, outbox: Outbox, kafka: KafkaConfig, config: EnforceConfig) -> None:
+    def __init__(
+        self, outbox: Outbox, kafka: KafkaConfig, config: EnforceConfig, unregistered: Unregistered = all_registered
+    ) -> None:
         self._outbox = outbox
         self._kafka = kafka
         self._config = config
+        self._unregistered = unregistered
         self._woken = asyncio.Event()
         self._publishing: set[asyncio.Task[None]] = set()
 
@@ -186,15 +199,34 @@ class Relay:
         later = [row for row in rows if row not in done and row not in too_large]
         try:
             await self._outbox.close_rows(done)
-            if too_large:
-                log.error("messages_too_large", topic=rows[0].topic, rows=len(too_large), next="given up")
-                await self._outbox.close_rows(too_large, error="larger than the topic's max.message.bytes")
+            await self._give_up(too_large, "larger than the topic's max.message.bytes")
             if later:
-                first = next(error for error in results if error is not None)
+                first = next(
+                    error for row, error in zip(rows, results, strict=True) if error is not None and row in later
+                )
+                if await self._is_of_nobody(rows[0].topic, first):
+                    await self._give_up(later, PARTY_GONE)
+                    return
                 log.warning("not_published", topic=rows[0].topic, rows=len(later), error=repr(first), next="retry")
                 await self._outbox.put_back(later)
         except DATABASE_TROUBLE as error:
             log.warning("published_not_noted", error=str(error), next="published again when the claim lapses")
+
+    async def _give_up(self, rows: Sequence[Row], why: str) -> None:
+        if rows:
+            log.error("messages_given_up", topic=rows[0].topic, rows=len(rows), error=why)
+            await self._outbox.close_rows(rows, error=why)
+            metrics.OUTBOX_GIVEN_UP.labels(rows[0].topic).inc(len(rows))
+
+    async def _is_of_nobody(self, topic: str, error: BaseException) -> bool:
+        """Whether the topic is not there, or closed, because its party was removed: it would be tried for ever."""
+        if not isinstance(error, _NOT_THERE):
+            return False
+        try:
+            party = party_of_topic(topic)
+        except PartyError:
+            return False
+        return party in await self._unregistered({party})
 
     async def _deliver(self, producer: LeasedProducer, rows: Sequence[Row]) -> list[BaseException | None]:
         """Per row: None when the broker has it, else why not. After a row that cannot be queued none of the following is tried."""

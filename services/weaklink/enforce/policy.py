@@ -9,7 +9,7 @@ Nothing here does I/O: the backtest runs the same functions on a view that it ke
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -36,6 +36,7 @@ MILDER: Final = "MILDER"
 STALE: Final = "STALE"
 NOT_FROM_PLAN: Final = "NOT_FROM_PLAN"
 ON_HOLD: Final = "ON_HOLD"
+NOT_REGISTERED: Final = "NOT_REGISTERED"
 WITHDRAWN: Final = "WITHDRAWN"
 MALFORMED: Final = "MALFORMED"
 
@@ -76,12 +77,15 @@ def apply_policy(
     campaign_id: str,
     decided_at_us: int,
     evidence_at_us: int,
+    unregistered: Collection[str] = (),
 ) -> Outcome:
     """The changes that the measures of one decision (Avro ProposedMeasure, as dicts) lead to. `view` is not changed: see `LedgerView.take`.
 
+    unregistered: parties that are no more. Nothing is asked of them, and what was, ends.
+
     Order does not matter: of two decisions on one measure the later `decided_at_us` counts, and WITHDRAW at the same time.
     """
-    draft = _Draft(campaign_id, view, now_us, config)
+    draft = _Draft(campaign_id, view, now_us, config, unregistered)
     for proposed in measures:
         draft.propose(proposed, decided_at_us, evidence_at_us)
     return draft.outcome()
@@ -90,11 +94,14 @@ def apply_policy(
 class _Draft:
     """One decision in the making: what it proposes, what it opens, and which targets it touches."""
 
-    def __init__(self, campaign_id: str, view: LedgerView, now_us: int, config: EnforceConfig) -> None:
+    def __init__(
+        self, campaign_id: str, view: LedgerView, now_us: int, config: EnforceConfig, unregistered: Collection[str]
+    ) -> None:
         self.campaign_id = campaign_id
         self.view = view
         self.now_us = now_us
         self.config = config
+        self.unregistered = unregistered
         self.proposals: dict[str, Proposal] = {}
         self.openings: dict[str, Action] = {}
         self.renewals: dict[str, Change] = {}
@@ -140,6 +147,8 @@ class _Draft:
         granted = granted_measure(proposed, self.config)
         if granted is None:
             return NOT_FROM_PLAN, None
+        if target.party in self.unregistered:
+            return NOT_REGISTERED, None
         if any(action.held_until_us > self.now_us for action in self.view.actions_on(target.key)):
             return ON_HOLD, None
         return (GRANTED if granted == proposed["measure"] else MILDER), granted
@@ -172,18 +181,17 @@ class _Draft:
                     **lifetime,
                 )
             return
-        kept: dict[str, Any] = (
-            {"revision": standing.revision, "change": standing.change} if standing else {"revision": 0, "change": 0}
-        )
+        revision, change = (standing.revision, standing.change) if standing else (0, 0)
         self.openings[ident] = Action(
             action_id=ident,
             campaign_id=self.campaign_id,
             measure=measure,
             target=target,
             state=State.WAITING,
+            revision=revision,
+            change=change,
             opened_at_us=self.now_us,
-            issued_at_us=self.now_us,
-            **kept,
+            issued_at_us=standing.issued_at_us if standing and revision else self.now_us,
             **fields,
             **lifetime,
         )

@@ -1,15 +1,21 @@
 """What people ask the ledger: lists of actions, one action with its history and receipts, what waits. Reads only."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from weaklink.enforce.action import Cause, State
+from weaklink.enforce.receipts import OBEYED
 from weaklink.enforce.rows import action_json, action_of
 from weaklink.enforce.tables import action_history, actions, approvals, dead_letters, outbox, receipts
 from weaklink.errors import LedgerError
+
+_BEGINNING: Final = re.compile(r"[0-9a-f]{1,32}")
+_ENDING: Final = ("DISPUTED", "NOT_OURS", "REFUSED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,20 +24,22 @@ class Filter:
 
     states: tuple[str, ...] = ()
     party: str | None = None
+    account: str | None = None
     campaign_id: str | None = None
     measure: str | None = None
     limit: int | None = 100
     offset: int = 0
     published: bool = False
-    """Only what its party has been sent."""
+    """Only what its party has been sent, as it was sent: what waits for a person since then, or was declined, is none of its business."""
 
     def conditions(self) -> list[sa.ColumnElement[bool]]:
         """As SQL."""
         found: list[sa.ColumnElement[bool]] = []
         if self.states:
-            found.append(actions.c.state.in_(self.states))
+            found.append((action_history if self.published else actions).c.state.in_(self.states))
         for column, value in (
             (actions.c.party, self.party),
+            (actions.c.target_account, self.account),
             (actions.c.campaign_id, self.campaign_id),
             (actions.c.measure, self.measure),
         ):
@@ -42,24 +50,45 @@ class Filter:
         return found
 
 
+_HELD: Final = sa.select(sa.func.min(action_history.c.change)).where(
+    action_history.c.action_id == actions.c.action_id,
+    action_history.c.revision == actions.c.revision,
+    action_history.c.cause == Cause.HELD_FOR_PERSON.value,
+)
+_SEEN: Final = actions.join(
+    action_history,
+    sa.and_(
+        action_history.c.action_id == actions.c.action_id,
+        # Up to where it came to wait for a person without a new revision.
+        action_history.c.change == sa.func.coalesce(_HELD.correlate(actions).scalar_subquery() - 1, actions.c.change),
+    ),
+)
+"""Published actions, each with the last change that its party knows of."""
+_ASKED: Final = actions.outerjoin(
+    approvals, sa.and_(approvals.c.action_id == actions.c.action_id, approvals.c.verdict.is_(None))
+)
+_SINCE_US: Final = sa.case((actions.c.state == State.WAITING, actions.c.opened_at_us), else_=actions.c.issued_at_us)
+
+
 async def list_actions(connection: AsyncConnection, which: Filter) -> list[dict[str, Any]]:
     """Actions, newest first, as JSON-ready dicts, with `waits_because` for those that wait for a person."""
-    open_question = sa.and_(approvals.c.action_id == actions.c.action_id, approvals.c.verdict.is_(None))
-    query = (
-        sa.select(actions, approvals.c.why.label("waits_because"))
-        .select_from(actions.outerjoin(approvals, open_question))
-        .where(*which.conditions())
-        .order_by(actions.c.issued_at_us.desc(), actions.c.action_id)
-        .limit(which.limit)
-        .offset(which.offset)
-    )
+    if which.published:
+        query = sa.select(action_history.c.action).select_from(_SEEN).order_by(actions.c.issued_at_us.desc())
+    else:
+        why = approvals.c.why.label("waits_because")
+        query = sa.select(actions, why).select_from(_ASKED).order_by(_SINCE_US.desc())
+    query = query.where(*which.conditions()).order_by(actions.c.action_id).limit(which.limit).offset(which.offset)
     rows = (await connection.execute(query)).mappings()
+    if which.published:
+        return [row["action"] | {"waits_because": None} for row in rows]
     return [action_json(action_of(row)) | {"waits_because": row["waits_because"]} for row in rows]
 
 
 async def count_actions(connection: AsyncConnection, which: Filter) -> int:
     """How many there are of these, limits aside."""
-    return await connection.scalar(sa.select(sa.func.count()).select_from(actions).where(*which.conditions())) or 0
+    source = _SEEN if which.published and which.states else actions
+    query = sa.select(sa.func.count()).select_from(source).where(*which.conditions())
+    return await connection.scalar(query) or 0
 
 
 async def newest_change(connection: AsyncConnection) -> tuple[int, ...]:
@@ -73,8 +102,10 @@ async def find_ids(connection: AsyncConnection, prefixes: Sequence[str]) -> list
     """Full ids for ids or unmistakable beginnings of them. Raises LedgerError for none or several."""
     found = []
     for prefix in prefixes:
-        query = sa.select(actions.c.action_id).where(actions.c.action_id.startswith(prefix, autoescape=True)).limit(2)
-        idents = (await connection.scalars(query)).all() if prefix else []
+        # A range of the key, where LIKE would read all of it. Ids are digits and letters up to f.
+        begins = sa.and_(actions.c.action_id >= prefix, actions.c.action_id < prefix + "g")
+        query = sa.select(actions.c.action_id).where(begins).limit(2)
+        idents = (await connection.scalars(query)).all() if _BEGINNING.fullmatch(prefix) else []
         if len(idents) != 1:
             what = "several actions begin with" if idents else "no action has the id"
             raise LedgerError(f"{what} {prefix!r}: see `weaklink actions list`")
@@ -94,6 +125,15 @@ async def show_action(connection: AsyncConnection, ident: str) -> dict[str, Any]
             connection, sa.select(approvals).where(approvals.c.action_id == ident).order_by(approvals.c.change)
         ),
     }
+
+
+async def last_seen(connection: AsyncConnection, ident: str) -> dict[str, Any] | None:
+    """A published action as its party knows it, as a JSON-ready dict; None: it has never been published."""
+    which = sa.and_(actions.c.action_id == ident, actions.c.revision >= 1)
+    found: dict[str, Any] | None = await connection.scalar(
+        sa.select(action_history.c.action).select_from(_SEEN).where(which)
+    )
+    return found
 
 
 async def history(connection: AsyncConnection, ident: str) -> list[dict[str, Any]]:
@@ -137,15 +177,40 @@ async def on_tokens(connection: AsyncConnection, campaign_id: str) -> list[dict[
     return await _rows(connection, query)
 
 
-async def answers(connection: AsyncConnection, party: str | None = None) -> list[dict[str, Any]]:
-    """What scorecards count: [party, state, answer, opened_at_us, answered_at_us, overdue] of every action that its party has seen."""
-    columns = (actions.c.party, actions.c.state, actions.c.answer, actions.c.opened_at_us, actions.c.answered_at_us, actions.c.overdue)  # fmt: skip
-    query = sa.select(*columns).where(actions.c.revision >= 1)
-    return await _rows(connection, query if party is None else query.where(actions.c.party == party))
+async def answers(connection: AsyncConnection) -> list[dict[str, Any]]:
+    """What scorecards count, by party: [party, actions (that it has seen), answered, ending (disputes and refusals), overdue, wait_us: the
+    median from an action's opening to the receipt that obeys it, or None]."""
+    # Two clocks, enforce's and the broker's: where they disagree, an answer may seem to come before its question.
+    took_us = actions.c.answered_at_us - actions.c.opened_at_us
+    wait_us = sa.case((took_us > 0, took_us), else_=0).label("wait_us")
+    party, seen = actions.c.party, actions.c.revision >= 1
+    place = sa.func.row_number().over(partition_by=party, order_by=wait_us).label("place")
+    waits = sa.func.count().over(partition_by=party).label("waits")
+    obeyed = sa.select(party, wait_us, place, waits).where(seen, actions.c.answer.in_(sorted(OBEYED))).cte("obeyed")
+    # The one in the middle, or the two.
+    middle = obeyed.c.place.in_([(obeyed.c.waits + 1) // 2, (obeyed.c.waits + 2) // 2])
+    median = sa.select(obeyed.c.party, sa.func.avg(obeyed.c.wait_us).label("wait_us")).where(middle)
+    medians = median.group_by(obeyed.c.party).cte("medians")
+    counts = (
+        sa.select(
+            party,
+            sa.func.count().label("actions"),
+            sa.func.count(actions.c.answer).label("answered"),
+            sa.func.sum(sa.case((actions.c.answer.in_(_ENDING), 1), else_=0)).label("ending"),
+            sa.func.sum(sa.case((actions.c.overdue, 1), else_=0)).label("overdue"),
+        )
+        .where(seen)
+        .group_by(party)
+        .cte("counts")
+    )
+    both = counts.outerjoin(medians, medians.c.party == counts.c.party)
+    return await _rows(
+        connection, sa.select(counts, sa.cast(medians.c.wait_us, sa.Float).label("wait_us")).select_from(both)
+    )
 
 
-async def on_account(connection: AsyncConnection, party: str, account: str) -> list[dict[str, Any]]:
-    """Actions on one account of a party, newest first, as JSON-ready dicts."""
-    mine = sa.and_(actions.c.party == party, actions.c.target_account == account)
-    rows = await connection.execute(sa.select(actions).where(mine).order_by(actions.c.issued_at_us.desc()).limit(50))
-    return [action_json(action_of(row)) for row in rows.mappings()]
+async def on_account(
+    connection: AsyncConnection, party: str, account: str, *, published: bool = False
+) -> list[dict[str, Any]]:
+    """Actions on one account of a party, newest first, as JSON-ready dicts. `published`: as `Filter` has it."""
+    return await list_actions(connection, Filter(party=party, account=account, limit=50, published=published))

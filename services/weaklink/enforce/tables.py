@@ -59,9 +59,21 @@ actions: Final = sa.Table(
     sa.Index("ix_actions_target_key", "target_key"),
     sa.Index("ix_actions_campaign_opened", "campaign_id", "opened_at_us"),
     sa.Index("ix_actions_state_expires", "state", "expires_at_us"),
-    sa.Index("ix_actions_state_respond", "state", "respond_by_us"),
+    sa.Index("ix_actions_party_issued", "party", "issued_at_us"),
+    sa.Index("ix_actions_party_account", "party", "target_account", "issued_at_us"),
 )
 """The present state of every action that ended less than `enforce.ended_actions_keep_days` ago, or has not ended."""
+UNANSWERED: Final = sa.and_(
+    actions.c.state == sa.literal_column("'ACTIVE'"), actions.c.answer.is_(None), actions.c.overdue.is_(False)
+)
+"""Actions that may become overdue. Word for word in the index and in the query, without parameters, or the databases see no use for the index."""
+sa.Index(
+    "ix_actions_unanswered",
+    actions.c.state,  # the same in every row, but else SQLite prefers the index of all that is ACTIVE
+    actions.c.respond_by_us,
+    sqlite_where=UNANSWERED,
+    postgresql_where=UNANSWERED,
+)
 
 action_history: Final = sa.Table(
     "action_history",
@@ -96,6 +108,7 @@ proposals: Final = sa.Table(
     sa.Column("verdict", sa.String(16), nullable=False),
     sa.Column("action_id", sa.String(32)),
     sa.Index("ix_proposals_target_key", "target_key"),
+    sa.Index("ix_proposals_action", "action_id"),
 )
 """What campaigns last asked for, and what policy made of it."""
 
@@ -180,6 +193,8 @@ sa.Index(
 )
 """What is to be published, in order. `once` names the effect (e.g. action, id, revision), so that it is written at most once.
 `closed_wall_us`: published, or given up, where `error` says why."""
+PARTY_GONE: Final = "its party is not registered any more"
+"""Why a row of the outbox was given up that a party which was removed cannot be sent."""
 
 dead_letters: Final = sa.Table(
     "dead_letters",

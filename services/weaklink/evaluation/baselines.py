@@ -1,4 +1,7 @@
-"""The simple rules that Weaklink must beat, on the same data (DETECTION: What does not work)."""
+"""The simple rules that Weaklink must beat, on the same data (DETECTION: What does not work).
+
+Addresses count by the day, as they do for Weaklink: who had one at another time is a stranger to them, too.
+"""
 
 from pathlib import Path
 from typing import Any, Final
@@ -39,13 +42,14 @@ class Holdings:
         self.accounts = accounts.select(ACCOUNT).with_row_index("row")
         pairs = (
             events.filter(pl.col("account").is_not_null())
-            .select(*ACCOUNT, "identifiers")
+            .select(*ACCOUNT, "identifiers", pl.col("occurred_at").dt.epoch("d").alias("day"))
             .explode("identifiers")
             .drop_nulls("identifiers")
             .unnest("identifiers")
+            .with_columns(pl.when(pl.col("kind") == "IP").then("day").otherwise(0).alias("slot"))
             .filter(~pl.col("kind").is_in(["TLS", "END_USER"]))  # neither links accounts, for the method neither
             .join(self.accounts, on=ACCOUNT)
-            .select("row", pl.struct("kind", "value").rank("dense").alias("column") - 1)
+            .select("row", pl.struct("kind", "value", "slot").rank("dense").alias("column") - 1)
             .unique()
         )
         self._row = pairs["row"].to_numpy().astype(np.int64)

@@ -21,7 +21,8 @@ _ACTION: Final = ["issued_at", "party", "measure", "target_kind", "target_value"
 def causal(path: Path, said: "Mapping[str, pl.DataFrame]", spec: RunSpec, settings: Settings, folder: Path) -> Figures:
     """Backtest the same events up to `spec.cuts` times, and compare with the whole run (`said`).
 
-    causal_agreement: the least share, over the cuts, of flags (account and time) that both runs have among those that either has.
+    causal_agreement: the least share, over the cuts, of flags (account and time) that both runs have among those that either has; null when neither
+    has said anything by any cut.
     causal_agreement_actions: the same for actions. id_stability: of members at a cut that still are at the end, the share whose
     campaign kept its id.
     """
@@ -39,12 +40,15 @@ def causal(path: Path, said: "Mapping[str, pl.DataFrame]", spec: RunSpec, settin
             agreement(said["actions"], early["actions"], _ACTION, "issued_at", cut - timedelta(microseconds=1))
         )
         kept.append(stability(early["accounts"], said["accounts"]))
-    known = [value for value in kept if value is not None]
     return {
-        "causal_agreement": min(flags, default=None),
-        "causal_agreement_actions": min(actions, default=None),
-        "id_stability": min(known, default=None),
+        "causal_agreement": _least(flags),
+        "causal_agreement_actions": _least(actions),
+        "id_stability": _least(kept),
     }
+
+
+def _least(values: "Sequence[float | None]") -> float | None:
+    return min((value for value in values if value is not None), default=None)
 
 
 def cut_times(times: pl.Series, cuts: int, tick_seconds: int) -> "Sequence[datetime]":
@@ -55,12 +59,12 @@ def cut_times(times: pl.Series, cuts: int, tick_seconds: int) -> "Sequence[datet
     return [epoch + ((first + (last - first) * (i + 1) / (cuts + 1) - epoch) // tick) * tick for i in range(cuts)]
 
 
-def agreement(whole: pl.DataFrame, early: pl.DataFrame, keys: list[str], at: str, until: datetime) -> float:
-    """|said by both| / |said by either| of rows up to `until`; 1 when neither says anything."""
+def agreement(whole: pl.DataFrame, early: pl.DataFrame, keys: list[str], at: str, until: datetime) -> float | None:
+    """|said by both| / |said by either| of rows up to `until`; null when neither says anything: silence proves nothing."""
     one, other = (
         frame.filter(pl.col(at) <= until).select(keys).with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
         for frame in (whole, early)
     )
     both = one.unique().join(other.unique(), on=keys, how="inner", nulls_equal=True).height
     either = pl.concat([one, other]).unique().height
-    return both / either if either else 1.0
+    return both / either if either else None

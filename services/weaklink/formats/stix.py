@@ -195,10 +195,12 @@ def _act(subject: Any, action: EnforcementAction, made: _Objects) -> None:
     """One action: an indicator for its target, and the course of action that mitigates it."""
     marked = made.marking(action.tlp)
     ended = action.state is not ActionState.ACTIVE
+    # The revision that tells of its expiry is issued at the earliest then; STIX wants an end after the begin, and `revoked` says the rest.
+    until = action.expires_at if action.expires_at > action.issued_at else None
     indicator = made.add(
         stix2.Indicator(
             id=_id("indicator", action.action_id), name=_target(action), description=_why(action), indicator_types=["malicious-activity"],
-            pattern=str(_pattern(action)), pattern_type="stix", valid_from=action.issued_at, valid_until=action.expires_at,
+            pattern=str(_pattern(action)), pattern_type="stix", valid_from=action.issued_at, valid_until=until,
             created=action.issued_at, modified=action.issued_at, created_by_ref=made.creator.id, revoked=ended,
             confidence=round(100 * action.confidence), object_marking_refs=marked,
         )

@@ -7,13 +7,13 @@ import hmac
 import json
 import queue
 import time
-import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
+from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -46,6 +46,7 @@ class SetStream:
     status: risc.StreamStatus = "enabled"
     _offered: "queue.SimpleQueue[EnforcementAction]" = field(default_factory=queue.SimpleQueue)
     _waiting: dict[str, tuple[str, EnforcementAction | None]] = field(default_factory=dict)
+    _jti_of: dict[str, str] = field(default_factory=dict)  # action id -> its one token that waits
 
     def offer(self, action: EnforcementAction) -> None:
         """An action that was read."""
@@ -64,6 +65,7 @@ class SetStream:
         """It has arrived, or the receiver will not have it: it is not sent again."""
         _, action = self._waiting.pop(jti, ("", None))
         if action is not None:
+            del self._jti_of[action.action_id]
             self.acknowledged.remember([(action.action_id, action.revision)])
 
     def poll(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,12 +119,13 @@ class SetStream:
         claims = risc.claims_of(action, issuer=self.issuer, audience=self.audience, subject_issuer=self.subject_issuer)
         if claims is None or self.acknowledged.covers(action.action_id, action.revision):
             return
-        for jti, (_, other) in list(self._waiting.items()):
-            if other is not None and other.action_id == action.action_id:
-                if other.revision >= action.revision:
-                    return
-                del self._waiting[jti]
+        before = self._jti_of.get(action.action_id, "")
+        _, other = self._waiting.get(before, ("", None))
+        if other is not None and other.revision >= action.revision:
+            return
+        self._waiting.pop(before, None)
         self._waiting[claims["jti"]] = (risc.signed(claims, self.key), action)
+        self._jti_of[action.action_id] = claims["jti"]
 
 
 def handler(stream: SetStream, bearer: str) -> type[BaseHTTPRequestHandler]:
@@ -215,11 +218,13 @@ def configuration(issuer: str) -> dict[str, Any]:
 def push(stream: SetStream, url: str, bearer: str, timeout_seconds: float = 30) -> Iterator[str]:
     """Push what waits, oldest first (RFC 8935), and give the `jti` of each that the receiver took, as it takes it.
 
-    What it answers 400 to is logged and not sent again. Raises BrokerError when it cannot be reached or answers anything else: the rest waits.
+    What it answers 400 to is logged and not sent again. Raises BrokerError when it cannot be reached or answers anything else
+    than 202, redirects among it: the rest waits.
     """
     parts = urlsplit(url)
     if parts.scheme != "https" and (parts.scheme, parts.hostname) not in (("http", "127.0.0.1"), ("http", "localhost")):
         raise ConfigurationError(f"{url}: tokens are pushed over https only")
+    opener = urllib.request.build_opener(_AnyAnswer)
     for jti, token in stream.waiting().items():
         headers = {
             "Content-Type": "application/secevent+jwt",
@@ -228,15 +233,24 @@ def push(stream: SetStream, url: str, bearer: str, timeout_seconds: float = 30) 
         }
         request = urllib.request.Request(url, token.encode(), headers, method="POST")  # noqa: S310  # the scheme was looked at
         try:
-            with urllib.request.urlopen(request, timeout=timeout_seconds) as response:  # noqa: S310
-                taken = response.status == HTTPStatus.ACCEPTED
-        except urllib.error.HTTPError as error:
-            if error.code != HTTPStatus.BAD_REQUEST:
-                raise BrokerError(f"{url} answers {error.code} {error.reason}: the rest waits; run it again") from error
-            _log.warning("security_event_token_refused", id=jti, error=error.read(500).decode(errors="replace"))
-            taken = False
-        except OSError as error:
+            with opener.open(request, timeout=timeout_seconds) as response:
+                status, said = response.status, response.read(500) if response.status == HTTPStatus.BAD_REQUEST else b""
+        except (OSError, HTTPException) as error:
             raise BrokerError(f"{url} cannot be reached: {error}; the rest waits; run it again") from error
+        if status == HTTPStatus.BAD_REQUEST:
+            _log.warning("security_event_token_refused", id=jti, error=said.decode(errors="replace"))
+        elif status != HTTPStatus.ACCEPTED:
+            raise BrokerError(f"{url} answers {status}, and not 202 to what it takes: the rest waits; run it again")
         stream.acknowledge(jti)
-        if taken:
+        if status == HTTPStatus.ACCEPTED:
             yield jti
+
+
+class _AnyAnswer(urllib.request.HTTPErrorProcessor):
+    """Hands out every answer as it is. A redirect that is followed takes the bearer token along, to wherever, and brings some page's 200."""
+
+    def http_response(self, request: urllib.request.Request, response: Any) -> Any:
+        """The answer."""
+        return response
+
+    https_response = http_response

@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute  # Polars imports it with the first Arrow array that it takes: not amid the first batch
 
-from weaklink import frames
+from weaklink.account_keys import account_hash
 from weaklink.ingest import text_loops
 from weaklink.ingest.events import Events, Rows, strings
 from weaklink.ingest.layout import Layout
@@ -60,7 +60,7 @@ class Accounts:
         """Those of a party."""
         numbered = Numbered.of(events, layout, "account", rows)
         names = numbered.series("account", pl.String)
-        hashes = names.to_frame().select(frames.account_hash(party, "account")).to_series()
+        hashes = names.to_frame().select(account_hash(party, "account")).to_series()
         return cls(numbered.number, names, hashes, pl.Series("party", [party]).new_from_index(0, len(names)))
 
     def hash_of_rows(self) -> Rows:

@@ -36,7 +36,8 @@ class IngestConfig(BaseModel):
     lease_open_days: int = Field(default=2, ge=1, le=90)
     """Days that an AddressLease without `released_at` is taken to cover, from `occurred_at`."""
     lease_slots_max: int = Field(default=92, ge=1, le=1000)
-    """Slots that one AddressLease covers at most: what is longer is cut at the end."""
+    """Slots that one AddressLease covers at most: what is longer is cut at the end. One with more than two tokens covers fewer, so that it makes no more
+    links than one with two."""
 
     use_gap_hours: int = Field(default=24, ge=1)
     """Two uses of an identifier by one account further apart than this stay two link rows, so that readers see that it lay idle between
@@ -48,6 +49,8 @@ class IngestConfig(BaseModel):
     """AddressLease that began longer ago is rejected (under `clock=append`)."""
     future_seconds_max: int = 300
     """How far `occurred_at` may lie ahead of now (under `clock=append`)."""
+    lease_ahead_days_max: int = Field(default=30, ge=1)
+    """An AddressLease whose `released_at` lies further ahead of now is rejected (under `clock=append`): who holds an address still names no release."""
 
     duplicate_window_offsets: int = Field(default=1_000_000, ge=1)
     """An event_id counts once within this many preceding offsets of its partition."""

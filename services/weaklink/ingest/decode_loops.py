@@ -143,10 +143,10 @@ def _judge(
         elif check == TOKEN:
             broken = size != _TOKEN_BYTES or data[value] != a
         elif check == EPOCHS:  # behind TOKENS: all of them have 17 bytes
-            for item in range(value, value + size):
+            for item in range(value, value + size if now_us >= b else value):
                 broken |= data[item_begins[item] + 1] < a
         elif check == EPOCH:
-            broken = data[value + 1] < a
+            broken = now_us >= b and data[value + 1] < a
         elif check == OLD:
             broken = value < 0 or (a >= 0 and value < now_us - a)
         elif check == AHEAD:

@@ -11,9 +11,11 @@ import numpy.typing as npt
 import polars as pl
 
 from weaklink import frames
+from weaklink.account_keys import account_hash
 from weaklink.frames import ACTIVITY, LINKS
 from weaklink.ingest import tokens
 from weaklink.ingest.config import MICROSECONDS_PER_DAY, IngestConfig
+from weaklink.ingest.fold_loops import LEASE_TOKENS
 from weaklink.records.identifiers import IdentifierKind
 
 _HOUR_US: Final = 3_600_000_000
@@ -52,7 +54,7 @@ def fold_links(events: pl.DataFrame, record: str, party: str, config: IngestConf
         columns = {name: column[copies] for name, column in columns.items()}
         row = row[copies]
     columns |= {"slot": slot.astype(np.uint16), "first_seen_us": first, "last_seen_us": last}
-    accounts = events.select(frames.account_hash(party, "account").alias("account"))["account"]
+    accounts = events.select(account_hash(party, "account").alias("account"))["account"]
     per_event = {"account": accounts.to_numpy(), "appended_at_us": events["appended_at_us"].to_numpy()}
     if record == "ApiUsage":
         per_event["requests"] = events["requests"].cast(pl.Int64).to_numpy()
@@ -68,7 +70,7 @@ def fold_activity(events: pl.DataFrame, record: str, party: str) -> pl.DataFrame
 
     ApiUsage is folded by (account, hour, model, task, end_user, address_class); every other event is a row. ActionReceipt gives none.
     """
-    account = pl.lit(0, pl.UInt64) if record == "ModelReleased" else frames.account_hash(party, "account")
+    account = pl.lit(0, pl.UInt64) if record == "ModelReleased" else account_hash(party, "account")
     return activity_of(events, record, pl.lit(party), account)
 
 
@@ -135,7 +137,8 @@ def _lease_slots(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """For each mention, its copies (indices into the mentions), their slots, and first and last seen within the slot.
 
-    Only addresses are held for the time of the lease; other tokens were seen when it began.
+    Only addresses are held for the time of the lease; other tokens were seen when it began. Slots times tokens are no more than of a lease with two
+    tokens: the slots of a lease with more are cut at the end.
     """
     slot_us = _slot_us(config)
     begin = _microseconds(events["occurred_at"])[row]
@@ -143,7 +146,9 @@ def _lease_slots(
     end = np.where(released < 0, begin + config.lease_open_days * MICROSECONDS_PER_DAY, released)
     address = kind == IdentifierKind.IP
     first_slot = np.where(address, begin // slot_us, 0)
-    last_slot = np.where(address, np.minimum(end // slot_us, first_slot + config.lease_slots_max - 1), 0)
+    many = np.maximum(events["identifiers"].list.len().to_numpy().astype(np.int64)[row], LEASE_TOKENS)
+    slots_max = np.maximum(LEASE_TOKENS * config.lease_slots_max // many, 1)
+    last_slot = np.where(address, np.minimum(end // slot_us, first_slot + slots_max - 1), 0)
     counts = np.minimum(last_slot, _SLOT_MAX) - first_slot + 1
     copies = np.repeat(np.arange(len(row), dtype=np.int64), counts)
     within = np.arange(len(copies), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)

@@ -32,6 +32,8 @@ LINK_WORDS: Final = 8
 OCCURRED_AT, IDENTIFIERS, REQUESTED, RELEASED_AT = range(4)
 """Where `where` has the slots of the fields; -1 for a field that the record does not have."""
 _LOW: Final = 0xFFFFFFFF
+LEASE_TOKENS: Final = 2
+"""So many tokens of a lease may have all its slots: an address under the keys of two epochs. With more tokens it has fewer slots."""
 _IP: Final = 1
 _END_USER: Final = 12
 _AHEAD: Final = 16
@@ -121,7 +123,8 @@ def add_links(
     """Fold the identifiers of `rows`, from the `first` of them on, into `links`. Returns how many rows are done (fewer: no room) and the links so far.
 
     `accounts` goes with `rows`. A token that an event names twice counts once; END_USER tokens make no links. An address that was leased has a row in
-    each time slot that the lease covers. `item_links`: the link of each item that may have lain idle for long (-1: none).
+    each time slot that the lease covers, up to `slots_max`, and in fewer where the lease has more than LEASE_TOKENS: then it makes no more rows than one
+    with so many. `item_links`: the link of each item that may have lain idle for long (-1: none).
     """
     lease = where[RELEASED_AT] >= 0
     for number in range(first, len(rows)):
@@ -129,7 +132,8 @@ def add_links(
         if number % _AHEAD == 0:
             _fetch_links(data, rows, values, sizes, item_begins, accounts, where, number, slot_us, slots, secret)
         begin, many = values[row, where[IDENTIFIERS]], sizes[row, where[IDENTIFIERS]]
-        if len(links) - count < many * (slots_max if lease else 1):
+        slots_each = max(LEASE_TOKENS * slots_max // max(many, LEASE_TOKENS), 1) if lease else 1
+        if len(links) - count < many * slots_each:
             return number, count
         occurred = values[row, where[OCCURRED_AT]]
         until = occurred
@@ -146,7 +150,7 @@ def add_links(
             slot, last_slot = 0, 0
             if kind == _IP:
                 slot = occurred // slot_us
-                last_slot = min(until // slot_us, slot + slots_max - 1, _SLOT_MAX)
+                last_slot = min(until // slot_us, slot + slots_each - 1, _SLOT_MAX)
             while slot <= last_slot:
                 begins, ends = occurred, occurred
                 if kind == _IP:

@@ -15,6 +15,7 @@ from weaklink.ingest.accounts import Accounts
 from weaklink.ingest.beside import Beside
 from weaklink.ingest.config import IngestConfig
 from weaklink.ingest.equations import Equations
+from weaklink.ingest.events import Rows
 from weaklink.ingest.fold import UNLINKED, activity_of, fold_activity
 from weaklink.ingest.joining import Part, accounts_of, are_few, joined
 from weaklink.ingest.links import LinkTable
@@ -29,8 +30,10 @@ _ROWS_IN_CHUNK: Final = 100_000  # lz4 leaves of 100,000 link rows about 4 MiB, 
 class Gathered:
     """Grows by `add` from `begin` on."""
 
-    def __init__(self, config: IngestConfig) -> None:
+    def __init__(self, config: IngestConfig, topics: TopicsConfig) -> None:
+        self._topics = topics
         self._links = LinkTable(config)
+        self._full: list[Message] = []  # links of tables that were full
         self._equations = Equations()
         self._activity: list[pl.DataFrame] = []
         self._few: dict[str, list[Part]] = {}
@@ -40,6 +43,7 @@ class Gathered:
         """Anew. Before the memory that events lie in is used again."""
         self._let_end()
         self._links.clear()
+        self._full.clear()
         self._activity.clear()
         self._few.clear()
 
@@ -64,26 +68,35 @@ class Gathered:
         else:
             self._fold(accepted, Accounts.of(accepted.events, accepted.layout, party, accepted.rows))
 
-    def messages(self, topics: TopicsConfig) -> Iterator[Output]:
+    def messages(self) -> Iterator[Output]:
         """All of it, each row to the partition that it belongs to."""
         for parts in self._few.values():
             together = joined(parts)
             self._fold(together, accounts_of(parts, together))
-        linked = self._beside.do(len(self._links), lambda: list(self._linked(topics)))
-        yield from self._active(topics)
+        linked = self._beside.do(len(self._links), lambda: [*self._full, *self._linked(), *self._equated()])
+        yield from self._active()
         self._beside.settle()
         yield from linked.result()
 
-    def _linked(self, topics: TopicsConfig) -> Iterator[Output]:
-        for partition, rows in self._links.to_frames(topics.links_partitions):
+    def _link(self, accepted: Accepted, accounts: Rows, item_links: Rows) -> None:
+        """Where a row is cut in two makes no difference to who reads them: however many there are, they are held as messages, a tenth of their size."""
+        done = 0
+        while (done := self._links.add(accepted, accounts, item_links, done)) < len(accepted.rows):
+            self._full += self._linked()
+            self._links.clear()
+
+    def _linked(self) -> Iterator[Message]:
+        for partition, rows in self._links.to_frames(self._topics.links_partitions):
             yield from _chunks(topology.LINKS, rows, partition)
+
+    def _equated(self) -> Iterator[Message]:
         if (equations := self._equations.take()) is not None:
             yield from _chunks(topology.EQUATIONS, equations, 0)
 
-    def _active(self, topics: TopicsConfig) -> Iterator[Output]:
+    def _active(self) -> Iterator[Output]:
         if not self._activity:
             return
-        to = (pl.col("account") % topics.activity_partitions).alias("_to")
+        to = (pl.col("account") % self._topics.activity_partitions).alias("_to")
         numbered = pl.concat(self._activity).with_columns(to)
         for (number,), rows in numbered.partition_by("_to", as_dict=True, include_key=False).items():
             yield from _chunks(topology.ACTIVITY, rows, int(str(number)))
@@ -91,7 +104,7 @@ class Gathered:
     def _fold(self, accepted: Accepted, accounts: Accounts) -> None:
         # The memory is taken here: only one thread may.
         item_links = accepted.events.workspace.take(accepted.events.items)
-        self._beside.do(len(accepted.rows), partial(self._links.add, accepted, accounts.hash_of_rows(), item_links))
+        self._beside.do(len(accepted.rows), partial(self._link, accepted, accounts.hash_of_rows(), item_links))
         record = accepted.layout.record
         if record == "ApiUsage":
             self._activity.append(fold_usage(accepted, accounts))

@@ -8,9 +8,8 @@ from typing import Final
 
 import numpy as np
 import polars as pl
-import xxhash
 
-from weaklink import frames
+from weaklink.account_keys import keyer
 from weaklink.ingest.accounts import Accounts
 from weaklink.ingest.events import Events, Rows
 from weaklink.ingest.outcome import Accepted
@@ -43,12 +42,12 @@ def accounts_of(parts: Sequence[Part], accepted: Accepted) -> Accounts:
     """Their accounts, of which two are one when party and key are; `accepted` is what `joined` made of the parts."""
     events, rows = accepted.events, accepted.rows
     party = np.repeat(np.arange(len(parts)), [len(one.rows) for _, one in parts])
-    seeds = [frames.account_seed(name) for name, _ in parts]
+    keyers = [keyer(name) for name, _ in parts]
     begins, sizes = events.texts(accepted.layout, "account", rows)
     content = events.data.tobytes()
     names = [content[begin : begin + size] for begin, size in zip(begins.tolist(), sizes.tolist(), strict=True)]
     keys = np.array(
-        [xxhash.xxh3_64_intdigest(name, seeds[of]) for name, of in zip(names, party.tolist(), strict=True)],
+        [keyers[of](name) for name, of in zip(names, party.tolist(), strict=True)],
         dtype=np.uint64,
     )
     number, first = _numbered(party, keys)

@@ -17,6 +17,9 @@ from weaklink.ingest.outcome import Accepted
 
 _HOUR_US: Final = 3_600_000_000
 _ROWS_MIN: Final = 1 << 12
+"""More than one event makes."""
+_ROWS_MAX: Final = 1 << 19
+"""40 MiB with what finds them. Hardly any transaction of ordinary events comes to so many; leases of months in one batch come to millions."""
 _SLOTS_PER_ROW: Final = 2
 _SECRET: Final = np.uint64(secrets.randbits(64) | 1)
 
@@ -30,7 +33,7 @@ class _Part:
 
 
 class LinkTable:
-    """Link rows as they grow."""
+    """Link rows as they grow, up to a size at which they are to be taken away."""
 
     def __init__(self, config: IngestConfig) -> None:
         self._config = config
@@ -49,26 +52,28 @@ class LinkTable:
         self._count = 0
         self._slots[:] = 0
 
-    def add(self, accepted: Accepted, accounts: Rows, item_links: Rows) -> None:
-        """Events of one party and record, and the account hash of each. `item_links`: room for a number for each of the events' items, which is kept."""
+    def add(self, accepted: Accepted, accounts: Rows, item_links: Rows, done: int = 0) -> int:
+        """Events of one party and record, from number `done` on, and the account hash of each. Returns how many of them are done: fewer than all when the
+        table is full, to be gone on with after `to_frames` and `clear`. `item_links`: room for a number for each of the events' items, which is kept.
+        """
         layout, events = accepted.layout, accepted.events
         if layout.record in UNLINKED:
-            return
+            return len(accepted.rows)
         released = layout.slot("released_at") if layout.record == "AddressLease" else -1
         requests = layout.slot("requests") if layout.record == "ApiUsage" else -1
         where = np.array([layout.slot("occurred_at"), layout.slot("identifiers"), requests, released], dtype=np.int64)
         item_links[:] = -1
-        done = 0
         while True:
             done, self._count = fold_loops.add_links(
                 events.data, accepted.rows, events.values, events.sizes, events.item_begins, events.appended_us, accounts, where, done,
                 self._slot_us, self._config.lease_open_days * MICROSECONDS_PER_DAY, self._config.lease_slots_max,
                 self._rows, self._slots, self._count, _SECRET, item_links,
             )  # fmt: skip
-            if done == len(accepted.rows):
+            if done == len(accepted.rows) or len(self._rows) >= _ROWS_MAX:
                 break
             self._grow()
         self._parts.append(_Part(accepted, item_links))
+        return done
 
     def to_frames(self, partitions: int) -> list[tuple[int, pl.DataFrame]]:
         """(partition, LINKS rows of identifiers that fall to it), of partitions that get any."""

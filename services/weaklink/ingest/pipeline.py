@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from kafka import TopicPartition
 
-from weaklink.epochs import FIRST
+from weaklink.epochs import Expiry
 from weaklink.ingest import record_loops
 from weaklink.ingest.config import IngestConfig
 from weaklink.ingest.decode import Bad, decode
@@ -41,6 +41,11 @@ class _Records:
     def __init__(self, values: Values, batches: Sequence[RecordBatch]) -> None:
         self.values = values
         self.batches = batches
+        numbers: dict[TopicPartition, int] = {}
+        self.source_of_batch: Rows = np.array(
+            [numbers.setdefault(batch.source, len(numbers)) for batch in batches], dtype=np.int64
+        )
+        self.sources = list(numbers)
         base = np.array([batch.base_offset for batch in batches], dtype=np.int64)
         self.offset: Rows = values.offset_deltas + base[values.batch]
 
@@ -51,8 +56,7 @@ class _Records:
 
     def of_source(self, source: TopicPartition, good: npt.NDArray[np.bool_]) -> Rows:
         """Its good records, by ascending offset."""
-        own = np.array([batch.source == source for batch in self.batches])
-        mask = good & own[self.values.batch]
+        mask = good & (self.source_of_batch == self.sources.index(source))[self.values.batch]
         rows = np.flatnonzero(mask)
         offset = self.offset[rows]
         return rows if (offset[1:] > offset[:-1]).all() else rows[np.argsort(offset, kind="stable")]
@@ -65,8 +69,8 @@ class Pipeline:
         self._config = config
         self._frames = frames
         self._age_limits = age_limits
-        self.oldest_epoch = FIRST
-        """The oldest epoch of keys in force: events with tokens of earlier ones are rejected."""
+        self.expiries: Sequence[Expiry] = ()
+        """Epochs of keys that are over, each from some time on: events that arrived later with its tokens are rejected."""
         self._workspace = Workspace()
 
     def begin(self) -> None:
@@ -129,11 +133,13 @@ class Pipeline:
         _reject(records, Bad(unframed, reasons.UNKNOWN_FRAMING, "", "neither C3 01 nor 00 comes first"), outcome)
         events = Events(records.values, records.appended_us(), self._workspace)
         good: dict[str, list[tuple[Layout, Rows]]] = {}
+        unknown = [one for one, layout in zip(framed, layouts, strict=True) if layout is None]
+        if unknown:
+            _reject(records, _of_unknown(unknown), outcome)
         for (rows, frame), layout in zip(framed, layouts, strict=True):
             if layout is None:
-                bad = Bad(rows, reasons.UNKNOWN_SCHEMA, "", f"frame {frame.hex()} names no known schema")
-                _reject(records, bad, outcome)
-            elif party is not None and party.kind not in MAY_PUBLISH[layout.record]:
+                continue
+            if party is not None and party.kind not in MAY_PUBLISH[layout.record]:
                 bad = Bad(rows, reasons.RECORD_NOT_ALLOWED, "", f"a {party.kind} may not publish {layout.record}")
                 _reject(records, bad, outcome)
             else:
@@ -146,7 +152,7 @@ class Pipeline:
     def _rules_of(self, layout: Layout) -> tuple[Rule, ...]:
         return (
             *layout.rules,
-            *rules_of(layout, self._config, age_limits=self._age_limits, oldest_epoch=self.oldest_epoch),
+            *rules_of(layout, self._config, age_limits=self._age_limits, expiries=self.expiries),
         )
 
     def _layouts(self, records: _Records, framed: Sequence[tuple[Rows, bytes]]) -> list[Layout | None]:
@@ -170,7 +176,7 @@ class Pipeline:
         for parts in valid.values():
             for _, rows in parts:
                 counts[rows] = True
-        for source in {batch.source for batch in records.batches}:
+        for source in records.sources:
             rows = records.of_source(source, counts)
             if len(rows):
                 found = dedupe(source, events.ids(rows), records.offset[rows])
@@ -192,12 +198,21 @@ class Pipeline:
                 )
 
 
+def _of_unknown(framed: Sequence[tuple[Rows, bytes]]) -> Bad:
+    """All together: a party may give each of its messages a frame of its own, and none of them may cost more than other bad messages do."""
+    if len(framed) == 1:
+        ((rows, frame),) = framed
+        return Bad(rows, reasons.UNKNOWN_SCHEMA, "", f"frame {frame.hex()} names no known schema")
+    rows = np.sort(np.concatenate([rows for rows, _ in framed]))
+    return Bad(rows, reasons.UNKNOWN_SCHEMA, "", "its frame names no known schema")
+
+
 def _reject(records: _Records, bad: Bad, outcome: Outcome) -> None:
     if not len(bad.rows):
         return
-    offsets, batch = records.offset[bad.rows], records.values.batch[bad.rows]
-    for source in {records.batches[number].source for number in np.unique(batch).tolist()}:
-        own = np.array([one.source == source for one in records.batches])[batch]
+    offsets, source_of_row = records.offset[bad.rows], records.source_of_batch[records.values.batch[bad.rows]]
+    for number in np.unique(source_of_row).tolist():
+        source, own = records.sources[number], source_of_row == number
         outcome.tallies[source].rejected += int(own.sum())
         outcome.rejects.append(
             Rejects(source, records.values, bad.rows[own], offsets[own], bad.reason, bad.field, bad.detail)

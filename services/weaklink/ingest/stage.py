@@ -14,7 +14,9 @@ import structlog
 from kafka import TopicPartition
 
 from weaklink import frames, metrics, topology
-from weaklink.epochs_topic import EpochWatch, all_in_force
+from weaklink.account_keys import account_hash
+from weaklink.epochs import Expiry
+from weaklink.epochs_topic import EpochWatch
 from weaklink.errors import BrokerError
 from weaklink.frames import ACTIVITY
 from weaklink.ingest import receipts, rejects
@@ -48,7 +50,9 @@ class IngestStage:
     recalls: tuple[str, ...] = ()
     traits = Traits(whole_batches=True)
 
-    def __init__(self, settings: Settings, registry: Registry, oldest_epoch: Callable[[], int] = all_in_force) -> None:
+    def __init__(
+        self, settings: Settings, registry: Registry, expiries: Callable[[], Sequence[Expiry]] = tuple
+    ) -> None:
         self._settings = settings
         self._config = settings.ingest
         self._registry = registry
@@ -60,8 +64,8 @@ class IngestStage:
         self._refreshed_at = float("-inf")
         self._warned: set[str] = set()
         self._pipeline = Pipeline(self._config, self._frames, age_limits=settings.clock == "append")
-        self._gathered = Gathered(self._config)
-        self._oldest_epoch = oldest_epoch
+        self._gathered = Gathered(self._config, settings.topics)
+        self._expiries = expiries
         self._memory = Memory(self._config.duplicate_memory_bytes_max, Path(settings.data_folder) / "spill")
         self._windows: dict[str, IdWindow] = {}
         self._tallies: dict[TopicPartition, Tally] = {}
@@ -74,10 +78,10 @@ class IngestStage:
                 return False
             self._waiting.discard(source)
             metrics.PARTITIONS_WAITING.labels(self.name).set(len(self._waiting))
-        now = time.monotonic()
-        if now - self._refreshed_at >= self._config.registry_refresh_seconds:
+        if time.monotonic() - self._refreshed_at >= self._config.registry_refresh_seconds:
             self._refresh()
-            self._refreshed_at = now
+            # As of now: with Kafka away it took long, and the next partition must not wait for it again.
+            self._refreshed_at = time.monotonic()
         party_id = party_of_topic(source.topic)
         if party_id in self._parties:
             return True
@@ -128,7 +132,7 @@ class IngestStage:
             by_party.setdefault(party_of_topic(batch.source.topic), []).append(batch)
         self._gathered.begin()  # first: what is under way beside it reads the memory that the pipeline uses again
         self._pipeline.begin()
-        self._pipeline.oldest_epoch = self._oldest_epoch()
+        self._pipeline.expiries = self._expiries()
         messages: list[Output] = []
         for party_id, own in by_party.items():
             party = self._known.get(party_id)
@@ -148,7 +152,7 @@ class IngestStage:
         if replaying:
             return []
         metrics.STATE_ROWS.labels(self.name, "event_ids").set(sum(len(window) for window in self._windows.values()))
-        return [*messages, *self._gathered.messages(self._settings.topics)]
+        return [*messages, *self._gathered.messages()]
 
     def _wait(self, sources: frozenset[TopicPartition]) -> None:
         if sources:
@@ -214,6 +218,6 @@ class IngestStage:
 def make_stage(settings: Settings) -> IngestStage:
     """The stage as `weaklink run ingest` runs it. Raises EpochsUnknown, and BrokerError when the registry of parties cannot be read."""
     # Loads the library behind it, 50 ms: now, not when the first events wait.
-    pl.DataFrame({"account": [""]}).select(frames.account_hash("", "account"))
-    oldest_epoch = EpochWatch(settings.kafka)  # first: it may have to be tried again
-    return IngestStage(settings, PartyRegistry(settings.kafka), oldest_epoch)
+    pl.DataFrame({"account": [""]}).select(account_hash("", "account"))
+    epochs = EpochWatch(settings.kafka)  # first: it may have to be tried again
+    return IngestStage(settings, PartyRegistry(settings.kafka), epochs.expiries)

@@ -1,9 +1,9 @@
 """Rules that every event must keep: one reason and field for each bad event, the first that applies in the order given here."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from weaklink.epochs import FIRST
+from weaklink.epochs import Expiry
 from weaklink.ingest import decode_loops
 from weaklink.ingest.config import MICROSECONDS_PER_DAY, IngestConfig
 from weaklink.ingest.layout import Layout, Rule
@@ -23,15 +23,18 @@ _REQUIRED_TEXTS: Final = ("model", "action_id")
 _OPTIONAL_TEXTS: Final = ("merchant", "reason", "note")
 
 
-def rules_of(layout: Layout, config: IngestConfig, *, age_limits: bool, oldest_epoch: int = FIRST) -> tuple[Rule, ...]:
+def rules_of(
+    layout: Layout, config: IngestConfig, *, age_limits: bool, expiries: Sequence[Expiry] = ()
+) -> tuple[Rule, ...]:
     """What events of this layout must keep, beyond what makes them readable (`layout.rules`). `age_limits` is false under `clock=event`.
 
-    `oldest_epoch`: the oldest epoch of keys in force.
+    `expiries`: epochs of keys that are over. An event is judged by those that were over when it arrived, whenever it is read: a worker that reads it
+    again to rebuild its window takes in the ids of just those events that were accepted.
     """
-    return tuple(_rules(layout, config, age_limits, oldest_epoch))
+    return tuple(_rules(layout, config, age_limits, expiries))
 
 
-def _rules(layout: Layout, config: IngestConfig, age_limits: bool, oldest_epoch: int) -> Iterator[Rule]:
+def _rules(layout: Layout, config: IngestConfig, age_limits: bool, expiries: Sequence[Expiry]) -> Iterator[Rule]:
     slots = {name: slot for slot, name in enumerate(layout.columns)}
     yield Rule(reasons.BAD_EVENT_ID, "event_id", "not 16 bytes", decode_loops.SIZE, slots["event_id"], EVENT_ID_BYTES)
     if "account" in slots:
@@ -45,11 +48,12 @@ def _rules(layout: Layout, config: IngestConfig, age_limits: bool, oldest_epoch:
     if "end_user" in slots:
         kind, detail = int(IdentifierKind.END_USER), "not an END_USER token of 17 bytes"
         yield Rule(reasons.BAD_IDENTIFIER, "end_user", detail, decode_loops.TOKEN, slots["end_user"], kind)
-    if oldest_epoch > FIRST:
-        detail = f"a token of an epoch before {oldest_epoch}, the oldest whose keys are in force"
+    for one in sorted(expiries, key=lambda one: one.epoch, reverse=True):
+        oldest, since_us = one.epoch + 1, int(one.expires_at.timestamp() * 1_000_000)
+        detail = f"a token of an epoch before {oldest}, the oldest whose keys are in force"
         for name, check in (("identifiers", decode_loops.EPOCHS), ("end_user", decode_loops.EPOCH)):
             if name in slots:
-                yield Rule(reasons.EXPIRED_EPOCH, name, detail, check, slots[name], oldest_epoch)
+                yield Rule(reasons.EXPIRED_EPOCH, name, detail, check, slots[name], oldest, since_us)
     yield from _times(layout.record, slots, config, age_limits)
     for name in _COUNTS:
         if name in slots:
@@ -83,6 +87,18 @@ def _times(record: str, slots: Mapping[str, int], config: IngestConfig, age_limi
         floor = occurred if record == "AddressLease" else -1
         yield Rule(
             reasons.BAD_INTERVAL, "released_at", "too early", decode_loops.NOT_BEFORE, slots["released_at"], floor
+        )
+    if record == "AddressLease" and age_limits:
+        days = config.lease_ahead_days_max
+        ahead_us, detail = days * MICROSECONDS_PER_DAY, f"more than {days} days ahead"
+        yield Rule(
+            reasons.IN_THE_FUTURE,
+            "released_at",
+            detail,
+            decode_loops.AHEAD,
+            slots["released_at"],
+            ahead_us,
+            _NUMBER_MAX,
         )
 
 

@@ -41,7 +41,7 @@ _RECALLS: Final[dict[str, tuple[str, ...]]] = {
     "weaklink.ingest": (topology.PARTIES, topology.EPOCHS),
     "weaklink.correlate": (topology.EPOCHS,),
     "weaklink.campaigns": (topology.PARTIES, topology.EPOCHS, topology.CAMPAIGNS),
-    "weaklink.enforce": (topology.EPOCHS,),
+    "weaklink.enforce": (topology.PARTIES, topology.EPOCHS),
 }
 """What a stage reads beside its input: the registry, expired epochs of keys, and what it wrote itself and recalls after a restart."""
 

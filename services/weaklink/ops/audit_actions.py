@@ -67,7 +67,8 @@ class ActionsAudit:
 def audit_actions(ledger: Sequence[Told], waiting: Mapping[str, int], published: Sequence[Published]) -> ActionsAudit:
     """Compare every action, and every effect that is live on either side.
 
-    ledger: all actions (revision 0: never published). waiting: action id -> newest revision that still lies in the outbox.
+    ledger: all actions (revision 0: never published). waiting: action id -> newest revision that still lies in the outbox,
+    or was given up because its party was removed.
     """
     findings = [finding for one in published for finding in one.findings]
     remarks: list[str] = []
@@ -91,7 +92,9 @@ def audit_actions(ledger: Sequence[Told], waiting: Mapping[str, int], published:
     live = [one for one in ledger if one.state in ("ACTIVE", "WAITING")]
     findings += _several("the ledger has", live)
     if waiting:
-        remarks.append(f"{len(waiting)} actions have a revision that still waits to be published")
+        remarks.append(
+            f"{len(waiting)} actions have a revision that waits to be published, or that nobody is there for"
+        )
     return ActionsAudit(len(live), len(active), tuple(findings), tuple(dict.fromkeys(remarks)))
 
 

@@ -91,6 +91,18 @@ def disk_finding(what: str, usable_bytes: int, total_bytes: int, fix: str) -> Fi
     return ok("disk", told)
 
 
+def accounts_findings(secret: bytes | None) -> list[Finding]:
+    """Where parties are strangers to each other. `secret`: what keys of accounts are made with, as whoever asks has it."""
+    if secret is not None:
+        return []
+    what = (
+        "no secret for keys of accounts here: where the stages have none either, a party can make up names whose keys are those of "
+        "another's customers, and what it says of them is believed of these"
+    )
+    fix = "docs/security.md, Keys of accounts: WEAKLINK_ACCOUNTS__SECRET_FILE for ingest, campaigns, the console and this shell"
+    return [Finding("access", Level.WARNING, what, fix)]
+
+
 def topics_findings(steps: Iterable[Step]) -> list[Finding]:
     """What `weaklink provision` would do, and what it cannot."""
     steps = list(steps)

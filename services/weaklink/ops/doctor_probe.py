@@ -201,7 +201,7 @@ def _log_folders(admin: KafkaAdminClient) -> list[Finding]:
 
 def _access(settings: Settings) -> list[Finding]:
     if is_managed(settings):
-        return doctor.access_findings(plan_access(settings))
+        return [*doctor.access_findings(plan_access(settings)), *doctor.accounts_findings(settings.accounts.content())]
     if settings.kafka.security_protocol == "PLAINTEXT":
         what = "anyone who reaches the brokers may read and write everything: for one machine only"
         return [

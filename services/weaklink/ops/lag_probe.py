@@ -1,5 +1,6 @@
 """Asks Kafka for what `lag.py` calculates with: committed offsets, last stable offsets, and the oldest records that wait."""
 
+import itertools
 import re
 import time
 from collections import defaultdict
@@ -17,15 +18,22 @@ from weaklink.kafka_options import KafkaConfig
 from weaklink.ops.committed_reading import partitions_of
 from weaklink.ops.group_offsets import committed_offsets
 from weaklink.ops.lag import PartitionLag, ReaderLag
-from weaklink.parties import EVENTS_TOPICS, party_of_topic
+from weaklink.parties import ACTIONS_TOPICS, EVENTS_TOPICS, PARTY_ID, party_of_topic
 from weaklink.stream.partitions import positions
 
-_ACTIONS_TOPICS: Final = re.compile(r"^party\.[a-z0-9-]+\.actions$")
+_PARTY_GROUPS: Final = re.compile(rf"party\.({PARTY_ID.pattern})\.[A-Za-z0-9._-]{{1,200}}")
+"""Brokers take any text as a group's name. This one becomes a label of metrics, and a cell of a table, where other signs mean something."""
+_GROUPS_PER_PARTY_MAX: Final = 8
+"""A party may make thousands: each one more set of metrics, and, at an offset of its own, one more round of reading that all wait for."""
 _COUNT_OFFSETS_MAX: Final = 500
 """Up to so many offsets behind, records are counted one by one, so that transaction markers do not pass for records."""
 _FETCH_BYTES: Final = 1 << 20
 _SECONDS_PER_PARTITION: Final = 0.02
 """Of patience, for each partition that is asked together with others."""
+
+
+_Reader = tuple[str, str, list[str]]
+"""Reader, group, and the topics that it reads and that exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +85,17 @@ class LagProbe:
     def sample(self, now_us: int | None = None) -> list[ReaderLag]:
         """The lag of every stage, in flow order, then of every party that has an actions topic. Raises kafka's errors."""
         topics = sorted(self._admin.list_topics())
-        readers = self._readers(topics)
-        committed = committed_offsets(self._admin, sorted({group for _, group, _ in readers}))
+        groups = self._groups()
+        candidates = _readers(topics, groups)
+        committed = committed_offsets(self._admin, sorted({group for _, group, _ in candidates}))
+        readers = _furthest_ahead(candidates, committed)
         partitions = {
             topic: partitions_of(self._consumer, [topic]) for topic in {one for _, _, names in readers for one in names}
         }
         wanted = {tp for found in partitions.values() for tp in found}
         ends = edge_offsets(self._consumer.end_offsets, list(wanted))
         begins = edge_offsets(self._consumer.beginning_offsets, list(wanted))
-        members = self._members({group for _, group, _ in readers})
+        members = self._members(groups & {group for _, group, _ in readers})
         places: list[_Place] = []
         for number, (_, group, names) in enumerate(readers):
             for tp in (tp for name in names for tp in partitions[name]):
@@ -114,38 +124,19 @@ class LagProbe:
                 newest[party] = max(newest.get(party, 0), found.timestamp * 1000)
         return newest
 
+    def _groups(self) -> set[str]:
+        return {str(one["group_id"]) for one in self._admin.list_groups()}
+
     def _members(self, groups: set[str]) -> dict[str, int]:
-        """Processes in each of these groups; groups that were never joined are left out."""
-        existing = {str(one["group_id"]) for one in self._admin.list_groups()}
-        described = self._admin.describe_groups(sorted(groups & existing)) if groups & existing else {}
+        """Processes in each of these groups, which exist."""
+        described = self._admin.describe_groups(sorted(groups)) if groups else {}
         return {group: len(one["members"]) for group, one in described.items()}
-
-    def _readers(self, topics: Iterable[str]) -> list[tuple[str, str, list[str]]]:
-        """(reader, group, topics that it reads and that exist)."""
-        topics = list(topics)
-        events = [topic for topic in topics if re.fullmatch(EVENTS_TOPICS, topic)]
-        readers = []
-        for stage in topology.STAGES:
-            names = [one for name in stage.reads for one in (events if name == topology.PARTY_EVENTS else [name])]
-            readers.append((stage.name, stage.group, [name for name in names if name in topics]))
-        groups = sorted(str(one["group_id"]) for one in self._admin.list_groups())
-        for topic in topics:
-            if _ACTIONS_TOPICS.fullmatch(topic):
-                party = party_of_topic(topic)
-                readers.append((f"party {party}", topic, [topic]))
-                for group in groups:
-                    if group.startswith(f"party.{party}.") and group != topic and self._reads(group, topic):
-                        readers.append((f"party {party}", group, [topic]))
-        return readers
-
-    def _reads(self, group: str, topic: str) -> bool:
-        return any(tp.topic == topic for tp in committed_offsets(self._admin, [group])[group])
 
     def _waiting_at(self, places: Sequence[_Place], ends: Mapping[TopicPartition, int]) -> list[_Waiting | None]:
         """What lies before each reader in each partition. Of all partitions together: one reader after the other takes a tenth of a second each."""
         found: list[_Waiting | None] = [None] * len(places)
         left = [number for number, one in enumerate(places) if one.start < ends[one.partition]]
-        while left:  # once, and again where groups stand at several places in a partition
+        while left:  # once, and again where a party's groups stand at several places in a partition
             turn: dict[TopicPartition, int] = {}
             for number in left:
                 turn.setdefault(places[number].partition, places[number].start)
@@ -200,6 +191,40 @@ class LagProbe:
             oldest_us = oldest.get(tp) if tp in exact or tp in oldest else self._seen.get((tp, start), began_us)
             waiting[tp] = _Waiting(counts[tp] if tp in exact else end - start, tp in exact, oldest_us)
         return waiting
+
+
+def _readers(topics: Sequence[str], groups: Iterable[str]) -> list[_Reader]:
+    """Every stage; then, party by party, the group of its SDK and any other that may read its actions."""
+    events = [topic for topic in topics if re.fullmatch(EVENTS_TOPICS, topic)]
+    readers = []
+    for stage in topology.STAGES:
+        names = [one for name in stage.reads for one in (events if name == topology.PARTY_EVENTS else [name])]
+        readers.append((stage.name, stage.group, [name for name in names if name in topics]))
+    others: dict[str, list[str]] = defaultdict(list)
+    for group in sorted(groups):
+        if named := _PARTY_GROUPS.fullmatch(group):
+            others[named[1]].append(group)
+    for topic in topics:
+        if re.fullmatch(ACTIONS_TOPICS, topic):
+            party = party_of_topic(topic)
+            own = [topic, *(group for group in others[party] if group != topic)]
+            readers += [(f"party {party}", group, [topic]) for group in own]
+    return readers
+
+
+def _furthest_ahead(readers: Iterable[_Reader], committed: Mapping[str, Mapping[TopicPartition, int]]) -> list[_Reader]:
+    """Of each reader's groups the first, and of the others that have committed in its topics those that got furthest."""
+    found: list[_Reader] = []
+    for _, several in itertools.groupby(readers, key=lambda one: one[0]):
+        first, *others = several
+        reached = [
+            (sum(offsets), one)
+            for one in others
+            if (offsets := [offset for tp, offset in committed[one[1]].items() if tp.topic in one[2]])
+        ]
+        reached.sort(key=lambda pair: -pair[0])
+        found += [first, *(one for _, one in reached[: _GROUPS_PER_PARTY_MAX - 1])]
+    return found
 
 
 def _row(tp: TopicPartition, committed: int | None, end: int, waiting: _Waiting | None) -> PartitionLag:

@@ -13,11 +13,10 @@ from weaklink.errors import LedgerError, RecordError
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops.audit_actions import ActionsAudit, Published, Told, audit_actions
 from weaklink.ops.committed_reading import committed_reader, partitions_of, read_spans
-from weaklink.parties import party_of_topic
+from weaklink.parties import ACTIONS_TOPICS, party_of_topic
 from weaklink.records.codec import decode
 from weaklink.settings import Settings
 
-_ACTIONS_TOPICS: Final = re.compile(r"party\.[a-z0-9-]+\.actions")
 _SECOND_LOOK_SECONDS: Final = 1.5
 
 
@@ -44,7 +43,7 @@ def _audit_once(settings: Settings) -> ActionsAudit:
 def read_published(kafka: KafkaConfig) -> list[Published]:
     """What every party has read; a message that is no action is a finding."""
     with closing(committed_reader(kafka)) as consumer:
-        topics = sorted(topic for topic in consumer.topics() if _ACTIONS_TOPICS.fullmatch(topic))
+        topics = sorted(topic for topic in consumer.topics() if re.fullmatch(ACTIONS_TOPICS, topic))
         partitions = partitions_of(consumer, topics)
         begins, ends = (edge_offsets(ask, partitions) for ask in (consumer.beginning_offsets, consumer.end_offsets))
         found = {
@@ -71,17 +70,18 @@ def read_published(kafka: KafkaConfig) -> list[Published]:
 
 
 def read_ledger(settings: Settings) -> tuple[list[Told], dict[str, int]]:
-    """Every action, and the newest revision of each that still lies in the outbox. Raises LedgerError."""
+    """Every action, and the newest revision of each that still lies in the outbox, or was given up with its party. Raises LedgerError."""
     import sqlalchemy as sa
 
     from weaklink.enforce.database import is_missing, ledger_url, reading_engine
-    from weaklink.enforce.tables import actions, outbox
+    from weaklink.enforce.tables import PARTY_GONE, actions, outbox
 
     url = ledger_url(settings)
     if is_missing(url):
         return [], {}
     engine = reading_engine(url)
-    waiting_for = sa.select(outbox.c.once).where(outbox.c.closed_wall_us.is_(None), outbox.c.once.startswith("action/"))
+    not_told = sa.or_(outbox.c.closed_wall_us.is_(None), outbox.c.error == PARTY_GONE)
+    waiting_for = sa.select(outbox.c.once).where(not_told, outbox.c.once.startswith("action/"))
     try:
         with engine.connect() as connection:
             waiting: dict[str, int] = {}
@@ -95,7 +95,9 @@ def read_ledger(settings: Settings) -> tuple[list[Told], dict[str, int]]:
         ) from error
     finally:
         engine.dispose()
-    return found, waiting
+    # A party that came back is told later revisions; what it missed before them does not matter any more.
+    told = {one.action_id: one.revision for one in found}
+    return found, {ident: revision for ident, revision in waiting.items() if revision >= told.get(ident, 0)}
 
 
 def _told(where: str, values: Mapping[Any, Any]) -> Told:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from weaklink.kafka_options import KafkaConfig
     from weaklink.parties import PartyKind
-    from weaklink.partner.actions import ActionSubscription, ReceivedAction
+    from weaklink.partner.actions import ActionSubscription
     from weaklink.partner.aio import AsyncWeaklinkClient
     from weaklink.partner.builder import EventBuilder
     from weaklink.partner.classify import Hints
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         PaymentAttempt,
     )
     from weaklink.partner.publisher import Publisher
+    from weaklink.partner.received import ReceivedAction
     from weaklink.partner.recorder import Recorder
     from weaklink.partner.remote import RemoteTokeniser
     from weaklink.partner.tokens import LocalTokeniser, Tokeniser
@@ -64,7 +65,7 @@ _HOMES: Final = {
     "PaymentAttempt": "weaklink.partner.models",
     "Publisher": "weaklink.partner.publisher",
     "Recorder": "weaklink.partner.recorder",
-    "ReceivedAction": "weaklink.partner.actions",
+    "ReceivedAction": "weaklink.partner.received",
     "Tokeniser": "weaklink.partner.tokens",
     "WeaklinkClient": "weaklink.partner.client",
 }

@@ -3,14 +3,13 @@
 What is handled is remembered in a small SQLite file. The order for each action is: ACCEPTED is delivered, the caller handles it,
 its answer is delivered, it is remembered, the offset is committed. After a crash between any two of these the rest is done again:
 receipts carry an event id that follows from their content, so that a repeated one counts once, and an action comes again only
-if the crash came before it was remembered.
+if the crash came before it was remembered. So it does after a receipt that could not be delivered.
 """
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -24,6 +23,8 @@ from weaklink.errors import BrokerError, RecordError
 from weaklink.group_member import complete_joins
 from weaklink.kafka_options import KafkaConfig
 from weaklink.partner.models import EnforcementAction
+from weaklink.partner.publisher import Failures
+from weaklink.partner.received import ReceivedAction, handed_out
 from weaklink.partner.symbols import ReceiptStatus
 from weaklink.records.codec import decode
 
@@ -72,34 +73,6 @@ class HandledActions:
         self._database.close()
 
 
-@dataclass(slots=True)
-class ReceivedAction:
-    """An action and the means to answer it. Not answered by the time the next is asked for: ACCEPTED stands as the answer for now."""
-
-    action: EnforcementAction
-    source: TopicPartition
-    offset: int
-    _client: "WeaklinkClient"
-    settled: bool = field(default=False)
-
-    def answer(self, status: ReceiptStatus, reason: str | None = None, note: str | None = None) -> None:
-        """Queue the receipt. It is awaited before the action counts as handled."""
-        self._client.receipt(self.action.action_id, self.action.revision, status, reason, note)
-        self.settled = True
-
-    def done(self, note: str | None = None) -> None:
-        """It has been carried out."""
-        self.answer(ReceiptStatus.DONE, note=note)
-
-    def refuse(self, reason: str, note: str | None = None) -> None:
-        """It will not be carried out."""
-        self.answer(ReceiptStatus.REFUSED, reason, note)
-
-    def dispute(self, reason: str, note: str | None = None) -> None:
-        """The evidence must be wrong: this lowers it, and withdraws what rested on it."""
-        self.answer(ReceiptStatus.DISPUTED, reason, note)
-
-
 class ActionSubscription:
     """Iterate over it, or `poll()` it. One thread; use it as a context manager so that what was answered is committed at the end.
 
@@ -119,7 +92,7 @@ class ActionSubscription:
         self._client = client
         self._accept = accept
         self._idle_seconds = idle_seconds
-        self._handed_out: list[ReceivedAction] = []
+        self._open: list[ReceivedAction] = []  # read, and neither remembered nor another process's
         self._next_offsets: dict[TopicPartition, int] = {}
         self._handled = HandledActions(state_file)
         try:
@@ -152,41 +125,31 @@ class ActionSubscription:
     def poll(self, timeout_seconds: float = _POLL_SECONDS) -> list[ReceivedAction]:
         """New actions, after settling those handed out before: they count as handled now, answered or not.
 
-        Raises DeliveryError when a receipt could not be delivered; then nothing is committed and the actions will come again.
+        Raises DeliveryError when a receipt could not be delivered, BrokerError when Kafka cannot be reached; then the actions that this
+        is about are not handled: they come with the next poll, or to whoever subscribes next.
         """
-        for received in self._handed_out:
-            received.settled = True
-        self._settle()
-        try:
-            fetched = self._consumer.poll(timeout_ms=int(timeout_seconds * 1000))
-        except KafkaError as error:
-            raise BrokerError(f"{self._client.actions_topic} cannot be read: {error}") from error
-        for source, records in fetched.items():
-            for record in records:
-                new = self._receive(source, record)
-                if new is not None:
-                    self._handed_out.append(new)
-                self._next_offsets[source] = record.offset + 1
-        if self._accept and self._handed_out:
-            for received in self._handed_out:
-                self._client.receipt(received.action.action_id, received.action.revision, ReceiptStatus.ACCEPTED)
-            self._client.flush()
-        return list(self._handed_out)
+        batch = self._read(timeout_seconds)
+        for received in batch:
+            received.handed_out = True
+        return batch
 
     def __iter__(self) -> Iterator[ReceivedAction]:
+        for batch in self.batches():
+            yield from handed_out(batch)
+
+    def batches(self) -> Iterator[list[ReceivedAction]]:
+        """What each poll brings, which may be nothing; ends after `idle_seconds` without any. They are not handed out yet: see `handed_out`."""
         idle_since = time.monotonic()
         while True:
-            batch = self.poll()
-            for received in batch:
-                yield received
-                received.settled = True
+            batch = self._read(_POLL_SECONDS)
+            yield batch
+            if batch:
                 idle_since = time.monotonic()
-            if batch or self._idle_seconds is None or time.monotonic() - idle_since < self._idle_seconds:
-                continue
-            if self._caught_up():
-                self._settle()
-                return
-            idle_since = time.monotonic()  # not idle: what waits has only not come yet
+            elif self._idle_seconds is not None and time.monotonic() - idle_since >= self._idle_seconds:
+                if self._caught_up():
+                    self._settle()
+                    return
+                idle_since = time.monotonic()  # not idle: what waits has only not come yet
 
     def close(self) -> None:
         """Commit what was answered; the rest comes again to whoever subscribes next."""
@@ -213,6 +176,32 @@ class ActionSubscription:
         except KafkaError as error:
             raise BrokerError(f"{self._client.actions_topic} cannot be read: {error}") from error
 
+    def _read(self, timeout_seconds: float) -> list[ReceivedAction]:
+        """Settle what was handed out, and read on. Returns what is open, accepted if that is wanted."""
+        for one in self._open:
+            one.settled = one.settled or one.handed_out
+        self._settle()
+        try:
+            fetched = self._consumer.poll(timeout_ms=0 if self._open else int(timeout_seconds * 1000))
+        except KafkaError as error:
+            raise BrokerError(f"{self._client.actions_topic} cannot be read: {error}") from error
+        # What is open from before comes to another process of this party if that has taken its partition over.
+        own = self._consumer.assignment()
+        self._keep(lambda one: one.source in own)
+        for source, records in fetched.items():
+            for record in records:
+                new = self._receive(source, record)
+                if new is not None:
+                    self._open.append(new)
+                self._next_offsets[source] = record.offset + 1
+        if self._accept and self._open:
+            for one in self._open:
+                self._client._receipt(
+                    one.action.action_id, one.action.revision, ReceiptStatus.ACCEPTED, failures=one.failures
+                )
+            self._client._tell(self._undelivered(self._open))
+        return list(self._open)
+
     def _receive(self, source: TopicPartition, record: Any) -> ReceivedAction | None:
         """The action in a message, or None when it is handled already or cannot be read (which is logged: the topic is Weaklink's own)."""
         try:
@@ -224,21 +213,44 @@ class ActionSubscription:
             return None
         waiting = any(
             other.action.action_id == action.action_id and other.action.revision >= action.revision
-            for other in self._handed_out
+            for other in self._open
         )
         if waiting or self._handled.covers(action.action_id, action.revision):
             return None
         return ReceivedAction(action, source, record.offset, self._client)
 
     def _settle(self) -> None:
-        """Remember the settled actions, then commit up to the first that is not settled."""
-        settled = [one for one in self._handed_out if one.settled]
-        if settled:
-            self._client.flush()
-            self._handled.remember([(one.action.action_id, one.action.revision) for one in settled])
-        self._handed_out = [one for one in self._handed_out if not one.settled]
+        """Remember the settled actions whose receipts are delivered, then commit up to the first that is open. Raises DeliveryError of the others."""
+        settled = [one for one in self._open if one.settled]
+        failures = self._undelivered(settled)
+        if delivered := [(one.action.action_id, one.action.revision) for one in settled if one.settled]:
+            self._handled.remember(delivered)
+            # An earlier revision is over with a later one, whatever became of its receipts.
+            self._keep(lambda one: not self._handled.covers(one.action.action_id, one.action.revision))
+        self._commit()
+        self._client._tell(failures)
+
+    def _undelivered(self, answered: Sequence[ReceivedAction]) -> Failures:
+        """Wait for the receipts of these actions. Those of which one failed are as if they had just been read."""
+        if answered:
+            self._client._publisher.flush()
+        failures: Failures = []
+        for one in answered:
+            if one.failures:
+                failures += one.failures
+                one.failures, one.handed_out, one.settled = [], False, False
+        return failures
+
+    def _keep(self, wanted: Callable[[ReceivedAction], bool]) -> None:
+        """Forget the other open actions. Who answers one of them later hears of a failure as of any other event's: from the client's `flush`."""
+        for one in self._open:
+            if not wanted(one):
+                one.failures = self._client._failures
+        self._open = [one for one in self._open if wanted(one)]
+
+    def _commit(self) -> None:
         offsets = dict(self._next_offsets)
-        for one in self._handed_out:
+        for one in self._open:
             offsets[one.source] = min(offsets.get(one.source, one.offset), one.offset)
         if not offsets:
             return

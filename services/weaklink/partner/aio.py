@@ -17,12 +17,13 @@ from typing import Any, Final, ParamSpec, Self, TypeVar
 
 from weaklink.kafka_options import KafkaConfig
 from weaklink.parties import PartyKind
-from weaklink.partner.actions import ActionSubscription, ReceivedAction
+from weaklink.partner.actions import ActionSubscription
 from weaklink.partner.builder import E
 from weaklink.partner.client import Delivered, DeliveryError, WeaklinkClient
 from weaklink.partner.config import PartnerConfig
 from weaklink.partner.models import EnforcementAction, Event
 from weaklink.partner.outside_lists import Classes
+from weaklink.partner.received import ReceivedAction, handed_out
 from weaklink.partner.symbols import ReceiptStatus
 from weaklink.partner.tokens import Tokeniser
 
@@ -203,10 +204,12 @@ class AsyncActionSubscription:
     async def __aiter__(self) -> AsyncIterator[AsyncReceivedAction]:
         if self._subscription is None:
             raise RuntimeError("not subscribed: use it as `async with client.actions() as actions:`")
-        each = iter(self._subscription)
-        # StopIteration may not cross a future: None stands for the end.
-        while (received := await self._run(next, each, None)) is not None:
-            yield AsyncReceivedAction(received, self._thread)
+        batches = self._subscription.batches()
+        # One poll at a time: between two the thread is free for answers, and for closing when the task was cancelled. What a poll brings that nobody
+        # waits for any more is not handed out. StopIteration may not cross a future: None stands for the end.
+        while (batch := await self._run(next, batches, None)) is not None:
+            for received in handed_out(batch):
+                yield AsyncReceivedAction(received, self._thread)
 
     async def _run(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: call(*args, **kwargs))

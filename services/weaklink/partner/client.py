@@ -18,7 +18,7 @@ from weaklink.partner.builder import E, EventBuilder
 from weaklink.partner.config import PartnerConfig
 from weaklink.partner.models import ActionReceipt, Event
 from weaklink.partner.outside_lists import Classes, OutsideLists
-from weaklink.partner.publisher import Publisher, Sink
+from weaklink.partner.publisher import Failures, Publisher, Sink
 from weaklink.partner.remote import open_tokeniser
 from weaklink.partner.symbols import ReceiptStatus
 from weaklink.partner.tokens import Tokeniser
@@ -81,7 +81,7 @@ class WeaklinkClient:
         self._publisher: Sink = publisher or Publisher(self._kafka, self.config)
         self._classes = classes or (OutsideLists() if self.config.outside_lists else None)
         self._builder = EventBuilder(tokeniser, self._classes) if tokeniser else None
-        self._failures: list[Exception] = []
+        self._failures: Final[Failures] = []
 
     def build(self, model: type[E], /, **fields: Any) -> E:
         """An event of that model from raw values: see `EventBuilder.build`. The tokeniser of the config serves when none was given."""
@@ -136,17 +136,7 @@ class WeaklinkClient:
         note: str | None = None,
     ) -> None:
         """Queue the answer to an action (`flush` waits for it). The same answer given twice counts once: its event id follows from it."""
-        answer = f"{self.party}|{action_id}|{revision}|{status}|{reason or ''}|{note or ''}"
-        event = ActionReceipt(
-            event_id=hashlib.sha256(answer.encode()).digest()[:16],
-            occurred_at=self.clock(),
-            action_id=action_id,
-            revision=revision,
-            status=status,
-            reason=reason,
-            note=note,
-        )
-        self.send(event)
+        self._receipt(action_id, revision, status, reason, note, failures=self._failures)
 
     def actions(self, *, idle_seconds: float | None = None, accept: bool = True) -> ActionSubscription:
         """The party's actions, each once, with automatic receipts: see `ActionSubscription`.
@@ -164,9 +154,10 @@ class WeaklinkClient:
     def flush(self) -> None:
         """Wait until everything queued is delivered. Raises DeliveryError with what was not, since the last flush."""
         self._publisher.flush()
-        failures, self._failures = self._failures, []
-        if failures:
-            raise DeliveryError(self.events_topic, failures)
+        # Taken out, not replaced by a new list: what another thread sent meanwhile is noted in this one.
+        failures = self._failures[:]
+        del self._failures[: len(failures)]
+        self._tell(failures)
 
     def close(self) -> None:
         """Deliver what is queued and, unless the publisher is shared, disconnect. Raises DeliveryError like `flush`."""
@@ -184,7 +175,34 @@ class WeaklinkClient:
     ) -> None:
         self.close()
 
-    def _send(self, record: str, values: Mapping[str, Any], failures: list[Exception]) -> Any:
+    def _receipt(
+        self,
+        action_id: str,
+        revision: int,
+        status: ReceiptStatus,
+        reason: str | None = None,
+        note: str | None = None,
+        *,
+        failures: Failures,
+    ) -> None:
+        """Queue a receipt; what becomes of it is noted in `failures`."""
+        answer = f"{self.party}|{action_id}|{revision}|{status}|{reason or ''}|{note or ''}"
+        event = ActionReceipt(
+            event_id=hashlib.sha256(answer.encode()).digest()[:16],
+            occurred_at=self.clock(),
+            action_id=action_id,
+            revision=revision,
+            status=status,
+            reason=reason,
+            note=note,
+        )
+        self._send(event.record, event.values(), failures)
+
+    def _tell(self, failures: Failures) -> None:
+        if failures:
+            raise DeliveryError(self.events_topic, failures)
+
+    def _send(self, record: str, values: Mapping[str, Any], failures: Failures) -> Any:
         if self.kind is not None and self.kind not in MAY_PUBLISH.get(record, ()):
             raise PartyError(f"{self.party} is a {self.kind} and may not publish {record}")
         value = encode(record, values)

@@ -18,6 +18,7 @@ from kafka.errors import (
     KafkaTimeoutError,
     MessageSizeTooLargeError,
     TopicAuthorizationFailedError,
+    UnknownError,
 )
 
 from weaklink.errors import BrokerError
@@ -117,12 +118,16 @@ class Publisher:
 
     def flush(self) -> None:
         """Wait until everything queued is acknowledged or has failed."""
-        try:
-            self._producer.flush(timeout=self._config.delivery_timeout_seconds + 10)
-        except KafkaTimeoutError as error:
-            raise BrokerError(
-                f"Kafka at {self._kafka.bootstrap_servers} did not acknowledge in time: {error}"
-            ) from error
+        while True:
+            try:
+                self._producer.flush(timeout=self._config.delivery_timeout_seconds + 10)
+                break
+            except KafkaTimeoutError as error:
+                raise BrokerError(
+                    f"Kafka at {self._kafka.bootstrap_servers} did not acknowledge in time: {error}"
+                ) from error
+            except UnknownError:
+                continue  # a batch that was too large for the topic has been split, and its parts are on their way
         with self._lock:
             self._reap()
 

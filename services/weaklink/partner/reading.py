@@ -1,6 +1,7 @@
 """Looking into a party's topics without taking part: no group, no receipts, nothing committed."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from weaklink.records.codec import decode
 from weaklink.records.reasons import EXPLANATIONS
 
 _POLL_MS: Final = 500
+_STALL_SECONDS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +41,17 @@ class Reject:
 
 
 def read_topic(kafka: KafkaConfig, topic: str, *, follow: bool) -> Iterator[Any]:
-    """Every message from the oldest on, up to the present end, or for ever when following. Raises BrokerError when there is no such topic."""
+    """Every message from the oldest on, up to the present end, or for ever when following.
+
+    Raises BrokerError when there is no such topic, and when nothing comes for long though the end is not reached.
+    """
     try:
         consumer = KafkaConsumer(
-            **kafka.client_options(), group_id=None, enable_auto_commit=False, isolation_level="read_committed"
+            **kafka.client_options(),
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
         )
     except KafkaError as error:
         raise BrokerError(f"Kafka at {kafka.bootstrap_servers} cannot be reached: {error}") from error
@@ -54,13 +63,28 @@ def read_topic(kafka: KafkaConfig, topic: str, *, follow: bool) -> Iterator[Any]
         consumer.assign(partitions)
         consumer.seek_to_beginning(*partitions)
         ends = consumer.end_offsets(partitions)
-        while follow or any(consumer.position(partition) < ends[partition] for partition in partitions):
+        waiting, progress = _waiting(consumer, ends), time.monotonic()
+        while follow or waiting:
             for records in consumer.poll(timeout_ms=_POLL_MS).values():
                 yield from records
+            if follow:
+                continue
+            before, waiting = waiting, _waiting(consumer, ends)
+            if waiting != before:
+                progress = time.monotonic()
+            elif time.monotonic() - progress > _STALL_SECONDS:
+                stuck = ", ".join(f"{tp.topic}-{tp.partition} at {offset}" for tp, offset in waiting.items())
+                raise BrokerError(f"no records came for {_STALL_SECONDS} s: {stuck}; is a broker down?")
     except KafkaError as error:
         raise BrokerError(f"{topic} cannot be read: {error}") from error
     finally:
         consumer.close()
+
+
+def _waiting(consumer: KafkaConsumer, ends: Mapping[TopicPartition, int]) -> dict[TopicPartition, int | None]:
+    """The partitions that are not read to their ends, and how far they are read (None while that cannot be asked)."""
+    at = {partition: consumer.position(partition, timeout_ms=_POLL_MS) for partition in ends}
+    return {partition: offset for partition, offset in at.items() if offset is None or offset < ends[partition]}
 
 
 def read_actions(kafka: KafkaConfig, party: str, *, follow: bool = False) -> Iterator[EnforcementAction]:

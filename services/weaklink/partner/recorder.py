@@ -30,7 +30,7 @@ from weaklink.partner.actions import ActionSubscription
 from weaklink.partner.builder import validated
 from weaklink.partner.client import WeaklinkClient
 from weaklink.partner.config import PartnerConfig
-from weaklink.partner.models import EVENT_MODELS, EnforcementAction, Event
+from weaklink.partner.models import EVENT_MODELS, AddressLease, EnforcementAction, Event
 from weaklink.partner.publisher import Failures
 from weaklink.partner.reading import Reject
 from weaklink.partner.symbols import ActionState, Measure, Tlp
@@ -43,6 +43,7 @@ E = TypeVar("E", bound=Event)
 AGE_DAYS_MAX: Final = {"ApiUsage": 7, "PaymentAttempt": 7, "AddressLease": 90}
 """Older events of these records come back as TOO_OLD: ingest's limits where its settings do not say otherwise."""
 AHEAD_SECONDS_MAX: Final = 300
+LEASE_AHEAD_DAYS_MAX: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +155,9 @@ def judge(value: bytes | None, kind: PartyKind, now: datetime) -> Event:
         raise RecordError(reasons.TOO_OLD, f"more than {days} days ago", "occurred_at")
     if event.occurred_at > now + timedelta(seconds=AHEAD_SECONDS_MAX):
         raise RecordError(reasons.IN_THE_FUTURE, f"more than {AHEAD_SECONDS_MAX} s ahead", "occurred_at")
+    released = event.released_at if isinstance(event, AddressLease) else None
+    if released is not None and released > now + timedelta(days=LEASE_AHEAD_DAYS_MAX):
+        raise RecordError(reasons.IN_THE_FUTURE, f"more than {LEASE_AHEAD_DAYS_MAX} days ahead", "released_at")
     return event
 
 

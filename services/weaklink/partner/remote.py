@@ -86,6 +86,7 @@ class RemoteTokeniser:
         self._connection: http.client.HTTPConnection | None = None
         self._known: OrderedDict[Item, tuple[bytes, ...]] = OrderedDict()
         self._known_until = math.inf
+        self._epochs: dict[IdentifierKind, bytes] = {}
 
     @classmethod
     def of(cls, config: PartnerConfig) -> Self:
@@ -132,17 +133,33 @@ class RemoteTokeniser:
     def _of(self, items: Sequence[Item]) -> list[tuple[bytes, ...]]:
         with self._lock:
             if self._clock() >= self._known_until:
-                self._known.clear()
-                self._known_until = math.inf
-            found = {item: self._known[item] for item in items if item in self._known}
-            new = list(dict.fromkeys(item for item in items if item not in found))
-            for start in range(0, len(new), _ITEMS_PER_CALL):
-                part = new[start : start + _ITEMS_PER_CALL]
-                answer = self._ask(part)
-                found |= zip(part, answer.tokens, strict=True)
-                self._known_until = min(self._known_until, answer.valid_until)
-            self._remember({item: found[item] for item in items})
-            return [found[item] for item in items]
+                self._forget()
+            return self._look_up(items)
+
+    def _look_up(self, items: Sequence[Item]) -> list[tuple[bytes, ...]]:
+        found = {item: self._known[item] for item in items if item in self._known}
+        new = list(dict.fromkeys(item for item in items if item not in found))
+        for start in range(0, len(new), _ITEMS_PER_CALL):
+            part = new[start : start + _ITEMS_PER_CALL]
+            answer = self._ask(part)
+            if self._other_epochs(part, answer.tokens) and self._known:
+                self._forget()
+                return self._look_up(items)
+            found |= zip(part, answer.tokens, strict=True)
+            self._known_until = min(self._known_until, answer.valid_until)
+        self._remember({item: found[item] for item in items})
+        return [found[item] for item in items]
+
+    def _other_epochs(self, items: Sequence[Item], tokens: Sequence[tuple[bytes, ...]]) -> bool:
+        """Whether a kind's tokens have other epochs than before: the keys were changed, and what is known is of the earlier ones."""
+        epochs = {kind: bytes(token[1] for token in one) for (kind, _), one in zip(items, tokens, strict=True)}
+        other = any(self._epochs.get(kind, present) != present for kind, present in epochs.items())
+        self._epochs |= epochs
+        return other
+
+    def _forget(self) -> None:
+        self._known.clear()
+        self._known_until = math.inf
 
     def _remember(self, used: dict[Item, tuple[bytes, ...]]) -> None:
         size = max(self._config.token_cache_entries, _CACHE_ENTRIES_MIN)

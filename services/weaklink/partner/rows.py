@@ -48,6 +48,9 @@ def event_of(row: Mapping[str, Any], builder: EventBuilder | None, position: int
         fields["identifiers"], raw = _identifiers(fields["identifiers"], builder)
         if builder is not None:
             fields = builder.classes(model, raw) | fields
+        # One column for all records: of one that has no identifiers, Parquet holds an empty list as often as a null.
+        if not fields["identifiers"] and "identifiers" not in model.model_fields:
+            del fields["identifiers"]
     if "end_user" in fields:
         customer = fields["end_user"]
         fields["end_user"] = _end_user(customer, builder)

@@ -49,7 +49,10 @@ EXPLANATIONS: Final[dict[str, str]] = {
         "occurred_at is older than this record's limit (usage and payments 7 days, leases 90). Publish sooner; where only the clock or unit was wrong "
         "(microseconds since 1970), correct it and replay."
     ),
-    IN_THE_FUTURE: "occurred_at is more than 5 minutes ahead of the time at which the broker stored the event. Check your clock and time zone (UTC).",
+    IN_THE_FUTURE: (
+        "occurred_at is more than 5 minutes ahead of the time at which the broker stored the event. Check your clock and time zone (UTC). Or released_at "
+        "of a lease is more than 30 days ahead: leave it out while the address is held, and publish the lease again when it is released."
+    ),
     NEGATIVE_COUNT: "Counts and lengths of windows must not be negative. A count that is not known is 0.",
     BAD_INTERVAL: "released_at must not lie before occurred_at. A lease that is still held has no released_at.",
     BAD_TEXT: "A text field is empty where it must not be, longer than 256 characters, or holds control characters.",

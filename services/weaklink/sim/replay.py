@@ -27,8 +27,8 @@ from weaklink.sim.files import write_json
 from weaklink.sim.outcome import Outcome, read_outcome
 from weaklink.sim.services import Services, cluster, service_environment
 
-_EVENTS: Final = "_events.parquet"
-_LABELS: Final = "_labels.parquet"
+_EVENTS: Final = "events.parquet"  # alone, as `weaklink sim world` writes it, or with a name before it
+_LABELS: Final = "labels.parquet"
 _QUIET_SECONDS: Final = 6.0
 _CAMPAIGNS_SHOWN: Final = 15
 _BAD_ROWS_EXIT: Final = 3
@@ -47,7 +47,7 @@ class EventFile:
 
 
 def event_files(folder: Path) -> list[EventFile]:
-    """The files `*_events.parquet`, oldest events first: event time never goes back. Raises ConfigurationError when there are none."""
+    """The files `*events.parquet`, oldest events first: event time never goes back. Raises ConfigurationError when there are none."""
     found = []
     for path in sorted(folder.glob(f"*{_EVENTS}")):
         scan = pl.scan_parquet(path)

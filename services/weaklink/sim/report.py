@@ -63,17 +63,22 @@ def _lines(summary: dict[str, Any], details: dict[str, Any]) -> dict[str, str]:
     return {
         "events": f"{summary['events_published']:,} published = {summary['events_accepted']:,} accepted + "
         f"{summary['events_rejected']:,} rejected + {summary['events_duplicate']:,} duplicates",
-        "accounts": f"precision {summary['account_precision']:.1%}, recall {summary['account_recall']:.1%}; "
+        "accounts": f"precision {told(summary['account_precision'], '.1%')}, recall {told(summary['account_recall'], '.1%')}; "
         f"{summary['campaigns_found']} of {summary['campaigns_true']} campaigns found",
-        "exchanges": f"{summary['prevented_share']:.0%} prevented",
+        "exchanges": f"{told(summary['prevented_share'], '.0%')} prevented",
         "collateral": ", ".join(f"{count:,} {name}" for name, count in details["collateral"].items())
         + f"; SUSPEND issued against {summary['benign_suspended']}",
         "actions": f"{summary['actions_issued']:,} issued, {summary['receipts']:,} receipts; evidence to readable action: "
-        f"p50 {summary['action_latency_seconds_p50']:.2f} s, p99 {summary['action_latency_seconds_p99']:.2f} s",
+        f"p50 {told(summary['action_latency_seconds_p50'], '.2f')} s, p99 {told(summary['action_latency_seconds_p99'], '.2f')} s",
         "memory": ", ".join(f"{name} {mib:.0f} MiB" for name, mib in summary["peak_memory_mib"].items()),
         "services": f"{details['restarts']} started again",
         "audit": ("passed" if audit["passed"] else "FAILED") + (f": {audit['said'][-1]}" if audit["said"] else ""),
     }
+
+
+def told(value: float | None, form: str) -> str:
+    """A figure of the summary; a dash where there was nothing to measure."""
+    return "-" if value is None else format(value, form)
 
 
 def _day(at_us: int | None, start_us: int) -> str:

@@ -48,7 +48,10 @@ def summarise(
     active = [action for action in outcome.actions if action["state"] == "ACTIVE"]
     ending = ("SUSPEND", "REVOKE_LEASE")
     suspended = {(a["party"], a["target_account"]) for a in active if a["measure"] in ending and a["target_account"]}
-    latency = np.array([action["latency_seconds"] for action in active] or [0.0])
+    first: dict[str, float] = {}  # renewals are no news to the party
+    for action in sorted(active, key=lambda one: int(one["revision"])):
+        first.setdefault(action["action_id"], action["latency_seconds"])
+    latency = np.array(list(first.values()))
     total_free = sum(free.values())
     return {
         "events_published": outcome.published,
@@ -57,16 +60,20 @@ def summarise(
         "events_duplicate": outcome.duplicates,
         "campaigns_true": len(world.operators),
         "campaigns_found": sum(score.detected_us is not None and 2 * score.found >= score.accounts for score in scores),
-        "account_precision": round(len(flagged & guilty) / len(flagged), 4) if flagged else 0.0,
-        "account_recall": round(len(flagged & guilty) / len(guilty), 4) if guilty else 1.0,
-        "prevented_share": round(1 - sum(made.values()) / total_free, 4) if total_free else 0.0,
+        "account_precision": round(len(flagged & guilty) / len(flagged), 4) if flagged else None,
+        "account_recall": round(len(flagged & guilty) / len(guilty), 4) if guilty else None,
+        "prevented_share": round(1 - sum(made.values()) / total_free, 4) if total_free else None,
         "benign_suspended": len(suspended - guilty),
         "actions_issued": len({action["action_id"] for action in active}),
         "receipts": outcome.receipts,
-        "action_latency_seconds_p50": round(float(np.percentile(latency, 50)), 3),
-        "action_latency_seconds_p99": round(float(np.percentile(latency, 99)), 3),
+        "action_latency_seconds_p50": _percentile(latency, 50),
+        "action_latency_seconds_p99": _percentile(latency, 99),
         "peak_memory_mib": {name: round(mib, 1) for name, mib in sorted(memory_mib.items())},
     }
+
+
+def _percentile(seconds: np.ndarray[tuple[int], np.dtype[np.float64]], at: int) -> float | None:
+    return round(float(np.percentile(seconds, at)), 3) if len(seconds) else None
 
 
 def campaign_scores(

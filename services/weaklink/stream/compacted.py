@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from kafka import KafkaConsumer, TopicPartition
 
+from weaklink.read_to_end import STALL_SECONDS, read_to_end
 from weaklink.settings import Settings
 from weaklink.stream.stage import Message
 
@@ -13,6 +14,7 @@ def read_compacted(topics: Iterable[str], settings: Settings) -> list[Message]:
 
     Reads to the high watermark, not to the last stable offset: an owner that was killed, or went on with another transactional id, may
     have left a transaction open, behind which committed messages lie. Waits until it is ended (`kafka.transaction_timeout_ms` at most).
+    Raises kafka's errors, also when nothing comes for longer than that: the runner then tries again.
     """
     consumer = KafkaConsumer(
         **settings.kafka.client_options(), group_id=None, isolation_level="read_committed", enable_auto_commit=False
@@ -27,15 +29,12 @@ def read_compacted(topics: Iterable[str], settings: Settings) -> list[Message]:
         consumer.assign(partitions)
         consumer.seek_to_beginning(*partitions)
         ends = _high_watermarks(partitions, settings)
-        while any(consumer.position(tp) < ends[tp] for tp in partitions):
-            for records in consumer.poll(timeout_ms=200).values():
-                for record in records:
-                    key = (record.topic, record.key)
-                    newest.pop(key, None)
-                    if record.value is not None:
-                        newest[key] = Message(
-                            record.topic, record.value, record.key, record.partition, tuple(record.headers)
-                        )
+        patience_seconds = settings.kafka.transaction_timeout_ms / 1000 + STALL_SECONDS
+        for record in read_to_end(consumer, ends, patience_seconds):
+            key = (record.topic, record.key)
+            newest.pop(key, None)
+            if record.value is not None:
+                newest[key] = Message(record.topic, record.value, record.key, record.partition, tuple(record.headers))
     finally:
         consumer.close(autocommit=False)
     return list(newest.values())

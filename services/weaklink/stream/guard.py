@@ -28,7 +28,7 @@ from pyarrow import ArrowException, fs
 
 from weaklink.errors import CheckpointError
 from weaklink.stream.checkpoint import open_folder
-from weaklink.stream.stage import Output, Stage
+from weaklink.stream.stage import Deferring, Output, Stage
 
 _NAME: Final = re.compile(r"(suspect|refused) (.+)-(\d+) (\d+)-(\d+)")
 _LENGTH_DIGITS: Final = 10
@@ -222,12 +222,20 @@ def _spans(batches: Iterable[Any]) -> list[Span]:
     return list(found.values())
 
 
-def process(stage: Stage[Any], batches: Sequence[Any], guard: Guard | None, *, replaying: bool) -> list[Output]:
-    """`stage.process`, under guard where there is one."""
-    if guard is None:
-        return list(stage.process(batches, replaying=replaying))
+def process(
+    stage: Stage[Any], batches: Sequence[Any], guard: Guard | None, *, replaying: bool
+) -> tuple[list[Output], list[Any]]:
+    """`stage.process`, under guard where there is one; and what was not folded, because the stage deferred its partition then or before."""
     outputs: list[Output] = []
-    for portion in guard.portions(batches):
-        with guard.over(portion):
-            outputs += stage.process(portion, replaying=replaying)
-    return outputs
+    left: list[Any] = []
+    waiting: set[TopicPartition] = set()
+    for portion in guard.portions(batches) if guard else [batches]:
+        left += [one for one in portion if one.source in waiting]
+        if not (given := [one for one in portion if one.source not in waiting]):
+            continue
+        with guard.over(given) if guard else contextlib.nullcontext():
+            outputs += stage.process(given, replaying=replaying)
+        if isinstance(stage, Deferring) and (deferred := stage.deferred()):
+            left += [one for one in given if one.source in deferred]
+            waiting |= deferred
+    return outputs, left

@@ -19,7 +19,7 @@ from weaklink.stream.compacted import read_compacted
 from weaklink.stream.guard import Guard, process
 from weaklink.stream.partitions import positions, resume
 from weaklink.stream.source import Input, Source
-from weaklink.stream.stage import Chunk, Deferring, Stage
+from weaklink.stream.stage import Chunk, Stage
 from weaklink.traces import span
 
 _POLL_MS: Final = 200
@@ -175,9 +175,8 @@ class Recovery:
                 raise Interrupted
             if clipped := until(inputs, targets):
                 wanted = [one for one in clipped if one.source not in deferred]
-                process(self._stage, wanted, self._guard, replaying=True)
-                if isinstance(self._stage, Deferring):
-                    deferred |= self._stage.deferred()
+                _, left = process(self._stage, wanted, self._guard, replaying=True)
+                deferred |= {one.source for one in left}
             # The position passes transaction markers and aborted batches too, so it reaches the target even where no record lies before it.
             at = positions(consumer, waiting)
             done = {tp for tp in waiting if tp in deferred or at[tp] >= targets[tp]}

@@ -27,7 +27,7 @@ from weaklink.stream.saver import Saver
 from weaklink.stream.sink import TransactionAborted, TransactionalSink, slot_taken
 from weaklink.stream.sizes import StateSizes
 from weaklink.stream.source import Input, Source
-from weaklink.stream.stage import Chunk, Deferring, Gating, Output, Purging, Range, Sealing, Stage, Traits
+from weaklink.stream.stage import Chunk, Gating, Output, Purging, Range, Sealing, Stage, Traits
 from weaklink.topology import StageSpec
 from weaklink.traces import span
 
@@ -167,8 +167,8 @@ class Runner:
         self._ahead = True
         if inputs:
             with metrics.PROCESS_SECONDS.labels(self._stage.name).time(), span("process", weaklink__inputs=len(inputs)):
-                messages += process(self._stage, inputs, self._guard, replaying=False)
-            inputs = self._without_deferred(inputs)
+                messages, left = process(self._stage, inputs, self._guard, replaying=False)
+            inputs = self._without(left, inputs)
         # What waited is committed before anything is evaluated, which after a rebuild takes longest: however long folding it took.
         taking_up = self._taking_up and (bool(inputs) or time.monotonic() < self._tick_first_at)
         self._taking_up = taking_up and not inputs
@@ -186,13 +186,13 @@ class Runner:
             )
         self._ahead = False
 
-    def _without_deferred(self, inputs: Sequence[Input]) -> Sequence[Input]:
-        """What the stage has folded. The rest of its partitions is read again, from where the state stands."""
-        deferred = self._stage.deferred() if isinstance(self._stage, Deferring) else set()
-        if not deferred:
+    def _without(self, left: Sequence[Input], inputs: Sequence[Input]) -> Sequence[Input]:
+        """What the stage has folded. The rest is read again: from its first on, since what came before it of its partition is committed now."""
+        if not left:
             return inputs
-        self._source.defer({tp: self._recovery.held[self._stage.unit(tp)][tp] for tp in deferred})
-        return [one for one in inputs if one.source not in deferred]
+        begins = {one.source: _begin(one) for one in reversed(left)}
+        self._source.defer(begins)
+        return [one for one in inputs if one.source not in begins or _begin(one) < begins[one.source]]
 
     def _ranges(self, read: set[TopicPartition], *, idle: bool) -> dict[TopicPartition, Range]:
         """What the transaction covers: up to the positions, which lie behind all that was gathered and behind transaction markers that follow it.
@@ -227,3 +227,8 @@ class Runner:
             self._source.apply_gate(self._stage, self._source.consumer.assignment() - self._recovery.unready)
             if any(isinstance(self._stage, Gating) and self._stage.admits(tp) for tp in self._recovery.unready):
                 self._recovered = False
+
+
+def _begin(one: Input) -> int:
+    """The first offset of it that is the reader's."""
+    return one.offset if isinstance(one, Chunk) else one.begin

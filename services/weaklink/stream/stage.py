@@ -116,7 +116,7 @@ class Sealing(Protocol):
 
 @runtime_checkable
 class Deferring(Protocol):
-    """A stage that cannot always process what it is given: ingest waits for its schema registry. It is Gating, too."""
+    """A stage that cannot always process what it is given: ingest waits for its schema registry. It is Gating, too. Each `process` is asked about."""
 
     def deferred(self) -> set[TopicPartition]:
         """Partitions of which the last `process` folded nothing at all. They are left paused, and read again once `admits` lets them."""

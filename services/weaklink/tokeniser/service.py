@@ -30,6 +30,11 @@ from weaklink.tokeniser.limits import Limits
 
 _BYTES_PER_ITEM: Final = 256
 _BODY_BYTES_MIN: Final = 64 << 10
+_KNOWN_SECONDS_MAX: Final = 3_600
+_STOP_SECONDS: Final = 5
+"""So long a stop waits for answers under way."""
+"""How long parties may go on with what they were told: a rotation that nobody had planned reaches what they know within this time. Shorter would
+cost them their values a day: a full cache asked for again every hour is a third of the default limit."""
 _log = structlog.get_logger()
 
 T = TypeVar("T")
@@ -137,12 +142,12 @@ class TokeniserService:
 
     def _answer(self, items: list[Item]) -> dict[str, Any]:
         tokeniser = self._tokeniser.value()
-        until = tokeniser.changes_at
+        until = min(tokeniser.changes_at, self._clock() + _KNOWN_SECONDS_MAX)
         try:
             tokens = [[token.hex() for token in tokeniser.of_form(kind, form)] for kind, form in items]
         except ConfigurationError as error:
             raise _Refused(503, str(error)) from error
-        return {"tokens": tokens, "valid_until": None if math.isinf(until) else until}
+        return {"tokens": tokens, "valid_until": until}
 
 
 def _items(body: bytes, config: TokeniserConfig) -> list[Item]:
@@ -168,7 +173,12 @@ def serve(config: TokeniserConfig) -> None:
     import uvicorn
 
     service = TokeniserService(config)
-    options: dict[str, Any] = {"access_log": False, "log_config": None, "server_header": False}
+    options: dict[str, Any] = {
+        "access_log": False,
+        "log_config": None,
+        "server_header": False,
+        "timeout_graceful_shutdown": _STOP_SECONDS,
+    }
     if config.certfile is not None:
         options |= {
             "ssl_certfile": str(config.certfile),

@@ -5,7 +5,8 @@ from typing import Final
 
 import polars as pl
 
-from weaklink.frames import account_hash, token_bytes
+from weaklink.account_keys import account_hash
+from weaklink.frames import token_bytes
 from weaklink.records.identifiers import IdentifierKind
 from weaklink.weaklinks import measures as m
 from weaklink.weaklinks.config import WeakLinksConfig
@@ -103,7 +104,7 @@ def _row(
 
 
 def with_account_keys(measures: pl.DataFrame) -> pl.DataFrame:
-    """Add `account`, the key (`frames.account_hash`) of target_account at its party. Rows come ordered by party."""
+    """Add `account`, the key (`account_hash`) of target_account at its party. Rows come ordered by party."""
     parts = [
         rows.with_columns(account_hash(str(party), "target_account").alias("account"))
         for (party,), rows in measures.sort("party", maintain_order=True).partition_by("party", as_dict=True).items()

@@ -32,7 +32,7 @@
     if (running) { again = true; return; }
     running = true;
     try {
-      const answer = await fetch(location.href, { headers: { accept: "text/html" }, redirect: "manual" });
+      const answer = await fetch(location.href, { headers: { accept: "text/html", "x-weaklink-refresh": "1" }, redirect: "manual" });
       if (answer.type === "opaqueredirect") { location.assign("/login"); return; }
       if (!answer.ok) return;
       const page = new DOMParser().parseFromString(policy.createHTML(await answer.text()), "text/html");
@@ -50,6 +50,9 @@
   const stream = new EventSource("/events");
   stream.addEventListener("open", () => { status.textContent = "Live."; });
   stream.addEventListener("changed", (event) => { if (event.data !== document.body.dataset.livePage) { document.body.dataset.livePage = event.data; refresh(); } });
-  stream.addEventListener("error", () => { status.textContent = "Not live: the console cannot be reached, or you are signed out."; });
+  stream.addEventListener("error", () => {
+    status.textContent = "Not live: the console cannot be reached, or you are signed out.";
+    if (stream.readyState === EventSource.CLOSED) refresh(); // whoever is signed out leaves nothing on the screen
+  });
   window.addEventListener("pagehide", () => stream.close());
 })();

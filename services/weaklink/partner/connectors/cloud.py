@@ -103,7 +103,8 @@ class CloudLogs:
         if end < begin:
             raise RecordError(reasons.BAD_INTERVAL, "end lies before start", "end")
         use = self._uses.get(key)
-        if use is None or begin > use.end + _GAP_SECONDS:
+        # Backwards, too: records come in any order, and between two uses the address may have been somebody else's.
+        if use is None or begin > use.end + _GAP_SECONDS or end < use.begin - _GAP_SECONDS:
             self._uses[key] = _Use(begin, end)
             return [_used(*key, use)] if use else []
         use.begin, use.end = min(use.begin, begin), max(use.end, end)

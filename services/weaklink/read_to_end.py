@@ -1,0 +1,40 @@
+"""Topics read to where they end as of now, or given up when nothing comes: a broker that is away makes a poll return nothing, and raises nothing."""
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaTimeoutError
+
+STALL_SECONDS: Final = 30.0
+_POLL_MS: Final = 500
+_POSITION_MS: Final = 1000
+
+
+def read_to_end(
+    consumer: KafkaConsumer, ends: Mapping[TopicPartition, int], stall_seconds: float | None = None
+) -> Iterator[Any]:
+    """Every record before `ends` (and what comes with the last of them), in order within each partition. The partitions are assigned.
+
+    `stall_seconds`: how long every position may stand still; None: STALL_SECONDS.
+    Raises kafka's errors; of those KafkaTimeoutError, which names the partitions, when positions stand still for longer.
+    """
+    patience = STALL_SECONDS if stall_seconds is None else stall_seconds
+    moved_at, at = time.monotonic(), dict.fromkeys(ends, -1)
+    while at:
+        before, at = at, {tp: found for tp in at if (found := _position(consumer, tp)) < ends[tp]}
+        if at != before:
+            moved_at = time.monotonic()
+        elif time.monotonic() - moved_at > patience:
+            stuck = ", ".join(f"{tp.topic}-{tp.partition} at {at[tp]} of {ends[tp]}" for tp in sorted(at))
+            raise KafkaTimeoutError(f"no records came for {patience:.0f} s: {stuck}; is a broker down?")
+        if at:
+            for records in consumer.poll(timeout_ms=_POLL_MS).values():
+                yield from records
+
+
+def _position(consumer: KafkaConsumer, tp: TopicPartition) -> int:
+    """Where reading goes on: it passes aborted batches and transaction markers, too. -1: that is not known yet."""
+    found: int | None = consumer.position(tp, timeout_ms=_POSITION_MS)
+    return -1 if found is None else found

@@ -45,7 +45,8 @@ def test_every_command_of_the_guide_does_what_it_says(
             continue
         result = CliRunner().invoke(app, words, terminal_width=200)
         if words[:2] == ["actions", "decline"]:  # it was approved the line before
-            assert "only one that is WAITING can be declined" in str(result.exception)
+            assert result.exit_code == 1
+            assert "only one that is WAITING can be declined" in result.output
             continue
         assert result.exit_code == 0, (words, result.output, result.exception)
         assert PASSWORD not in result.output

@@ -87,7 +87,12 @@ def test_every_metric_is_drawn_or_alerted_on_or_left_out_on_purpose() -> None:
         "weaklink_state_rows",
         "weaklink_pruned_rows",
     }
-    details |= {"weaklink_outbox_messages", "weaklink_party_actions_unread", "weaklink_lag_samples_failed"}
+    details |= {
+        "weaklink_outbox_messages",
+        "weaklink_outbox_given_up",
+        "weaklink_party_actions_unread",
+        "weaklink_lag_samples_failed",
+    }
     assert {one.name for one in LISTED} - used <= by_partition | details
 
 

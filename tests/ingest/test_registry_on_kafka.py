@@ -19,6 +19,15 @@ from weaklink.settings import Settings
 pytestmark = pytest.mark.kafka
 
 
+def registry_at(port: int) -> dict[str, str]:
+    """What makes a worker ask a registry there for the schemas of usage."""
+    return {
+        "WEAKLINK_INGEST__SCHEMA_REGISTRY__URL": f"http://127.0.0.1:{port}",
+        "WEAKLINK_INGEST__SCHEMA_REGISTRY__SUBJECTS": '["usage"]',
+        "WEAKLINK_INGEST__SCHEMA_REGISTRY__RETRY_SECONDS_MAX": "1",
+    }
+
+
 def test_a_restart_without_the_registry_waits_for_it_and_rejects_nothing(kafka: KafkaConfig, tmp_path: Path) -> None:
     """Killed, and started again while the registry is down: even the window of event ids cannot be rebuilt. Other parties go on."""
     settings, log = Settings(kafka=kafka, data_folder=tmp_path), tmp_path / "worker.log"
@@ -26,11 +35,7 @@ def test_a_restart_without_the_registry_waits_for_it_and_rejects_nothing(kafka: 
     provision(settings)
     waits, other = new_party(settings), new_party(settings)
     (port,) = free_ports(1)
-    environment = {
-        "WEAKLINK_INGEST__SCHEMA_REGISTRY__URL": f"http://127.0.0.1:{port}",
-        "WEAKLINK_INGEST__SCHEMA_REGISTRY__SUBJECTS": '["usage"]',
-        "WEAKLINK_INGEST__SCHEMA_REGISTRY__RETRY_SECONDS_MAX": "1",
-    }
+    environment = registry_at(port)
     now_us = time.time_ns() // 1000
     framed = [confluent(7, encode("ApiUsage", usage(number, now_us))) for number in range(3)]
     with schema_registry(("usage",), port) as registry:
@@ -65,11 +70,7 @@ def test_what_came_before_a_batch_that_waits_is_committed_with_its_offsets(kafka
     provision(settings)
     party = new_party(settings)
     (port,) = free_ports(1)
-    environment = {
-        "WEAKLINK_INGEST__SCHEMA_REGISTRY__URL": f"http://127.0.0.1:{port}",
-        "WEAKLINK_INGEST__SCHEMA_REGISTRY__SUBJECTS": '["usage"]',
-        "WEAKLINK_INGEST__SCHEMA_REGISTRY__RETRY_SECONDS_MAX": "1",
-    }
+    environment = registry_at(port)
     now_us = time.time_ns() // 1000
     topic = f"party.{party}.events"
     verdicts = tmp_path / "snapshots" / "ingest" / "verdicts"

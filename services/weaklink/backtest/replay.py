@@ -105,13 +105,15 @@ class Replay:
         campaign = update.campaign
         if update.members.height:
             before = self._campaigns.get(campaign.campaign_id)
-            gaps = [one for one in (before.gap if before else None, campaign.gap if campaign.solver else None) if one is not None]  # fmt: skip
+            gap = before.gap if before else None
+            if campaign.solver:  # it has a plan
+                gap = max(gap or 0.0, campaign.gap)
             self._campaigns[campaign.campaign_id] = _Seen(
                 campaign.detected_at_us,
                 campaign.facts,
                 update.members.filter("flagged").height,
                 campaign.volume_cut_share,
-                max(gaps, default=None),
+                gap,
             )
 
     def findings(self, activity: pl.DataFrame, settings: Settings) -> Findings:

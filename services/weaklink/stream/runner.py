@@ -101,9 +101,8 @@ class Runner:
                         self._recovery.forget()
                     self._recovered = False
                     time.sleep(_BACKOFF_SECONDS)
-                if (
-                    self._health
-                ):  # also of a turn that failed: it is alive, and a restart would not mend what it waits for
+                # Also after a turn that failed: it is alive, and a restart would not mend what it waits for.
+                if self._health:
                     self._health.turned(ready=self._recovered and not self._source.membership.joining)
             if self._recovered and self._ends_well():
                 self._saver.save_all(self._recovery.held)

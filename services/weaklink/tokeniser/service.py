@@ -30,9 +30,9 @@ from weaklink.tokeniser.limits import Limits
 
 _BYTES_PER_ITEM: Final = 256
 _BODY_BYTES_MIN: Final = 64 << 10
-_KNOWN_SECONDS_MAX: Final = 3_600
 _STOP_SECONDS: Final = 5
 """So long a stop waits for answers under way."""
+_KNOWN_SECONDS_MAX: Final = 3_600
 """How long parties may go on with what they were told: a rotation that nobody had planned reaches what they know within this time. Shorter would
 cost them their values a day: a full cache asked for again every hour is a third of the default limit."""
 _log = structlog.get_logger()

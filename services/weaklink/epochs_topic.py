@@ -1,11 +1,8 @@
 """Expired epochs on their topic: read whole (people write it, so it is small), appended to, and watched by the stages."""
 
-import signal
-import threading
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Final
 
 import structlog
 from kafka import KafkaConsumer, TopicPartition
@@ -14,20 +11,23 @@ from pydantic import ValidationError
 from weaklink import topology
 from weaklink.epochs import FIRST, Expiry, oldest_in_force
 from weaklink.errors import BrokerError
-from weaklink.health import Health
 from weaklink.kafka_options import KafkaConfig
 from weaklink.small_topics import append, broker_errors
+from weaklink.starting import Away
 
 _WHAT: Final = "the list of expired epochs"
 _WATCH_SECONDS: Final = 2.0
-_RETRY_SECONDS: Final = 5.0
 _READ_SECONDS_MAX: Final = 30.0
 _log = structlog.get_logger()
-Made = TypeVar("Made")
 
 
-class EpochsUnknown(BrokerError):
+class EpochsUnknown(Away, BrokerError):
     """The list of expired epochs has never been read: it cannot be told which epochs are in force."""
+
+    def warn(self) -> None:
+        """A line of the log."""
+        meaning = "nothing is read before it is known which epochs of keys are over"
+        _log.warning("epochs_unknown", error=str(self), meaning=meaning, next="retry")
 
 
 class ExpiryReader:
@@ -139,31 +139,6 @@ class EpochWatch:
         if complaint and complaint != self._complaint:
             _log.warning("epochs_unknown", error=complaint, meaning="going on with the expired epochs known so far")
         self._complaint = complaint
-
-
-def when_known(make: Callable[[], Made], health: Health | None) -> Made | None:
-    """What `make` gives, tried until it raises no EpochsUnknown; None when a signal asks the process to stop before. In the main thread only.
-
-    Outside of the group and not ready meanwhile: a worker that can read the list has the partitions.
-    """
-    stopping = threading.Event()
-    before = {one: signal.signal(one, lambda *_: stopping.set()) for one in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        while not stopping.is_set():
-            try:
-                made = make()
-            except EpochsUnknown as error:
-                meaning = "nothing is read before it is known which epochs of keys are over"
-                _log.warning("epochs_unknown", error=str(error), meaning=meaning, next="retry")
-            else:
-                return None if stopping.is_set() else made
-            if health:
-                health.turned(ready=False)
-            stopping.wait(_RETRY_SECONDS)
-        return None
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
 
 
 def all_in_force() -> int:

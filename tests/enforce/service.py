@@ -30,8 +30,10 @@ _PROGRAM = "from weaklink.cli.main import main; main()"
 class World:
     """Two labs of unique names, the service's process, and readers of everything that it publishes."""
 
-    def __init__(self, kafka: KafkaConfig, folder: Path) -> None:
+    def __init__(self, kafka: KafkaConfig, folder: Path, ledger: str | None = None) -> None:
+        """`ledger`: URL of its database. None: SQLite in this folder."""
         self.folder = folder
+        self.ledger = {"WEAKLINK_ENFORCE__LEDGER_URL": ledger} if ledger else {}
         self.mark = uuid.uuid4().hex[:10]
         self.lab, self.other = f"lab-{self.mark}", f"other-{self.mark}"
         self.settings = Settings(clock="event", data_folder=folder, kafka=kafka)
@@ -53,11 +55,15 @@ class World:
     @property
     def environment(self) -> dict[str, str]:
         """What the service's process, and the CLI, see."""
-        return os.environ | {
-            "WEAKLINK_CLOCK": "event",
-            "WEAKLINK_DATA_FOLDER": str(self.folder),
-            "WEAKLINK_KAFKA__BOOTSTRAP_SERVERS": self.settings.kafka.bootstrap_servers,
-        }
+        return (
+            os.environ
+            | self.ledger
+            | {
+                "WEAKLINK_CLOCK": "event",
+                "WEAKLINK_DATA_FOLDER": str(self.folder),
+                "WEAKLINK_KAFKA__BOOTSTRAP_SERVERS": self.settings.kafka.bootstrap_servers,
+            }
+        )
 
     def start(self) -> None:
         """Start the service; does not wait for it."""

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -11,12 +12,15 @@ from chaos.cutting import CuttingProxy, Edge
 from sqlalchemy.exc import DBAPIError
 
 from tests.enforce.samples import decision, decoded, proposal
+from tests.enforce.service import World
+from tests.log_lines import log_lines
 from weaklink.enforce.clock import Clock
 from weaklink.enforce.config import EnforceConfig
 from weaklink.enforce.consume import Decoded, Handling, Incoming
 from weaklink.enforce.database import Database, ledger_url
 from weaklink.enforce.ledger import Ledger
 from weaklink.enforce.tables import action_history, dead_letters, outbox
+from weaklink.kafka_options import KafkaConfig
 from weaklink.settings import Settings
 
 pytestmark = pytest.mark.postgres
@@ -125,3 +129,28 @@ async def test_a_worker_that_stops_within_a_transaction_gives_its_locks_up(serve
     finally:
         await frozen.close()
         await other.close()
+
+
+@pytest.mark.kafka
+def test_a_worker_that_starts_before_its_ledger_waits_for_it(kafka: KafkaConfig, postgres: str, tmp_path: Path) -> None:
+    """After a power cut the database comes last: the worker is not ready, says why, can be stopped, and decides once the ledger is there."""
+    name = f"late_{uuid.uuid4().hex}"
+    world = World(kafka, tmp_path, ledger=f"{postgres}/{name}")
+
+    def events() -> list[str]:
+        return [line["event"] for line in log_lines((tmp_path / "service.log").read_bytes())]
+
+    try:
+        world.start()
+        world.wait(lambda: events().count("ledger_not_opened") > 1)
+        assert world.terminate() == 0
+        assert "started" not in events()
+        world.start()
+        world.decide(
+            decision(proposal(party=world.lab, target_account="patient"), campaign_id=f"c-{world.mark}", at_us=1)
+        )
+        with psycopg.connect(f"{postgres}/postgres", autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        world.wait(lambda: [one["target_account"] for one in world.actions] == ["patient"])
+    finally:
+        world.close()

@@ -111,13 +111,13 @@ def _run_columnar(stage: str, slot: str | None, settings: "Settings", health: "H
     from kafka.errors import KafkaError
 
     from weaklink import heap
-    from weaklink.epochs_topic import when_known
+    from weaklink.starting import when_there
     from weaklink.stream.runner import Runner
     from weaklink.stream.stage import Traits
 
     log = structlog.get_logger()
     try:
-        made = when_known(lambda: _load(COLUMNAR[stage])(settings), health)
+        made = when_there(lambda: _load(COLUMNAR[stage])(settings), health)
         if made is None:
             log.info("stopped", stage=stage)
             return

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -17,14 +16,14 @@ from starlette.staticfiles import StaticFiles
 
 from weaklink.console import changes, live, pages
 from weaklink.console.attempts import Attempts
-from weaklink.console.feeds import CaseFeed, LagFeed
+from weaklink.console.feeds import CaseFeed, LagFeed, unforeseen
 from weaklink.console.security import Rule, SecurityHeaders, guarded
 from weaklink.console.users import Users
 from weaklink.enforce.clock import Clock
 from weaklink.enforce.database import Database, ledger_url
 from weaklink.enforce.ledger import Ledger
 from weaklink.enforce.queries import newest_change
-from weaklink.errors import LedgerError, brief
+from weaklink.errors import brief
 from weaklink.settings import Settings
 
 _OPEN_SECONDS: Final = 5.0
@@ -133,7 +132,7 @@ async def _open_ledger(app: Starlette) -> None:
                 await database.migrate()
                 await Users(database, state.settings.console).create_tables()
             except Exception as error:  # of any kind, as in _watch
-                _log.warning("ledger_not_opened", error=_said(error), next="retry", exc_info=_unforeseen(error))
+                _log.warning("ledger_not_opened", error=_said(error), next="retry", exc_info=unforeseen(error))
                 await asyncio.sleep(state.settings.console.refresh_seconds)
             else:
                 return
@@ -153,7 +152,7 @@ async def _watch(app: Starlette, opening: asyncio.Task[None]) -> None:
                 state.changes.saw(state.cases.version, state.cases.error, ledger, state.lag.sampled_at)
                 ready = state.cases.error is None
         except Exception as error:  # of any kind: without this loop nothing would be live any more, and nobody told
-            _log.warning("ledger_not_read", error=_said(error), next="retry", exc_info=_unforeseen(error))
+            _log.warning("ledger_not_read", error=_said(error), next="retry", exc_info=unforeseen(error))
         if state.health is not None:
             state.health.turned(ready=ready)
         await asyncio.sleep(state.settings.console.refresh_seconds)
@@ -161,8 +160,3 @@ async def _watch(app: Starlette, opening: asyncio.Task[None]) -> None:
 
 def _said(error: Exception) -> str:
     return f"{type(error).__name__}: {brief(error)}"
-
-
-def _unforeseen(error: Exception) -> Exception | None:
-    """What is logged with its traceback."""
-    return None if isinstance(error, (LedgerError, SQLAlchemyError, OSError)) else error

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import structlog
 from kafka.errors import KafkaError
+from sqlalchemy.exc import SQLAlchemyError
 
 from weaklink.cases.reader import CaseReader
 from weaklink.cases.store import Cases
@@ -58,9 +59,9 @@ class _Feed:
         raise NotImplementedError
 
 
-def _unforeseen(error: Exception) -> Exception | None:
+def unforeseen(error: Exception) -> Exception | None:
     """What is logged with its traceback."""
-    return None if isinstance(error, (WeaklinkError, KafkaError)) else error
+    return None if isinstance(error, (WeaklinkError, KafkaError, SQLAlchemyError, OSError)) else error
 
 
 class CaseFeed(_Feed):
@@ -98,7 +99,7 @@ class CaseFeed(_Feed):
         self.error = None
 
     def _failed(self, error: Exception) -> None:
-        _log.warning("cases_not_read", error=str(error), next="retry", exc_info=_unforeseen(error))
+        _log.warning("cases_not_read", error=str(error), next="retry", exc_info=unforeseen(error))
         self.error = "the topic of campaigns cannot be read: what is shown may be old"
 
     def _close(self) -> None:
@@ -123,7 +124,7 @@ class LagFeed(_Feed):
         self.sampled_at = time.time()
 
     def _failed(self, error: Exception) -> None:
-        _log.warning("lag_not_sampled", error=str(error), next="retry", exc_info=_unforeseen(error))
+        _log.warning("lag_not_sampled", error=str(error), next="retry", exc_info=unforeseen(error))
 
     def _close(self) -> None:
         self._watch.close()

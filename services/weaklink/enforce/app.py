@@ -25,9 +25,10 @@ from weaklink.enforce.observe import count_changes, count_decision, count_receip
 from weaklink.enforce.outbox import DATABASE_TROUBLE, Outbox, Relay
 from weaklink.enforce.retention import Retention
 from weaklink.enforce.transport import broker_urls, faust_credentials
-from weaklink.epochs_topic import EpochWatch, when_known
+from weaklink.epochs_topic import EpochWatch
 from weaklink.health import Health
 from weaklink.settings import Settings
+from weaklink.starting import when_there
 from weaklink.traces import span
 
 log = structlog.get_logger()
@@ -47,10 +48,14 @@ def run_enforce(settings: Settings, slot: str | None = None, health: Health | No
     `slot` names the worker lastingly: after a kill, its restart takes its partitions and its outbox claims back at once. Two live
     workers must never share one. Without one the group waits for the session timeout, and claims for their lease.
 
-    Raises LedgerError when the database cannot be opened; exits with status 0 after a signal.
+    Waits while the database does not answer. Raises LedgerError when it has a schema that this version does not know; exits with status 0 after a signal.
     """
-    migrate_ledger(settings)
-    oldest_epoch = when_known(lambda: EpochWatch(settings.kafka), health)
+
+    def open_ledger() -> EpochWatch:
+        migrate_ledger(settings)
+        return EpochWatch(settings.kafka)
+
+    oldest_epoch = when_there(open_ledger, health)
     if oldest_epoch is None:
         return
     loop = asyncio.new_event_loop()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
+import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -20,12 +21,23 @@ from sqlalchemy.util import await_only
 
 from weaklink.errors import ConfigurationError, LedgerError
 from weaklink.settings import Settings
+from weaklink.starting import Away
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK: Final = "weaklink.ledger.migrations"
 _SQLITE_BUSY_SECONDS: Final = 30
 _SQLITE_RETRY_SECONDS: Final = 0.05
 _READ_ONLY: Final = "weaklink_read_only"
+_log = structlog.get_logger()
+
+
+class LedgerAway(Away, LedgerError):
+    """The ledger's database does not answer."""
+
+    def warn(self) -> None:
+        """A line of the log."""
+        meaning = "nothing is decided or answered before the ledger is open"
+        _log.warning("ledger_not_opened", error=str(self), meaning=meaning, next="retry")
 
 
 def is_missing(url: sa.URL) -> bool:
@@ -111,13 +123,13 @@ class Database:
     async def migrate(self) -> None:
         """Bring the schema to this version's. Several workers may start at once: one does it, the others wait.
 
-        Raises LedgerError when the database does not answer, or has a schema that this version does not know.
+        Raises LedgerAway when the database does not answer, LedgerError when it has a schema that this version does not know.
         """
         try:
             async with self.write(_MIGRATION_LOCK) as connection:
                 await connection.run_sync(_upgrade)
         except (OSError, DBAPIError) as error:
-            raise LedgerError(f"the ledger at {self.engine.url!r} cannot be opened: {error}") from error
+            raise LedgerAway(f"the ledger at {self.engine.url!r} cannot be opened: {error}") from error
         except CommandError as error:
             raise LedgerError(
                 f"the ledger at {self.engine.url!r} has a schema that this version does not know ({error}): was it used by a newer one?"
@@ -132,7 +144,7 @@ class Database:
             async with self.write(_MIGRATION_LOCK) as connection:
                 await connection.run_sync(_downgrade, revision)
         except (OSError, DBAPIError) as error:
-            raise LedgerError(f"the ledger at {self.engine.url!r} cannot be opened: {error}") from error
+            raise LedgerAway(f"the ledger at {self.engine.url!r} cannot be opened: {error}") from error
         except (CommandError, NotImplementedError) as error:
             raise LedgerError(f"the ledger at {self.engine.url!r} cannot go back to {revision!r}: {error}") from error
 

@@ -21,6 +21,8 @@ from kafka import TopicPartition
 from bench.link_load import BEGIN_US, Members, members, message
 from bench.rebuild import rebuild
 from weaklink import topology
+from weaklink.correlate.memory import Block
+from weaklink.correlate.packed import LINK_BYTES
 from weaklink.correlate.stage import Correlate
 from weaklink.frames import LINKS, SHARED, from_chunk
 from weaklink.settings import Settings
@@ -137,6 +139,8 @@ def save_and_load(grown: Grown, folder: Path) -> dict[str, Any]:
     path = next((folder / "snapshots").rglob("*.snapshot"))
     found["bytes"] = path.stat().st_size
     found |= _plain_file(path, folder / "plain.bin")
+    with _timed(found, "limit_memory"):
+        _touched(found["bytes"])
     with _timed(found, "restore"):
         snapshot = store.newest(_UNIT, {_SOURCE: 1})
         assert snapshot is not None
@@ -150,6 +154,11 @@ def save_and_load(grown: Grown, folder: Path) -> dict[str, Any]:
     ]
     path.unlink()
     return found
+
+
+def _touched(count: int) -> None:
+    """Have so many bytes of memory handed out, as runs of links have."""
+    Block(count // LINK_BYTES).rows[:] = 1
 
 
 def _plain_file(path: Path, other: Path) -> dict[str, float]:

@@ -1,6 +1,5 @@
 """Keys rotate in mid-stream, on a real broker with every stage: no link is lost, campaigns keep their ids, and an epoch that ended leaves nothing."""
 
-import io
 import os
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from tests.campaigns.test_track import PARTIES, world_with
@@ -63,7 +63,7 @@ class Pipeline:
         while True:
             try:
                 paths = sorted(self.folder.glob(f"snapshots/{stage}/*/*.snapshot"), key=lambda path: path.name)
-                return [read_snapshot(io.BytesIO(path.read_bytes())).frames for path in paths]
+                return [read_snapshot(pa.BufferReader(path.read_bytes())).frames for path in paths]
             except FileNotFoundError:  # dropped while we looked
                 continue
 

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -41,7 +42,7 @@ def encode(made: Snapshot, compression: Compression = "uncompressed") -> bytes:
 
 
 def decode(data: bytes) -> Snapshot:
-    return read(io.BytesIO(data))
+    return read(pa.BufferReader(data))
 
 
 @given(

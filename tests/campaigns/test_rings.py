@@ -54,6 +54,18 @@ def test_a_payment_party_beside_labs_with_usage_is_judged_by_their_evidence_alon
     assert not evaluation.communities["ring"].any()
 
 
+def test_what_few_accounts_without_usage_share_is_no_campaign() -> None:
+    """A stream that has only begun: too few accounts to tell rings from chance by, and sharing alone is nobody's evidence."""
+    world = World(4)
+    people = world.add("p", "pay-z", 150, windows=(0, 0))
+    world.link(people, Kind.CARD, world.values(150))
+    customers = world.add("q", "pay-z", 50, windows=(0, 0))
+    for kind in (Kind.CARD, Kind.BANK_ACCOUNT, Kind.DEVICE, Kind.PHONE):  # of a counter and its branches, say
+        world.link(customers, kind, world.rng.integers(0, 12, 50) + world.values(1) + 10_000)
+    _, accounts = evaluated(world)
+    assert not accounts["flagged"].any()
+
+
 def test_identifiers_with_too_many_pairs_are_left_out_rather_than_memory() -> None:
     """pairs_max is a bound: with none allowed there are no rings, and nothing fails."""
     world = payers(3)

@@ -209,7 +209,10 @@ def _shared(graph: Graph, labels: Ints) -> Ints:
 
 
 def confirmed(graph: Graph, fragments: Ints, standing: Standing, config: ClusterConfig) -> tuple[Ints, Scores]:
-    """Fragments to confirmed communities (other accounts NONE), with the scores by label."""
+    """Fragments to confirmed communities (other accounts NONE), with the scores by label.
+
+    One of whose accounts none has usage is none: what it shares would be all there is against it, and that is for `rings` to judge.
+    """
     graph = with_links(graph, _shared(graph, fragments))
     labels = party_test(graph, fragments, config.fragment_party_min, standing, config)
     labels = merge_fragments(graph, labels, standing.evidenced, config)
@@ -221,8 +224,10 @@ def confirmed(graph: Graph, fragments: Ints, standing: Standing, config: Cluster
     labels = _reunited(graph, split_by_firm_ties(graph, labels, standing.b, config), standing, config)
     size = int(labels.max(initial=NONE)) + 1
     scores = cluster_scores(graph, labels, labels, size=size, standing=standing, config=config)
+    used = counts(labels[standing.used & (labels != NONE)], size) > 0
     passed = (
-        (scores.persons >= config.accounts_min)
+        used
+        & (scores.persons >= config.accounts_min)
         & (np.minimum(scores.by_kind, config.sharing_alone_max).sum(axis=1) >= config.sharing_min)
         & (scores.covered >= config.covered_min)
         & (scores.score >= config.pass_min)

@@ -5,7 +5,7 @@ from typing import Any
 
 from weaklink.errors import ConfigurationError
 from weaklink.evaluation.ablations import ABLATIONS
-from weaklink.evaluation.spec import MONTH, REAL, DataFiles, Family, RunSpec
+from weaklink.evaluation.spec import MONTH, REAL, REAL_TICK_SECONDS_MIN, DataFiles, Family, RunSpec
 from weaklink.evaluation.worlds import world_names
 
 
@@ -43,7 +43,15 @@ def specs_of(options: Options, data: DataFiles) -> tuple[list[RunSpec], list[dic
         if missing := data.missing(name):
             skipped.append({"world": name, "reason": f"{', '.join(missing)} not in {data.folder}"})
         else:
-            specs.append(RunSpec(name, seed=0, size=1.0, tick_seconds=options.tick_seconds, family=options.family))
+            specs.append(
+                RunSpec(
+                    name,
+                    seed=0,
+                    size=1.0,
+                    tick_seconds=max(options.tick_seconds, REAL_TICK_SECONDS_MIN),
+                    family=options.family,
+                )
+            )
     if MONTH in names:
         specs.append(RunSpec(MONTH, options.seeds[0], 1.0, options.tick_seconds, options.family))
     simulated = [name for name in names if name not in (*REAL, MONTH)]

@@ -7,6 +7,8 @@ from typing import Any, Final, Literal
 FULL: Final = "full"
 REAL: Final = ("rings", "rings_with_hubs", "ssh")
 """Runs on the real data of `DataFiles`; every other world is simulated."""
+REAL_TICK_SECONDS_MIN: Final = 86_400
+"""They span nine months, and without usage everything is looked for in each tick, a second each."""
 MONTH: Final = "month"
 """The base world with about the 100,000 accounts that the backtest's time is promised for: some 410,000 events, not 600,000, over 46 days, not 30."""
 Family = Literal["testing", "tuning"]

@@ -1,6 +1,8 @@
 """The ledger on a PostgreSQL that goes away at the worst moment: nothing lost, nothing done twice, and nobody waits for ever."""
 
 import asyncio
+import urllib.error
+import urllib.request
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -143,6 +145,8 @@ def test_a_worker_that_starts_before_its_ledger_waits_for_it(kafka: KafkaConfig,
     try:
         world.start()
         world.wait(lambda: events().count("ledger_not_opened") > 1)
+        with pytest.raises(urllib.error.HTTPError, match="503"):
+            urllib.request.urlopen(f"http://127.0.0.1:{world.metrics_port}/readyz", timeout=30)
         assert world.terminate() == 0
         assert "started" not in events()
         world.start()

@@ -51,11 +51,11 @@ def run_enforce(settings: Settings, slot: str | None = None, health: Health | No
     Waits while the database does not answer. Raises LedgerError when it has a schema that this version does not know; exits with status 0 after a signal.
     """
 
-    def open_ledger() -> EpochWatch:
+    def begin() -> EpochWatch:
         migrate_ledger(settings)
         return EpochWatch(settings.kafka)
 
-    oldest_epoch = when_there(open_ledger, health)
+    oldest_epoch = when_there(begin, health)
     if oldest_epoch is None:
         return
     loop = asyncio.new_event_loop()

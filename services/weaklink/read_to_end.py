@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaTimeoutError
+from kafka.errors import KafkaTimeoutError, RetriableError
 
 STALL_SECONDS: Final = 30.0
 _POLL_MS: Final = 500
@@ -18,12 +18,12 @@ def read_to_end(
     """Every record before `ends` (and what comes with the last of them), in order within each partition. The partitions are assigned.
 
     `stall_seconds`: how long every position may stand still; None: STALL_SECONDS.
-    Raises kafka's errors; of those KafkaTimeoutError, which names the partitions, when positions stand still for longer.
+    Raises kafka's errors that no patience mends, and KafkaTimeoutError, which names the partitions, when positions stand still for longer.
     """
     patience = STALL_SECONDS if stall_seconds is None else stall_seconds
     moved_at, at = time.monotonic(), dict.fromkeys(ends, -1)
     while at:
-        before, at = at, {tp: found for tp in at if (found := _position(consumer, tp)) < ends[tp]}
+        before, at = at, {tp: found for tp in at if (found := _position(consumer, tp, at[tp])) < ends[tp]}
         if at != before:
             moved_at = time.monotonic()
         elif time.monotonic() - moved_at > patience:
@@ -34,7 +34,10 @@ def read_to_end(
                 yield from records
 
 
-def _position(consumer: KafkaConsumer, tp: TopicPartition) -> int:
-    """Where reading goes on: it passes aborted batches and transaction markers, too. -1: that is not known yet."""
-    found: int | None = consumer.position(tp, timeout_ms=_POSITION_MS)
-    return -1 if found is None else found
+def _position(consumer: KafkaConsumer, tp: TopicPartition, last: int) -> int:
+    """Where reading goes on: it passes aborted batches and transaction markers, too. `last`, while a broker that is away cannot be asked."""
+    try:
+        found: int | None = consumer.position(tp, timeout_ms=_POSITION_MS)
+    except RetriableError:
+        return last
+    return last if found is None else found

@@ -1,7 +1,6 @@
 """Looking into a party's topics without taking part: no group, no receipts, nothing committed."""
 
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,6 +10,7 @@ from kafka.errors import KafkaError
 from weaklink.errors import BrokerError, RecordError
 from weaklink.kafka_options import KafkaConfig
 from weaklink.partner.models import EnforcementAction
+from weaklink.read_to_end import read_to_end
 from weaklink.records.codec import decode
 from weaklink.records.reasons import EXPLANATIONS
 
@@ -63,28 +63,15 @@ def read_topic(kafka: KafkaConfig, topic: str, *, follow: bool) -> Iterator[Any]
         consumer.assign(partitions)
         consumer.seek_to_beginning(*partitions)
         ends = consumer.end_offsets(partitions)
-        waiting, progress = _waiting(consumer, ends), time.monotonic()
-        while follow or waiting:
+        if not follow:
+            yield from read_to_end(consumer, ends, _STALL_SECONDS)
+        while follow:
             for records in consumer.poll(timeout_ms=_POLL_MS).values():
                 yield from records
-            if follow:
-                continue
-            before, waiting = waiting, _waiting(consumer, ends)
-            if waiting != before:
-                progress = time.monotonic()
-            elif time.monotonic() - progress > _STALL_SECONDS:
-                stuck = ", ".join(f"{tp.topic}-{tp.partition} at {offset}" for tp, offset in waiting.items())
-                raise BrokerError(f"no records came for {_STALL_SECONDS} s: {stuck}; is a broker down?")
     except KafkaError as error:
         raise BrokerError(f"{topic} cannot be read: {error}") from error
     finally:
         consumer.close()
-
-
-def _waiting(consumer: KafkaConsumer, ends: Mapping[TopicPartition, int]) -> dict[TopicPartition, int | None]:
-    """The partitions that are not read to their ends, and how far they are read (None while that cannot be asked)."""
-    at = {partition: consumer.position(partition, timeout_ms=_POLL_MS) for partition in ends}
-    return {partition: offset for partition, offset in at.items() if offset is None or offset < ends[partition]}
 
 
 def read_actions(kafka: KafkaConfig, party: str, *, follow: bool = False) -> Iterator[EnforcementAction]:

@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tests.campaigns.test_method import evaluated
 from tests.campaigns.worlds import World
 from weaklink.campaigns.cluster import NONE
 from weaklink.campaigns.config import CampaignsConfig
@@ -205,3 +206,13 @@ def test_a_piece_that_touches_a_community_becomes_part_of_it() -> None:
     _, found, scores = found_in(world, labels=known)
     assert np.array_equal(found == 0, one)
     assert found.max() < len(scores.score)
+
+
+def test_pieces_need_nobodys_usage() -> None:
+    """They are held against the pieces that honest life has, as rings are against chance: where there is no usage, too."""
+    world = World()
+    life(world)
+    chain(world, 30, PARTIES)
+    world.usage = [one.clear() for one in world.usage]
+    _, accounts = evaluated(world)
+    assert accounts.filter("flagged")["group"].to_list() == ["chain"] * 30 * SIZE

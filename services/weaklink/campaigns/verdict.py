@@ -211,7 +211,7 @@ def _shared(graph: Graph, labels: Ints) -> Ints:
 def confirmed(graph: Graph, fragments: Ints, standing: Standing, config: ClusterConfig) -> tuple[Ints, Scores]:
     """Fragments to confirmed communities (other accounts NONE), with the scores by label.
 
-    One of whose accounts none has usage is none: what it shares would be all there is against it, and that is for `rings` to judge.
+    One of whose accounts none has usage is none: what it shares would be all there is against it, and that is for `rings` to judge, or for `pieces`.
     """
     graph = with_links(graph, _shared(graph, fragments))
     labels = party_test(graph, fragments, config.fragment_party_min, standing, config)

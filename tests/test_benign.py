@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from tests.topics import create_topics
@@ -23,6 +24,7 @@ from weaklink.partner.keys import new_keys, save_keys
 from weaklink.partner.tokens import LocalTokeniser
 from weaklink.records.identifiers import IdentifierKind as Kind
 from weaklink.settings import Settings
+from weaklink.small_topics import append
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 TOKENISER = LocalTokeniser.throwaway()
@@ -123,13 +125,19 @@ def test_what_its_source_does_not_call_benign_cannot_come_onto_the_list(
 
 @pytest.mark.kafka
 def test_the_topic_keeps_every_record_in_its_order(kafka: KafkaConfig) -> None:
+    """What cannot be read among them changes nothing, and is said."""
     topic = f"benign-{uuid.uuid4().hex[:8]}"
     with pytest.raises(BrokerError, match="weaklink provision"):
         read_records(kafka, topic)
     create_topics(kafka, [topic], partitions=1)
     records = [change(minutes=i, op=(ADD, REMOVE)[i % 2]) for i in range(5)]
     assert write_records(kafka, records, topic) == 5
-    assert read_records(kafka, topic) == records
+    newer = json.dumps(json.loads(records[0].to_json()) | {"severity": "low"}).encode()
+    append(kafka, topic, [("of a newer version", newer), ("of nobody", None)], "the list")
+    assert write_records(kafka, records[:1], topic) == 1
+    with capture_logs() as logs:
+        assert read_records(kafka, topic) == [*records, records[0]]
+    assert [(one["event"], one["offset"]) for one in logs] == [("benign_record_not_readable", n) for n in (5, 6)]
 
 
 @pytest.mark.kafka

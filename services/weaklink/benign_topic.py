@@ -2,16 +2,35 @@
 
 from collections.abc import Iterable, Iterator
 
+import structlog
 from kafka import KafkaConsumer, TopicPartition
+from pydantic import ValidationError
 
 from weaklink import topology
 from weaklink.benign import BenignRecord
-from weaklink.errors import BrokerError
+from weaklink.errors import BrokerError, brief
 from weaklink.kafka_options import KafkaConfig
 from weaklink.read_to_end import read_to_end
 from weaklink.small_topics import append, broker_errors
 
 _WHAT = "the benign list"
+_log = structlog.get_logger()
+
+
+def readable(records: Iterable[tuple[int, bytes | None]]) -> Iterator[BenignRecord]:
+    """The records among these (offset, value). What this version cannot read changes nothing, and is said: the topic is kept for ever, and whoever
+    ended at it would end there again."""
+    for offset, value in records:
+        try:
+            yield BenignRecord.model_validate_json(value or b"")
+        except ValidationError as error:
+            _log.error(
+                "benign_record_not_readable",
+                topic=topology.BENIGN,
+                offset=offset,
+                error=brief(error),
+                meaning="it changes nothing here: was it written by a newer version?",
+            )
 
 
 def read_records(kafka: KafkaConfig, topic: str = topology.BENIGN) -> list[BenignRecord]:
@@ -34,7 +53,7 @@ def _read(consumer: KafkaConsumer, topic: str, kafka: KafkaConfig) -> Iterator[B
     consumer.assign(partitions)
     consumer.seek_to_beginning(*partitions)
     ends = consumer.end_offsets(partitions)
-    yield from (BenignRecord.model_validate_json(one.value) for one in read_to_end(consumer, ends))
+    yield from readable((one.offset, one.value) for one in read_to_end(consumer, ends))
 
 
 def write_records(kafka: KafkaConfig, records: Iterable[BenignRecord], topic: str = topology.BENIGN) -> int:

@@ -1,17 +1,21 @@
 """The registry of parties: the compacted topic `weaklink.parties`, read whole (it is small) and written one party at a time."""
 
 import json
+from typing import Any, Final
 
+import structlog
 from kafka import KafkaConsumer, TopicPartition
+from pydantic import ValidationError
 
 from weaklink import topology
-from weaklink.errors import BrokerError, PartyError
+from weaklink.errors import BrokerError, PartyError, brief
 from weaklink.kafka_options import KafkaConfig
 from weaklink.parties import Party
 from weaklink.read_to_end import read_to_end
 from weaklink.small_topics import append, broker_errors
 
-_WHAT = "the registry of parties"
+_WHAT: Final = "the registry of parties"
+_log = structlog.get_logger()
 
 
 def _missing(kafka: KafkaConfig) -> BrokerError:
@@ -21,7 +25,10 @@ def _missing(kafka: KafkaConfig) -> BrokerError:
 
 
 class PartyRegistry:
-    """Parties by id; `refresh()` takes in what has been added or removed since. One reader for one process, not thread-safe."""
+    """Parties by id; `refresh()` takes in what has been added or removed since. One reader for one process, not thread-safe.
+
+    `unreadable`: ids of parties whose latest record this version cannot read, which is said once; they stay as they were known before.
+    """
 
     def __init__(self, kafka: KafkaConfig) -> None:
         self._kafka = kafka
@@ -33,6 +40,7 @@ class PartyRegistry:
         self._consumer.assign([self._partition])
         self._consumer.seek_to_beginning(self._partition)
         self._parties: dict[str, Party] = {}
+        self.unreadable: set[str] = set()
 
     def refresh(self) -> dict[str, Party]:
         """Every party as of now. Raises BrokerError when the topic is missing, or cannot be read to its end."""
@@ -45,12 +53,27 @@ class PartyRegistry:
             raise _missing(self._kafka)
         ends = self._consumer.end_offsets([self._partition])
         for record in read_to_end(self._consumer, ends):
-            party_id = record.key.decode()
-            if record.value:
-                self._parties[party_id] = Party.model_validate_json(record.value)
-            else:
-                self._parties.pop(party_id, None)
+            self._take(record)
         return dict(self._parties)
+
+    def _take(self, record: Any) -> None:
+        party_id = (record.key or b"").decode(errors="replace")
+        self.unreadable.discard(party_id)
+        if not record.value:
+            self._parties.pop(party_id, None)
+            return
+        try:
+            self._parties[party_id] = Party.model_validate_json(record.value)
+        except ValidationError as error:
+            self.unreadable.add(party_id)
+            _log.error(
+                "party_not_readable",
+                party=party_id,
+                topic=record.topic,
+                offset=record.offset,
+                error=brief(error),
+                meaning="it stays as it was known before: was it written by a newer version?",
+            )
 
     def close(self) -> None:
         """Leave the broker."""

@@ -121,6 +121,25 @@ def test_traits_name_the_pipeline_stage_the_models_and_the_move_to_a_release() -
     assert "cross-party" not in found.traits
 
 
+def test_a_campaigns_record_has_room_for_its_pivots() -> None:
+    """A lab names as many releases as it likes: those stand to which most accounts moved."""
+    hour = 3_600_000_000
+    rows: list[dict[str, object]] = []
+    for account in range(1, 11):
+        rows.append(usage(account, "old", START_US, 100))
+        rows += [usage(account, f"new-{n:02}", START_US + 30 * hour, 1) for n in range(30 if account < 9 else 31)]
+        rows += [usage(account, "most", START_US + 30 * hour, 1)]
+    rows += [
+        usage(0, name, START_US, 0) | {"record": "ModelReleased", "released_at_us": START_US + 20 * hour}
+        for name in ("most", *(f"new-{n:02}" for n in range(30)))
+    ]
+    profiles = Profiles()
+    profiles.fold(conform(pl.DataFrame(rows, infer_schema_length=None), frames.ACTIVITY))
+    members = pl.DataFrame({"account": list(range(1, 11))}, schema={"account": pl.UInt64})
+    found = [one.model for one in traits(members, profiles, START_US + 31 * hour).pivots]
+    assert found == ["most", *(f"new-{n:02}" for n in range(19))]
+
+
 def test_a_folded_table_gives_the_same_rows_however_often_it_is_looked_at() -> None:
     """Looking folds what is pending; that changes nothing."""
     rows = pl.DataFrame({"key": [2, 1, 2, 3], "n": [1, 2, 3, 4], "at": [9, 8, 7, 6]})

@@ -1,10 +1,12 @@
 """The two framings: single-object encoding by fingerprint, Confluent wire format by an allow-list of subjects in a registry."""
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fastavro
 import pytest
 from structlog.testing import capture_logs
 
@@ -64,6 +66,20 @@ def test_a_receipt_keeps_the_bytes_that_its_party_sent(registry: FakeRegistry, t
         found["source_offset"]: found["original"] for _, found in map(decode, (one.value for one in result.receipts))
     }
     assert kept == {0: values[0], 1: values[1], 3: values[3]}
+
+
+def test_a_receipt_that_is_too_long_to_be_kept_counts_without_its_bytes(registry: FakeRegistry, tmp_path: Path) -> None:
+    """By a field of its sender's own, of a schema that is allowed: what enforce would be sent no topic would take."""
+    schema = json.loads(text_of("ActionReceipt"))
+    schema["fields"].append({"name": "more", "type": "string"})
+    registry.subjects["usage"] = [(7, json.dumps(schema))]
+    body = io.BytesIO()
+    fastavro.schemaless_writer(body, fastavro.parse_schema(schema), receipt(1) | {"more": "x" * (1 << 20)})
+    value = b"\x00" + (7).to_bytes(4, "big") + body.getvalue()
+    settings = Settings(data_folder=tmp_path, ingest=IngestConfig(schema_registry=registry.config))
+    result = ingest([[batch_of([Record(value)])]], stage=new_stage(settings))
+    (found,) = [decode(one.value)[1] for one in result.receipts]
+    assert (found["action_id"], found["original"]) == (receipt(1)["action_id"], None)
 
 
 def test_unknown_ids_do_not_make_it_ask_again(registry: FakeRegistry) -> None:

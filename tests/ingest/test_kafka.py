@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +22,7 @@ from tests.ingest.worker import committed, ends, outputs, start_worker, worker
 from tests.topics import create_topics
 from tests.waiting import wait_until
 from weaklink import frames, topology
+from weaklink.account_keys import account_key
 from weaklink.ingest.config import IngestConfig
 from weaklink.ingest.fold import fold_links
 from weaklink.kafka_options import KafkaConfig
@@ -110,6 +112,29 @@ def kill_in_mid_run(settings: Settings, log: Path, party: str) -> None:
             process.wait()
         total = sum(offset or 0 for offset in ends(settings, f"party.{party}.events", PARTITIONS).values())
         assert done() < total, "there was too little to do: nothing was cut"
+
+
+def test_texts_that_no_chunk_has_room_for_stop_nobody(settings: Settings, log: Path) -> None:
+    """Models that a party makes up, as long as they may be: zstd packs them into few batches, lz4 does not, and all of one account go to one
+    partition. The rows are cut into several messages; they once made a message that no topic takes, with every attempt, for all parties."""
+    party, other = new_party(settings), new_party(settings)
+    now_us, of = time.time_ns() // 1000, settings.topics.activity_partitions
+    account = next(name for n in range(1000) if account_key(party, name := f"account-{n}") % of == 0)
+    random = Random(1)
+    models = ["".join(chr(random.randrange(0x20000, 0x2A000)) for _ in range(248)) for _ in range(300)]
+    values: list[tuple[int, bytes | None]] = [
+        (0, encode("ApiUsage", usage(n, now_us) | {"account": account, "model": f"{models[n % 300]}{n:08}", "requests": 1}))
+        for n in range(16_000)
+    ]  # fmt: skip
+    publish(settings, party, values, compression_type="zstd")
+    publish(settings, other, [(0, encode("ApiUsage", usage(1, now_us)))])
+    with worker(settings, log):
+        wait_until(lambda: caught_up(settings, party) and caught_up(settings, other), log.read_text)
+    found = outputs(settings, party, other)
+    assert found.rejects == []
+    mine = found.activity.filter(party=party)
+    assert mine["requests"].sum() == mine["model"].n_unique() == 16_000
+    assert "transaction_aborted" not in log.read_text()
 
 
 def test_every_event_counts_once_through_kills(settings: Settings, log: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from structlog.testing import capture_logs
 from tests.waiting import PATIENCE_SECONDS, wait_until
 from typer.testing import CliRunner
 
@@ -359,6 +360,34 @@ def test_a_reader_of_the_registry_sees_what_is_added_and_removed_meanwhile(setti
     assert party.id in registry.refresh()
     remove_party(settings, party.id)
     assert party.id not in registry.refresh()
+    registry.close()
+
+
+@pytest.mark.kafka
+def test_a_record_of_the_registry_that_cannot_be_read_is_passed_over_and_said(settings: Settings) -> None:
+    """Of a kind that a newer version knows, say: whoever was known stays so, whoever comes after it is known, and no worker ends of it."""
+    registry, known, new, later = PartyRegistry(settings.kafka), unique_party(), unique_party(), unique_party()
+    add_party(settings, known)
+    assert known.id in registry.refresh()
+    odd = json.dumps(known.model_dump(mode="json") | {"kind": "broker-of-brokers"}).encode()
+    append(settings.kafka, topology.PARTIES, [(known.id, odd), (new.id, odd)], "the registry")
+    add_party(settings, later)
+    with capture_logs() as logs:
+        found = registry.refresh()
+        registry.refresh()
+    assert found[known.id] == known
+    assert later.id in found
+    assert new.id not in found
+    assert registry.unreadable == {known.id, new.id}
+    assert [(one["event"], one["party"]) for one in logs] == [
+        ("party_not_readable", one_id) for one_id in (known.id, new.id)
+    ]
+    add_party(settings, new)
+    assert new.id in registry.refresh()
+    remove_party(settings, known.id)
+    remove_party(settings, new.id)
+    assert not {known.id, new.id} & registry.refresh().keys()
+    assert registry.unreadable == set()
     registry.close()
 
 

@@ -1,17 +1,20 @@
 """Actions on a real broker: each handled once, answered, and remembered across restarts and crashes."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.partner.conftest import Member
+from tests.partner.conftest import SUSPEND, Member
 
 from weaklink.errors import BrokerError
 from weaklink.partner import WeaklinkClient
 from weaklink.partner.actions import HandledActions
 from weaklink.partner.reading import read_actions
 from weaklink.partner.symbols import ReceiptStatus
+from weaklink.records.codec import encode
 
 pytestmark = pytest.mark.kafka
 IDLE_SECONDS = 0.0  # as soon as nothing waits
@@ -43,10 +46,22 @@ def test_an_action_is_accepted_on_receipt_and_answered_by_the_handler(member: Me
 
 
 def test_an_action_published_twice_is_handled_once_and_a_new_revision_again(member: Member) -> None:
-    member.issue(("a1", 1), ("a1", 1), ("a1", 2), ("a1", 1))
-    assert handle(member) == [("a1", 1), ("a1", 2)]
-    member.issue(("a1", 2), ("a1", 1), ("a1", 3))
-    assert handle(member) == [("a1", 3)]
+    member.issue(("a1", 1), ("a1", 1))
+    assert handle(member) == [("a1", 1)]
+    member.issue(("a1", 2), ("a1", 1), ("a1", 3), ("a2", 1))
+    assert handle(member) == [("a1", 3), ("a2", 1)]
+    assert ("a1", 2, "ACCEPTED") not in member.receipts()
+
+
+def test_what_ended_while_its_party_was_away_is_not_handed_out(member: Member) -> None:
+    """Days later it would suspend the account for a moment, and have said that it accepts. That it has ended comes, for whoever did carry it out."""
+    ends = {"issued_at": SUSPEND["issued_at"], "expires_at": SUSPEND["issued_at"] + timedelta(seconds=1)}
+    over = [encode("EnforcementAction", SUSPEND | ends | {"action_id": f"a{n}", "revision": 1}) for n in (1, 2)]
+    ended = encode("EnforcementAction", SUSPEND | ends | {"action_id": "a2", "revision": 2, "state": "EXPIRED"})
+    member.issue(*over, ended, ("a3", 1))
+    time.sleep(1.1)
+    assert handle(member) == [("a2", 2), ("a3", 1)]
+    assert {one[:2] for one in member.receipts()} == {("a2", 2), ("a3", 1)}
 
 
 def test_after_a_restart_nothing_comes_again(member: Member) -> None:
@@ -139,4 +154,4 @@ def test_looking_at_actions_takes_nothing_away(member: Member) -> None:
     member.issue(("a1", 1), ("a1", 2))
     looked = [(action.action_id, action.revision) for action in read_actions(member.kafka, member.party.id)]
     assert looked == [("a1", 1), ("a1", 2)]
-    assert handle(member) == looked
+    assert handle(member) == looked[1:]  # the latest alone is to be carried out

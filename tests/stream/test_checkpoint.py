@@ -66,6 +66,27 @@ def test_a_snapshot_comes_back_as_it_was(
     assert_frame_equal(found.frames["f"], frame)
 
 
+def test_what_a_killed_writer_left_goes_with_the_next_snapshot_and_with_the_older_ones(tmp_path: Path) -> None:
+    """It would fill the disk death by death, and keep tokens whose epoch is over; what a later owner writes now is left alone."""
+    store = SnapshotStore(str(tmp_path), "count", kept=2)
+    store.save("0", snapshot(1))
+    (first,) = files(tmp_path)
+
+    def left(number: int) -> Path:
+        path = first.with_name(f"{number:020d}.snapshot.partial")
+        path.write_bytes(b"half")
+        return path
+
+    number = int(first.stem)
+    dead, writing = left(number + 1), left(number + 10**18)
+    store.save("0", snapshot(2))
+    assert (dead.exists(), writing.exists()) == (False, True)
+    dead = left(number + 1)
+    store.drop_older("0")
+    assert (dead.exists(), writing.exists()) == (False, True)
+    assert [decode(path.read_bytes()).offsets[TP] for path in files(tmp_path)] == [2]
+
+
 @given(st.data())
 @settings(max_examples=100, deadline=None)
 def test_any_damage_is_noticed(data: st.DataObject) -> None:

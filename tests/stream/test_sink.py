@@ -11,6 +11,7 @@ from tests.ingest.batches import Record, payload_of
 from tests.topics import create_topics
 from tests.waiting import wait_until
 from weaklink import topology
+from weaklink.errors import BrokerError
 from weaklink.group_member import complete_joins
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops.provision import provision
@@ -124,6 +125,17 @@ def test_a_step_that_is_never_answered_is_given_up_with_its_producer(monkeypatch
     producing.close()
     assert broker.committed == [b"kept"]
     assert [one._closed for one in broker.made] == [True, True]
+
+
+@pytest.mark.kafka
+def test_a_message_that_is_too_large_ends_the_stage(kafka: KafkaConfig) -> None:
+    """It would be so with each further attempt: a stage that only tried again would be ready, and stand still for all parties."""
+    producing = TransactionalSink("count", f"s-{uuid4().hex[:8]}", Settings(kafka=kafka))
+    create_topics(kafka, [topic := f"out-{uuid4().hex[:8]}"])
+    large = Message(topic, bytes(10 << 20))
+    with pytest.raises(BrokerError, match=r"count cannot write what it has: .*10485.* bytes"):
+        producing.commit([large], {}, None)
+    producing.close()
 
 
 @pytest.mark.kafka

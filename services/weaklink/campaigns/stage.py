@@ -10,7 +10,7 @@ import structlog
 from kafka import TopicPartition
 
 from weaklink import frames, metrics
-from weaklink.benign import BenignRecord
+from weaklink.benign_topic import readable
 from weaklink.campaigns import casebook, messages
 from weaklink.campaigns.engine import Engine
 from weaklink.campaigns.identity import LIVE
@@ -117,10 +117,8 @@ class CampaignsStage:
         if feedback:
             state.fold_feedback(feedback)
             self._dirty = True
-        if listed := [
-            BenignRecord.model_validate_json(c.value) for c in batches if c.source.topic == self._topics.benign
-        ]:
-            state.fold_benign(listed)
+        if listed := [(c.offset, c.value) for c in batches if c.source.topic == self._topics.benign]:
+            state.fold_benign(list(readable(listed)))
             self._dirty = True
         return []
 

@@ -18,6 +18,8 @@ _GROWTH_MIN: Final = 6
 _REPLACED_DAYS: Final = 3
 _REPLACED_MIN: Final = 0.5
 _MODELS_MAX: Final = 20
+_PIVOTS_MAX: Final = 20
+"""Those of most accounts. A party names as many releases as it likes, and a campaign's record must stay a message."""
 STAGES: Final = {
     "REASONING_ELICITATION": "reasoning-traces",
     "RUBRIC_GRADING": "reward-grading",
@@ -173,10 +175,11 @@ def _pivots(accounts: pl.DataFrame, used: pl.DataFrame, releases: pl.DataFrame) 
     shares = moved.group_by("model", "released_at_us").agg(
         soon.mean().alias("share"), pl.len().alias("n"), after_us.filter(soon).median().alias("after_us")
     )
-    found = shares.filter((pl.col("share") >= _PIVOT_SHARE) & (pl.col("n") >= _GROWTH_MIN)).sort("model")
+    found = shares.filter((pl.col("share") >= _PIVOT_SHARE) & (pl.col("n") >= _GROWTH_MIN))
+    most = found.sort("n", "share", "model", descending=[True, True, False]).head(_PIVOTS_MAX).sort("model")
     return [
         Pivot(model, released_us, round(share, 4), round((after or 0.0) / US_PER_HOUR, 2))
-        for model, released_us, share, _, after in found.iter_rows()
+        for model, released_us, share, _, after in most.iter_rows()
     ]
 
 

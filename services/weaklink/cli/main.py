@@ -4,6 +4,7 @@ import sys
 from importlib import import_module
 from typing import Final
 
+import structlog
 import typer
 
 from weaklink import __version__
@@ -65,6 +66,8 @@ def version(show: bool = typer.Option(False, "--version", help="Print the versio
 
 def main() -> None:
     """Entry point: errors that Weaklink raises on purpose are a message and exit code 1, not a traceback."""
+    # What a command warns of is not among what it prints; services set their logs up themselves.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         app()
     except WeaklinkError as error:

@@ -38,7 +38,8 @@ class Membership:
     def _read(self) -> None:
         try:
             self._registry = self._registry or PartyRegistry(self._kafka)
-            self._known, self._complaint = frozenset(self._registry.refresh()), ""
+            # Whoever has a record that cannot be read is a party all the same.
+            self._known, self._complaint = frozenset({*self._registry.refresh(), *self._registry.unreadable}), ""
         except Exception as error:  # whatever it is: no decision is set aside for it, and no worker stops
             if str(error) != self._complaint:  # once, for as long as the same is wrong
                 log.warning("parties_unknown", error=str(error), meaning="every party is taken to be registered")

@@ -6,7 +6,6 @@ Links and equations are made beside activity, in a thread of their own.
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
-from typing import Final
 
 import polars as pl
 
@@ -23,8 +22,6 @@ from weaklink.ingest.outcome import Accepted
 from weaklink.ingest.usage import fold_usage
 from weaklink.settings import TopicsConfig
 from weaklink.stream.stage import Message, Output
-
-_ROWS_IN_CHUNK: Final = 100_000  # lz4 leaves of 100,000 link rows about 4 MiB, half of the largest message
 
 
 class Gathered:
@@ -87,11 +84,11 @@ class Gathered:
 
     def _linked(self) -> Iterator[Message]:
         for partition, rows in self._links.to_frames(self._topics.links_partitions):
-            yield from _chunks(topology.LINKS, rows, partition)
+            yield from self._chunks(topology.LINKS, rows, partition)
 
     def _equated(self) -> Iterator[Message]:
         if (equations := self._equations.take()) is not None:
-            yield from _chunks(topology.EQUATIONS, equations, 0)
+            yield from self._chunks(topology.EQUATIONS, equations, 0)
 
     def _active(self) -> Iterator[Output]:
         if not self._activity:
@@ -99,7 +96,7 @@ class Gathered:
         to = (pl.col("account") % self._topics.activity_partitions).alias("_to")
         numbered = pl.concat(self._activity).with_columns(to)
         for (number,), rows in numbered.partition_by("_to", as_dict=True, include_key=False).items():
-            yield from _chunks(topology.ACTIVITY, rows, int(str(number)))
+            yield from self._chunks(topology.ACTIVITY, rows, int(str(number)))
 
     def _fold(self, accepted: Accepted, accounts: Accounts) -> None:
         # The memory is taken here: only one thread may.
@@ -113,8 +110,7 @@ class Gathered:
         party, key = accounts.parties.gather(number), accounts.hashes.gather(number)
         self._activity.append(activity_of(accepted.to_frame(), record, pl.lit(party), pl.lit(key)))
 
-
-def _chunks(topic: str, rows: pl.DataFrame, partition: int) -> Iterator[Message]:
-    """Rows of a partition in chunks that fit a message."""
-    for chunk in rows.iter_slices(_ROWS_IN_CHUNK):
-        yield Message(topic, frames.to_chunk(chunk), str(partition).encode(), partition)
+    def _chunks(self, topic: str, rows: pl.DataFrame, partition: int) -> Iterator[Message]:
+        """Rows of a partition in chunks that fit a message."""
+        for chunk in frames.to_chunks(rows, self._topics.chunk_bytes_max):
+            yield Message(topic, chunk, str(partition).encode(), partition)

@@ -143,7 +143,7 @@ class IngestStage:
             assert party is not None, f"{party_id} was read although it was never registered"
             for record, accepted in outcome.accepted.items():
                 if record == "ActionReceipt":
-                    messages += receipts.to_messages(accepted, party_id)
+                    messages += receipts.to_messages(accepted, party_id, self._config.reject_value_bytes_max)
                 else:
                     self._gathered.add(party_id, accepted)
             messages += [rejects.of_batch(batch, party) for batch in outcome.refused]

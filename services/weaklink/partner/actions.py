@@ -25,7 +25,7 @@ from weaklink.kafka_options import KafkaConfig
 from weaklink.partner.models import EnforcementAction
 from weaklink.partner.publisher import Failures
 from weaklink.partner.received import ReceivedAction, handed_out
-from weaklink.partner.symbols import ReceiptStatus
+from weaklink.partner.symbols import ActionState, ReceiptStatus
 from weaklink.records.codec import decode
 
 if TYPE_CHECKING:
@@ -36,6 +36,12 @@ _REMEMBER_DAYS: Final = 60
 """Twice the retention of an actions topic: whatever can be read again is still remembered."""
 _BUSY_SECONDS: Final = 30
 _log = structlog.get_logger()
+
+
+def _is_over(action: EnforcementAction, appended_at_ms: int) -> bool:
+    """Whether it has lain on its topic for as long as it was to last. Not by `expires_at` and the clock: a replay issues actions of its own time."""
+    lasts = action.expires_at - action.issued_at
+    return action.state == ActionState.ACTIVE and time.time() - appended_at_ms / 1000 >= lasts.total_seconds()
 
 
 class HandledActions:
@@ -194,6 +200,7 @@ class ActionSubscription:
                 if new is not None:
                     self._open.append(new)
                 self._next_offsets[source] = record.offset + 1
+        self._leave_out_replaced()
         if self._accept and self._open:
             for one in self._open:
                 self._client._receipt(
@@ -217,7 +224,18 @@ class ActionSubscription:
         )
         if waiting or self._handled.covers(action.action_id, action.revision):
             return None
+        if _is_over(action, record.timestamp):
+            _log.warning("action_expired", action_id=action.action_id, revision=action.revision, measure=action.measure.value,
+                         expires_at=action.expires_at.isoformat(), meaning="it was read too late, and is not handed out")  # fmt: skip
+            return None
         return ReceivedAction(action, source, record.offset, self._client)
+
+    def _leave_out_replaced(self) -> None:
+        """Nobody is to carry out what a later revision has changed or ended already."""
+        newest: dict[str, int] = {}
+        for one in self._open:
+            newest[one.action.action_id] = max(one.action.revision, newest.get(one.action.action_id, 0))
+        self._keep(lambda one: one.action.revision == newest[one.action.action_id])
 
     def _settle(self) -> None:
         """Remember the settled actions whose receipts are delivered, then commit up to the first that is open. Raises DeliveryError of the others."""

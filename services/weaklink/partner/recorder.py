@@ -78,7 +78,7 @@ class Recorder:
         self.rejects: Final[list[Reject]] = []
         self.duplicates = 0
         self._accepted: Final[dict[bytes, Event]] = {}
-        self._actions: Final[list[bytes]] = []
+        self._actions: Final[list[tuple[int, bytes]]] = []  # when it was issued, ms since 1970
         self._read_up_to = 0
         self._clock = clock
         self._tokeniser = tokeniser or LocalTokeniser.reproducible()
@@ -111,7 +111,7 @@ class Recorder:
             | fields
         )  # fmt: skip
         values = {**dict(made), "reasons": [dict(reason) for reason in made.reasons]}
-        self._actions.append(encode("EnforcementAction", values))
+        self._actions.append((time.time_ns() // 1_000_000, encode("EnforcementAction", values)))
         return made
 
     def take(self, topic: str, key: bytes, value: bytes) -> Recorded:
@@ -219,7 +219,10 @@ class _IssuedActions:
         if not waiting:
             time.sleep(min(timeout_ms, 10) / 1000)
             return {}
-        return {self._source: [SimpleNamespace(value=value, offset=begin + n) for n, value in enumerate(waiting)]}
+        records = [
+            SimpleNamespace(value=value, offset=begin + n, timestamp=at_ms) for n, (at_ms, value) in enumerate(waiting)
+        ]
+        return {self._source: records}
 
     @property
     def _source(self) -> TopicPartition:

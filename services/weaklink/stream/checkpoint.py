@@ -30,6 +30,7 @@ _MAGIC: Final = b"WLSNAP2\n"
 _DIGEST_BYTES: Final = 32
 _LENGTH_BYTES: Final = 8
 _NAME: Final = re.compile(r"(\d{20})\.snapshot")
+_PARTIAL: Final = re.compile(r"(\d{20})\.snapshot\.partial")
 _DAMAGED: Final = "checksum differs: the file is damaged, cut short, or of another version"
 _log = structlog.get_logger()
 
@@ -137,6 +138,8 @@ class SnapshotStore:
         try:
             self._files.create_dir(folder, recursive=True)
             path = f"{folder}/{self._next_number(unit):020d}.snapshot"
+            for cut_short in self._cut_short(unit, path):
+                self._files.delete_file(cut_short)
             partial = f"{path}.partial"
             with self._files.open_output_stream(partial) as stream:
                 write(snapshot, stream, self._compression)
@@ -165,7 +168,8 @@ class SnapshotStore:
 
     def drop_older(self, unit: str) -> None:
         """Keep the unit's newest snapshot alone. What cannot be deleted is said; later ones drop it in their turn."""
-        for path in self._paths(unit)[1:]:
+        newest, *older = self._paths(unit) or ("",)
+        for path in (*older, *self._cut_short(unit, newest)):
             try:
                 self._files.delete_file(path)
             except (ArrowException, OSError) as error:
@@ -221,5 +225,12 @@ class SnapshotStore:
 
     def _paths(self, unit: str) -> list[str]:
         """Newest first."""
+        return self._matching(unit, _NAME)
+
+    def _cut_short(self, unit: str, newest: str) -> list[str]:
+        """What is left of snapshots before this one whose writers were killed, whole states each. Whoever still writes one is no longer the unit's owner."""
+        return [path for path in self._matching(unit, _PARTIAL) if path < newest]
+
+    def _matching(self, unit: str, name: re.Pattern[str]) -> list[str]:
         found: list[Any] = self._files.get_file_info(fs.FileSelector(self._folder(unit), allow_not_found=True))
-        return sorted((one.path for one in found if _NAME.fullmatch(one.base_name)), reverse=True)
+        return sorted((one.path for one in found if name.fullmatch(one.base_name)), reverse=True)

@@ -9,7 +9,13 @@ from typing import Any, Final
 
 import structlog
 from kafka import KafkaProducer, TopicPartition
-from kafka.errors import FencedInstanceIdError, KafkaError, KafkaTimeoutError, ProducerFencedError
+from kafka.errors import (
+    FencedInstanceIdError,
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    ProducerFencedError,
+)
 from kafka.structs import OffsetAndMetadata
 
 from weaklink import topology
@@ -94,6 +100,11 @@ class TransactionalSink:
             self._await("begin_commit")
         except FencedInstanceIdError as error:
             raise slot_taken(self._stage) from error
+        except MessageSizeTooLargeError as error:
+            # It would be too large with every further attempt.
+            raise BrokerError(
+                f"{self._stage} cannot write what it has: {error}; do the topics have the limits of these settings (`weaklink provision`)?"
+            ) from error
         except KafkaError as error:
             self._give_up(error)
             raise TransactionAborted(str(error)) from error

@@ -6,6 +6,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from tests.campaigns.test_method import NOW_US
+from tests.campaigns.test_state import verdict
 from tests.campaigns.worlds import World, benign_life, campaign
 from weaklink.campaigns import planning
 from weaklink.campaigns.config import CampaignsConfig, IncrementalConfig
@@ -43,9 +44,9 @@ def in_pieces(world: World, n: int = 8, first: float = 0.5) -> tuple[CampaignsSt
         state.fold_shared(shared)
         news = state.news()
         if i == 0:
-            evaluation, case = state.evaluate_all(NOW_US)
+            evaluation, case, orphans = state.evaluate_all(NOW_US)
             assert evaluation.ring is not None
-            incremental.adopt(case, evaluation.ring)
+            incremental.adopt(case, evaluation.ring, orphans)
         else:
             incremental.update(state.accounts(NOW_US, pl.concat(news.accounts)), pl.concat(news.links))
     return state, incremental
@@ -150,9 +151,9 @@ def test_who_has_an_address_with_one_suspect_alone_is_looked_at(holders: int, as
     state, incremental = CampaignsState(NEVER), Incremental(NEVER)
     state.fold_activity(world.activity())
     state.fold_shared(world.shared())
-    evaluation, case = state.evaluate_all(NOW_US)
+    evaluation, case, orphans = state.evaluate_all(NOW_US)
     assert evaluation.ring is not None
-    incremental.adopt(case, evaluation.ring)
+    incremental.adopt(case, evaluation.ring, orphans)
     known = world.truth().filter(pl.col("group") == "beside")["account"].to_numpy()
     suspects = incremental.live.account["key"][incremental.suspects()]
     assert np.isin(known, suspects).tolist() == [asked] * len(known)
@@ -265,6 +266,54 @@ def test_some_accounts_with_usage_of_a_party_without_any_change_nothing_yet() ->
     assert before is not None
     assert after is not None
     assert after.population is before.population or "lab-a" in after.population.silent
+
+
+@pytest.mark.parametrize("links_first", [True, False])
+def test_links_that_came_before_everything_was_evaluated_wait_for_their_accounts(links_first: bool) -> None:
+    """campaigns may be behind with activity alone: an evaluation of everything in between forgets no link."""
+    world = World(4)
+    benign_life(world, 900)
+    campaign(world, "c", 60)
+    activity, shared = world.activity(), world.shared()
+    late = pl.col("account").is_in(world.truth().filter("truth")["account"].sort()[::5].implode())
+    state = CampaignsState(NEVER)
+    evaluator = Evaluator(NEVER, state)
+    state.fold_activity(activity.filter(~late))
+    state.fold_shared(shared if links_first else shared.filter(~late))
+    first = evaluator.evaluate(NOW_US, whole=False)
+    assert first is not None
+    state.fold_activity(activity.filter(late))
+    if not links_first:
+        state.fold_shared(shared.filter(late))
+    second = evaluator.evaluate(NOW_US, whole=True)
+    assert second is not None
+    assert second.population is first.population, "in parts"
+    reference = state.evaluate(NOW_US).accounts.filter("flagged", late)["account"].to_list()
+    assert len(reference) == 18
+    assert second.accounts.filter("flagged", late)["account"].to_list() == reference
+
+
+def test_who_spoke_against_accounts_that_their_party_vouches_for_loses_its_voice_within_the_hour() -> None:
+    """Not with the next evaluation of everything, which may be five days away; nor is everything evaluated with every dispute."""
+    world, state = world_of(4), CampaignsState(CampaignsConfig())
+    evaluator = Evaluator(state.config, state)
+    state.fold_activity(world.activity())
+    state.fold_shared(world.shared())
+    first = evaluator.evaluate(NOW_US, whole=False)
+    assert first is not None
+    flagged = first.accounts.filter("flagged")
+    party = flagged["party"].mode().sort()[0]
+    names = flagged.filter(party=party)["account_name"].to_list()
+    state.fold_feedback([verdict(party, name, "DISPUTED") for name in names])
+    soon, later = (evaluator.evaluate(NOW_US + minutes * 60_000_000, whole=True) for minutes in (1, 60))
+    assert soon is not None
+    assert later is not None
+    assert soon.population is first.population
+    assert later.population.trust == state.evaluate(NOW_US).population.trust
+    assert min(later.population.trust.values()) < 1
+    after = evaluator.evaluate(NOW_US + 180 * 60_000_000, whole=True)
+    assert after is not None
+    assert after.population is later.population
 
 
 def test_a_plan_sees_all_bystanders_though_only_suspects_were_evaluated() -> None:

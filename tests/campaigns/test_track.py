@@ -63,6 +63,31 @@ def test_the_same_state_again_publishes_nothing() -> None:
     assert engine.tick(NOW_US + 1_000_000, PARTIES) == []
 
 
+@pytest.mark.parametrize(("told_days", "asked"), [(3, {"THROTTLE", "CHALLENGE"}), (40, {"SUSPEND"})])
+def test_an_account_that_may_be_older_than_what_its_party_tells_is_not_suspended(
+    told_days: int, asked: set[str]
+) -> None:
+    """A party joins with customers whose opening it never sent: they are not taken for new. Once it has told of its accounts for a while, whoever
+    turns up is new."""
+    world = world_with("c")
+    activity, members = world.activity(), world.truth().filter("truth")["account"]
+    opening = pl.col("record") == "AccountOpened"
+    began_us = int(activity.filter(~opening)["first_seen_us"].min() or 0)  # type: ignore[arg-type]
+    before = activity.filter(~opening & ~pl.col("account").is_in(members.implode())).unique("party", keep="first")
+    before = before.with_columns(
+        pl.lit(began_us - told_days * DAY_US).alias(n) for n in ("first_seen_us", "last_seen_us")
+    )
+    engine = Engine(CampaignsConfig(), WeakLinksConfig())
+    engine.state.fold_activity(
+        pl.concat([activity.filter(~(opening & pl.col("account").is_in(members.implode()))), before])
+    )
+    engine.state.fold_shared(world.shared())
+    (update,) = engine.tick(NOW_US, PARTIES)
+    of_accounts = [one["measure"] for one in update.changes if one["party"] == "lab-a" and one["target_account"]]
+    assert len(of_accounts) > 5
+    assert set(of_accounts) <= asked
+
+
 def test_a_campaign_that_waits_for_its_plan_keeps_the_time_of_its_evidence() -> None:
     """One plan a tick: the second campaign's members get their own measures at once, and its plan later, on evidence as old as it was."""
     world = world_with("c", "d")

@@ -107,6 +107,27 @@ def test_a_scorecard_tells_what_came_in_how_fast_the_party_acts_and_what_came_ba
     assert found["lab-b"]["actions"] == 0
 
 
+def test_a_party_is_a_door_by_what_it_provides_at_the_time() -> None:
+    """An address at which a payer was seen is not the payment party's to give, a card that a lessee pays with not the cloud's; and an address that the
+    cloud leases to somebody months later let nobody in."""
+    campaign = members(("lab-a", "one", 60, 0), ("lab-b", "two", 40, 0))
+    one, two, payer, lessee = ("lab-a", "one"), ("lab-b", "two"), ("pay-a", "payer"), ("cloud-a", "lessee")
+    owners = pl.DataFrame(
+        [(account_key(*who), who[0]) for who in (one, two, payer, lessee)],
+        schema={"account": pl.UInt64, "party": pl.String},
+        orient="row",
+    )
+    holders = {
+        "a payer's address": links(IdentifierKind.IP, 1, payer, one),
+        "a lessee's card": links(IdentifierKind.CARD, 2, lessee, one),
+        "leased to another later": pl.concat([links(IdentifierKind.IP, 3, one), links(IdentifierKind.IP, 3, lessee).with_columns(slot=pl.lit(9, pl.UInt16))]),
+        "leased": links(IdentifierKind.IP, 4, lessee, two),
+    }  # fmt: skip
+    found = scorecards(campaign, pl.concat(holders.values()), owners, actions(), KINDS)
+    entered = dict(found.select("party", "requests_entered").rows())
+    assert entered == {"lab-a": 60, "lab-b": 40, "cloud-a": 40}
+
+
 def test_without_campaigns_there_are_no_scorecards() -> None:
     none = scorecards(members(), pl.DataFrame(schema=frames.SHARED), members(), actions(), KINDS)
     assert none.is_empty()

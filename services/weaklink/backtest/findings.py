@@ -130,7 +130,9 @@ def _curves(run: Run, first: pl.DataFrame, campaigns: CampaignsConfig, config: W
     """By the mean volume of each account over the whole history: at its end many are idle already."""
     days = max(1.0, (run.evaluation.now_us - int(first["first_seen_us"].min() or 0)) / _US_PER_DAY)  # type: ignore[arg-type]
     mean = first.select("account", (pl.col("requests") / days).alias("mean_requests"))
-    members = planning.plan_members(run.members, run.evaluation, campaigns).join(mean, on="account", how="left")
+    members = planning.plan_members(run.members, run.evaluation, run.profiles.parties.rows(), campaigns).join(
+        mean, on="account", how="left"
+    )
     members = members.with_columns(pl.col("mean_requests").fill_null(0.0).alias("requests_per_day"))
     parts = []
     for (name,), rows in members.partition_by("campaign_id", as_dict=True, maintain_order=True).items():

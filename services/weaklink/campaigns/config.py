@@ -80,6 +80,9 @@ class IncrementalConfig(Section):
     than what they share."""
     full_hours: float = 120.0
     """And after so long."""
+    full_after_dispute_hours: float = 1.0
+    """Or so long, where parties have disputed evidence since: whoever spoke against their accounts loses its voice by it (`reporters`), which is
+    worked out on everything."""
     full_after_snapshot_accounts_max: int = Field(default=50_000, ge=0)
     """And after a snapshot, up to so many accounts: whoever takes the snapshot up begins that way, and both say the same. With more it takes too
     long to be done as often as snapshots are taken: a stage that is restarted then differs from one that is not by what evaluations in

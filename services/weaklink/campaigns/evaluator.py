@@ -29,6 +29,7 @@ class Evaluator:
         self.state: Final = state
         self._incremental: Final = Incremental(config)
         self._full_us = 0
+        self._disputed = False
         self._full_accounts = self._full_used = 0
         self._communities_us = 0
         self._members = pl.DataFrame(schema={"account": pl.UInt64, "campaign_id": pl.String})
@@ -37,8 +38,10 @@ class Evaluator:
     def evaluate(self, now_us: int, *, whole: bool, eager: bool = False) -> Evaluation | None:
         """As of now. None: nobody can have joined a campaign. `whole`: look for communities in any case; `eager`: when anything has moved that
         may change them."""
-        news, incremental = self.state.news(), self._incremental
-        long = now_us - self._full_us >= self._config.incremental.full_hours * US_PER_HOUR
+        news, incremental, config = self.state.news(), self._incremental, self._config.incremental
+        self._disputed |= news.disputed
+        hours = config.full_after_dispute_hours if self._disputed else config.full_hours
+        long = now_us - self._full_us >= hours * US_PER_HOUR
         if news.all or long or incremental.population is None:
             return self._evaluate_all(now_us)
         touched = self.state.accounts(now_us, pl.concat(news.accounts), JUDGED)
@@ -101,11 +104,12 @@ class Evaluator:
         return grown or any(used.get(party, 0) >= config.full_speaking_accounts for party in population.silent)
 
     def _evaluate_all(self, now_us: int) -> Evaluation:
-        evaluation, case = self.state.evaluate_all(now_us)
+        evaluation, case, orphans = self.state.evaluate_all(now_us)
         assert evaluation.ring is not None
-        self._incremental.adopt(case, evaluation.ring)
+        self._incremental.adopt(case, evaluation.ring, orphans)
         self.know(self._members)
         self._full_us = self._communities_us = now_us
+        self._disputed = False
         self._full_accounts = case.graph.n_accounts
         self._full_used = sum(self._incremental.used_accounts().values())
         return evaluation

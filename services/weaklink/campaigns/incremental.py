@@ -44,10 +44,11 @@ class Incremental:
         """Accounts that became hot or cooled down, or are hot, in no campaign, and have new links, since communities were last looked for."""
         self._used_by_party = np.zeros(0, np.int64)
 
-    def adopt(self, case: Case, ring: Rings) -> None:
-        """Begin again from a full evaluation."""
+    def adopt(self, case: Case, ring: Rings, orphans: pl.DataFrame) -> None:
+        """Begin again from a full evaluation. `orphans`: SHARED rows of accounts that are not in it, as their activity has not come yet."""
         accounts, belief = case.accounts, case.belief
         self._forget()
+        self._orphans = [orphans]
         self.population = case.population
         assert case.population.pi is not None
         self._pi = case.population.pi

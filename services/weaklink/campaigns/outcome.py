@@ -25,7 +25,7 @@ ACCOUNTS: Final = pl.Schema(
         "supporting_parties": pl.Int32,
         "own_finding": pl.Boolean,
         "hard_identifier": pl.Boolean,  # such identifiers join it to `suspend_persons_min` persons of its community
-        "opened_at_us": pl.Int64,  # first seen, where its opening was not
+        "opened_at_us": pl.Int64,  # null: its opening was not reported
         "organisation_verified": pl.Boolean,
         "reseller": pl.Boolean,
         "disputed": pl.Boolean,
@@ -133,7 +133,7 @@ def account_rows(
         pl.Series("supporting_parties", supporting[at]),
         pl.Series("own_finding", own_finding[at]),
         pl.Series("hard_identifier", (tie.hard & (joined >= firm))[at]),
-        pl.col("opened_at_us").fill_null(pl.col("first_seen_us")),
+        "opened_at_us",
         pl.Series("organisation_verified", organisations(accounts)),
         pl.Series("reseller", reseller[at]),
         "disputed",

@@ -60,7 +60,7 @@ class Planner:
 
         Those that wait and then the largest are planned first, up to `plans_per_tick_max`; until its turn a campaign is amended.
         """
-        members = planning.plan_members(self._tracker.members, evaluation, self._config)
+        members = self._members(self._tracker.members, evaluation)
         campaigns, situations, waiting = self._tracker.campaigns, planning.situations(members), self.waiting
         changed = {*changed, *waiting} & campaigns.keys()
         changed |= {i for i, one in situations.items() if self._unlike(campaigns[i], one, evaluation.now_us)}
@@ -95,7 +95,7 @@ class Planner:
         parties: Mapping[str, PartyKind],
     ) -> list[Update]:
         """One update of each campaign that newcomers joined, with measures on them alone; `evaluation` need have no other members."""
-        members = planning.plan_members(self._tracker.members.filter("fast"), evaluation, self._config)
+        members = self._members(self._tracker.members.filter("fast"), evaluation)
         fresh = self._fresh(members)
         rows = members.filter(pl.col("campaign_id").is_in(sorted(joined)) & pl.col("account").is_in(fresh.implode()))
         asked = self._asked_of_all(rows, parties)
@@ -145,6 +145,9 @@ class Planner:
         campaign.measures, changes = standing.renewed(campaign.measures, now_us, self._reissue_us - US_PER_DAY)
         campaign.oldest_issue_us = min(m["issued_at_us"] for m in campaign.measures)
         return changes
+
+    def _members(self, members: pl.DataFrame, evaluation: Evaluation) -> pl.DataFrame:
+        return planning.plan_members(members, evaluation, self._state.profiles.parties.rows(), self._config)
 
     def _refused(self) -> set[tuple[str, str, bytes]]:
         return set(self._state.refusals.rows().select("party", "measure", "target").rows())

@@ -23,11 +23,15 @@ _SURE: Final = 0.9
 HOLDER: Final = ("account", "party", "account_name", "score", "requests_per_day", "organisation_verified", "requests")
 
 
-def plan_members(members: pl.DataFrame, evaluation: Evaluation, config: CampaignsConfig) -> pl.DataFrame:
+def plan_members(
+    members: pl.DataFrame, evaluation: Evaluation, parties: pl.DataFrame, config: CampaignsConfig
+) -> pl.DataFrame:
     """`MEMBER_COLUMNS` of the accounts in `members` (identity.MEMBERS rows of one or several campaigns), with campaign_id and totals.
 
     A confirmed member's score is its probability to be the operator's (`calibration`): what its measures say and are granted by.
-    Established is judged as of the day an account joined: one that was suspended young does not grow old in its suspension.
+    Established is judged as of the day an account joined: one that was suspended young does not grow old in its suspension. An account
+    whose opening was not reported may be older than what its party tells: it is established unless it was first seen when its party had told
+    what its accounts do for as long as it takes to be. `parties`: profiles.PARTIES.
     """
     facts = evaluation.accounts.drop("party", "account_name", "flagged")
     joined = members.select("account", "campaign_id", "party", "account_name", "flagged", "since_us").join(
@@ -35,9 +39,13 @@ def plan_members(members: pl.DataFrame, evaluation: Evaluation, config: Campaign
     )
     confidence = calibration.MEMBER.of(joined["score"])
     joined = joined.with_columns(pl.when("flagged").then(confidence).otherwise("score").alias("score"))
-    old = pl.col("since_us") - pl.col("opened_at_us") >= int(config.conduct.old_account_days * US_PER_DAY)
+    old_us = int(config.conduct.old_account_days * US_PER_DAY)
+    joined = joined.join(parties.rename({"since_us": "told_since_us"}), on="party", how="left", maintain_order="left")
+    came_later = pl.when(pl.col("first_seen_us") >= pl.col("told_since_us") + old_us).then("first_seen_us")
+    opened_us = pl.coalesce("opened_at_us", came_later)
+    old = (pl.col("since_us") - opened_us >= old_us).fill_null(value=True)
     vouched = pl.col("organisation_verified") if config.organisation_established else pl.lit(value=False)
-    joined = joined.with_columns((old | vouched).alias("established"))
+    joined = joined.with_columns((old | vouched).alias("established")).drop("told_since_us")
     # A reseller is in the campaign's way, not in the campaign: only its slice is known to serve it.
     return joined.with_columns((pl.col("reseller") | ~pl.col("flagged")).alias("reseller"))
 

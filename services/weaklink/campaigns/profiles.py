@@ -79,6 +79,8 @@ END_USERS: Final = pl.Schema(
 )
 """One row per customer that a reseller names: what its conduct is judged by."""
 RELEASES: Final = pl.Schema({"party": pl.String, "model": pl.String, "released_at_us": pl.Int64})
+PARTIES: Final = pl.Schema({"party": pl.String, "since_us": pl.Int64})
+"""Since when each party tells what its accounts do. Openings do not count: they are told of long ago, too."""
 
 # (field, symbols, symbol when absent, place value) of what `opened_code` holds below the seconds of the opening.
 _OPENED: Final = (
@@ -188,6 +190,7 @@ class Profiles:
         of_end_users.update(dict.fromkeys((*_END_USER_SUMS, *_ACCOUNT_FLOAT_SUMS), "sum"))
         self.end_users: Final = FoldedTable(END_USERS, ["account", "end_user"], of_end_users)
         self.releases: Final = FoldedTable(RELEASES, ["party", "model"], {"released_at_us": "min"})
+        self.parties: Final = FoldedTable(PARTIES, ["party"], {"since_us": "min"})
 
     def tables(self) -> dict[str, FoldedTable | FoldedColumns]:
         """The tables by the names that they have in a snapshot."""
@@ -197,6 +200,7 @@ class Profiles:
             "models": self.models,
             "end_users": self.end_users,
             "releases": self.releases,
+            "parties": self.parties,
         }
 
     def fold(self, activity: pl.DataFrame) -> None:
@@ -218,6 +222,8 @@ class Profiles:
         self.models.add(activity.lazy().filter(named).select(of_models).collect())
         if activity["end_user"].null_count() < activity.height:
             self._fold_end_users(activity.filter(_is("ApiUsage") & pl.col("end_user").is_not_null()))
+        told = activity.lazy().filter((pl.col("account") != 0) & ~_is("AccountOpened"))
+        self.parties.add(told.group_by("party").agg(pl.col("first_seen_us").min().alias("since_us")).collect())
         if released.any():
             self.releases.add(
                 activity.filter(_is("ModelReleased") & pl.col("model").is_not_null()).select(

@@ -27,8 +27,8 @@ from weaklink.errors import CheckpointError
 _LINK_KEYS: Final = ["identifier", "slot", "kind", "account"]
 """A token's kind is what its sender says: under another kind the same bytes are another node, as in correlate."""
 _NO_LINKS: Final = frames.empty(frames.SHARED)
-_LATER: Final = frozenset({"equations"})
-"""Tables that snapshots of earlier versions lack: empty then, and read from the beginning of their topic."""
+_LATER: Final = frozenset({"equations", "parties"})
+"""Tables that snapshots of earlier versions lack: empty then, and read from the beginning of their topic, or filled by what comes."""
 _LINK_FOLDS: Final[dict[str, Fold]] = {
     "tail": "max",
     "epoch": "max",
@@ -50,11 +50,12 @@ def _folded_links(links: pl.DataFrame) -> pl.DataFrame:
 @dataclass
 class News:
     """What was folded since the last evaluation: accounts that were touched, SHARED rows, whether a party or a person refused or
-    disputed something, and whether everything is to be evaluated."""
+    disputed something, whether a party vouched for an account, and whether everything is to be evaluated."""
 
     accounts: list[pl.Series]
     links: list[pl.DataFrame]
     refused: bool = False
+    disputed: bool = False
     all: bool = False
 
     @staticmethod
@@ -111,6 +112,7 @@ class CampaignsState:
         self._news.accounts.append(spoken["account"])
         self._news.all |= (refused["measure"] == ANY_MEASURE).any()
         self._news.refused |= not refused.is_empty()
+        self._news.disputed |= spoken["disputed_at_us"].count() > 0
         self.refusals.add(refused)
 
     def fold_benign(self, records: Iterable[BenignRecord]) -> None:
@@ -139,10 +141,17 @@ class CampaignsState:
         """Score every account and find the communities, as of now, against this population or one measured now."""
         return self.evaluate_all(now_us, population)[0]
 
-    def evaluate_all(self, now_us: int, population: Population | None = None) -> tuple[Evaluation, Case]:
-        """`evaluate`, and what it was worked out from."""
+    def evaluate_all(self, now_us: int, population: Population | None = None) -> tuple[Evaluation, Case, pl.DataFrame]:
+        """`evaluate`, what it was worked out from, and SHARED rows of accounts whose activity has not come yet: topics are read in any order."""
         links = self.usable(self.links.rows(), now_us)
-        return evaluate(self.accounts(now_us), links, now_us, self.config, population)
+        evaluation, case = evaluate(self.accounts(now_us), links, now_us, self.config, population)
+        known, held = case.graph.accounts, links["account"].to_numpy()
+        there = (
+            known[np.minimum(np.searchsorted(known, held), len(known) - 1)] == held
+            if len(known)
+            else np.zeros(len(held), bool)
+        )
+        return evaluation, case, links.filter(pl.Series(~there))
 
     def unlisted(self, links: pl.DataFrame, now_us: int) -> pl.DataFrame:
         """Links without those to identifiers of the benign list."""

@@ -4,13 +4,22 @@ from typing import Final
 
 import polars as pl
 
+from weaklink.parties import PartyKind
 from weaklink.records.identifiers import IdentifierKind
 from weaklink.weaklinks import measures as m
 
 _HOUR_US: Final = 3_600_000_000
 _ENDING: Final = ("DISPUTED", "NOT_OURS", "REFUSED")
 _OBEYED: Final = ("ACCEPTED", "DONE", "PARTLY_DONE")
-_FEEDS: Final = (*m.INSTRUMENT_KINDS, int(IdentifierKind.IP))
+_FEEDS: Final = pl.DataFrame(
+    [
+        *((str(PartyKind.PAYMENT), kind) for kind in m.INSTRUMENT_KINDS),
+        (str(PartyKind.CLOUD), int(IdentifierKind.IP)),
+    ],
+    schema={"party_kind": pl.String, "kind": pl.UInt8},
+    orient="row",
+)
+"""What accounts of parties that serve nothing themselves feed others' accounts with: a payer's address is no lease, nor a lessee's card a payment."""
 SCORECARDS: Final = pl.Schema(
     [
         ("party", pl.String()),
@@ -28,8 +37,8 @@ SCORECARDS: Final = pl.Schema(
 )
 """One row per party that campaigns touch.
 
-accounts: of campaigns at it. requests_entered: requests of campaigns that came in by it (own accounts; at payment parties
-and clouds also accounts elsewhere that hold a card, bank account or leased address which the party sent), with
+accounts: of campaigns at it. requests_entered: requests of campaigns that came in by it (own accounts; at payment parties also accounts
+elsewhere that hold a card or bank account which the party sent, at clouds those that were on an address at the time for which it sent it), with
 volume_entered_share of all of them; shares of parties overlap, as one request may need a card, a lease and an account.
 answered, disputed_share: receipts to its actions, and those of them that refuse or dispute. hours_to_act: median from issue to
 the receipt that obeys. accounts_after, requests_after_share: re-emergence, campaign accounts first seen at it after its first
@@ -84,19 +93,14 @@ def scorecards(
     )
 
 
-def _feeders(owners: pl.DataFrame, parties: pl.DataFrame) -> pl.DataFrame:
-    """Accounts at parties that serve nothing themselves, but whose cards and leases feed others' accounts."""
-    feeding = parties.filter(~pl.col("party_kind").is_in(m.SERVING))
-    return owners.join(feeding, on="party", how="semi").select("account", "party")
-
-
 def entered(members: pl.DataFrame, links: pl.DataFrame, owners: pl.DataFrame, parties: pl.DataFrame) -> pl.DataFrame:
     """[party, account, requests]: each campaign account with every party by which it came in, once. Arguments as of `scorecards`."""
-    feeders = _feeders(owners, parties)
-    held = links.filter(pl.col("kind").is_in(_FEEDS)).select("identifier", "account").unique()
+    node = ["identifier", "slot", "kind"]
+    feeders = owners.join(parties, on="party").join(_FEEDS, on="party_kind").select("account", "party", "kind")
+    held = links.filter(pl.col("kind").is_in(_FEEDS["kind"].implode())).select(*node, "account").unique()
     fed = (
         held.join(members.select("account", "requests"), on="account")
-        .join(held.join(feeders, on="account").select("identifier", "party").unique(), on="identifier")
+        .join(held.join(feeders, on=["account", "kind"]).select(*node, "party").unique(), on=node)
         .select("party", "account", "requests")
     )
     return pl.concat([members.select("party", "account", "requests"), fed]).unique(["party", "account"])

@@ -19,6 +19,7 @@ import psutil
 
 from bench.account_load import PARTIES, Load
 from weaklink.campaigns.engine import Engine
+from weaklink.campaigns.standing import Thresholds
 from weaklink.parties import PartyKind
 from weaklink.settings import Settings
 
@@ -104,7 +105,7 @@ class _Filled:
         settings = Settings()
         self._load = Load(accounts, links)
         self._parties = {name: PartyKind(kind) for name, kind in PARTIES.items()}
-        self.engine = Engine(settings.campaigns, settings.weaklinks)
+        self.engine = Engine(settings.campaigns, settings.weaklinks, Thresholds.of(settings.enforce))
         self._now_us = self._load.end_us
 
     def fold(self) -> float:

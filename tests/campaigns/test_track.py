@@ -278,6 +278,7 @@ def changes_of(
         refused=set(refused),
         now_us=now_us,
         reissue_us=100,
+        thresholds=standing.DEFAULT_THRESHOLDS,
     )
     return [(c["op"], c["measure"], c["target_account"]) for c in changed]
 

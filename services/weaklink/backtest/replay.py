@@ -14,6 +14,7 @@ from weaklink.campaigns import calibration
 from weaklink.campaigns.engine import Engine, Update
 from weaklink.campaigns.identity import MERGED
 from weaklink.campaigns.outcome import Evaluation
+from weaklink.campaigns.standing import Thresholds
 from weaklink.parties import PartyKind
 from weaklink.settings import Settings
 
@@ -64,7 +65,7 @@ class Replay:
         self, settings: Settings, parties: Mapping[str, PartyKind], benign: Sequence[BenignRecord] = ()
     ) -> None:
         self._parties = parties
-        self._engine = Engine(settings.campaigns, settings.weaklinks)
+        self._engine = Engine(settings.campaigns, settings.weaklinks, Thresholds.of(settings.enforce))
         self._engine.state.fold_benign(benign)
         self._campaigns: dict[str, _Seen] = {}
         self._flagged: dict[int, int] = {}  # account to when it was flagged first

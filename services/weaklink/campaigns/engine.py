@@ -10,6 +10,7 @@ from weaklink.campaigns.evaluator import Evaluator
 from weaklink.campaigns.identity import Clocks
 from weaklink.campaigns.planner import Observer, Planner
 from weaklink.campaigns.profiles import US_PER_HOUR
+from weaklink.campaigns.standing import DEFAULT_THRESHOLDS, Thresholds
 from weaklink.campaigns.state import CampaignsState
 from weaklink.campaigns.track import Tracker
 from weaklink.campaigns.updates import Update
@@ -22,12 +23,15 @@ __all__ = ["Engine", "Update"]
 class Engine:
     """State, tracker and plans. `tick` evaluates what was folded and returns the campaigns that changed, each once."""
 
-    def __init__(self, config: CampaignsConfig, weaklinks: WeakLinksConfig) -> None:
+    def __init__(
+        self, config: CampaignsConfig, weaklinks: WeakLinksConfig, thresholds: Thresholds = DEFAULT_THRESHOLDS
+    ) -> None:
+        """`thresholds`: of the policy that decides on what is proposed."""
         self._config: Final = config
         self.state: Final = CampaignsState(config)
         self.tracker: Final = Tracker(config)
         self._evaluator: Final = Evaluator(config, self.state)
-        self._planner: Final = Planner(config, weaklinks, self._evaluator, self.tracker)
+        self._planner: Final = Planner(config, weaklinks, self._evaluator, self.tracker, thresholds)
         self.clocks = Clocks()
         self.searched = False
         """Whether the last tick looked for communities."""

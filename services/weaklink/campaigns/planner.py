@@ -12,6 +12,7 @@ from weaklink.campaigns.facts import facts
 from weaklink.campaigns.identity import LIVE, Campaign, Planned, Situation
 from weaklink.campaigns.outcome import Evaluation
 from weaklink.campaigns.profiles import US_PER_DAY, US_PER_HOUR
+from weaklink.campaigns.standing import Thresholds
 from weaklink.campaigns.taken import taken
 from weaklink.campaigns.track import Tracker
 from weaklink.campaigns.updates import Update, end, updated
@@ -33,13 +34,19 @@ class Planner:
     """Decides; what it must remember for that is in the tracker's campaigns and members."""
 
     def __init__(
-        self, config: CampaignsConfig, weaklinks: WeakLinksConfig, evaluator: Evaluator, tracker: Tracker
+        self,
+        config: CampaignsConfig,
+        weaklinks: WeakLinksConfig,
+        evaluator: Evaluator,
+        tracker: Tracker,
+        thresholds: Thresholds,
     ) -> None:
         self._config: Final = config
         self._weaklinks: Final = weaklinks
         self._evaluator: Final = evaluator
         self._state: Final = evaluator.state
         self._tracker: Final = tracker
+        self._thresholds: Final = thresholds
         self._reissue_us: Final = int(config.track.reissue_hours * US_PER_HOUR)
         self.observer: Observer | None = None
 
@@ -155,7 +162,9 @@ class Planner:
     def _fresh(self, members: pl.DataFrame) -> pl.Series:
         """Accounts for whose measure something else speaks than when it was last decided; the members remember what does now."""
         before = self._tracker.members
-        now = before.select("account").join(planning.grounds(members), on="account", how="left", maintain_order="left")
+        now = before.select("account").join(
+            planning.grounds(members, self._thresholds), on="account", how="left", maintain_order="left"
+        )
         grounds = pl.coalesce(now["grounds"], before["grounds"])
         self._tracker.members = before.with_columns(grounds.alias("grounds"))
         return before.filter(before["grounds"].ne_missing(self._tracker.members["grounds"]))["account"]
@@ -258,6 +267,7 @@ class Planner:
             refused=self._refused(),
             now_us=now_us,
             reissue_us=self._reissue_us - early_us,
+            thresholds=self._thresholds,
         )
         campaign.oldest_issue_us = min((m["issued_at_us"] for m in campaign.measures), default=None)
         return changes

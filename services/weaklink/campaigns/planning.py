@@ -13,6 +13,7 @@ from weaklink.campaigns.graph import UNLINKED_KINDS
 from weaklink.campaigns.identity import Situation
 from weaklink.campaigns.outcome import Evaluation
 from weaklink.campaigns.profiles import US_PER_DAY, Profiles
+from weaklink.campaigns.standing import Thresholds
 from weaklink.parties import PartyKind
 from weaklink.weaklinks.candidates import SLICES
 from weaklink.weaklinks.config import WeakLinksConfig
@@ -50,8 +51,11 @@ def plan_members(
     return joined.with_columns((pl.col("reseller") | ~pl.col("flagged")).alias("reseller"))
 
 
-def grounds(members: pl.DataFrame) -> pl.DataFrame:
-    """[account, campaign_id, grounds]: what speaks for a measure on each member, as bits; `members` as `plan_members` gives them."""
+def grounds(members: pl.DataFrame, thresholds: Thresholds) -> pl.DataFrame:
+    """[account, campaign_id, grounds]: what speaks for a measure on each member, as bits; `members` as `plan_members` gives them.
+
+    With `standing.grounds`, which asks the same of a measure: whoever has others than before is asked about anew.
+    """
     return members.select(
         "account",
         "campaign_id",
@@ -59,10 +63,11 @@ def grounds(members: pl.DataFrame) -> pl.DataFrame:
             bit.cast(pl.UInt8) * place
             for place, bit in (
                 (1, pl.col("own_finding")),
-                (2, pl.col("supporting_parties") > 1),
+                (2, pl.col("supporting_parties") >= thresholds.suspend_supporting_parties_min),
                 (4, pl.col("hard_identifier")),
                 (8, pl.col("established")),
-                (16, pl.col("score") > _SURE),
+                (16, pl.col("score") > thresholds.suspend_confidence_above),
+                (32, pl.col("score") >= thresholds.challenge_confidence_min),
             )
         ).alias("grounds"),
     )

@@ -15,6 +15,7 @@ from weaklink.campaigns import casebook, messages
 from weaklink.campaigns.engine import Engine
 from weaklink.campaigns.identity import LIVE
 from weaklink.campaigns.journal import Journal
+from weaklink.campaigns.standing import Thresholds
 from weaklink.epochs_topic import EpochWatch, all_in_force
 from weaklink.errors import BrokerError
 from weaklink.parties import PartyKind
@@ -53,7 +54,7 @@ class CampaignsStage:
         self._reset()
 
     def _reset(self) -> None:
-        self.engine = Engine(self._settings.campaigns, self._settings.weaklinks)
+        self.engine = Engine(self._settings.campaigns, self._settings.weaklinks, Thresholds.of(self._settings.enforce))
         self._journal = Journal(self._topics.campaigns)
         self._casebook = casebook.Casebook(self._topics.campaigns)
         self.engine.observe(casebook.observer(self._casebook, self.engine))

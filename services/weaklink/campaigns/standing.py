@@ -2,8 +2,9 @@
 
 import bisect
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, Protocol, Self
 
 Measure = Mapping[str, Any]
 Key = tuple[str, str, str | None, bytes | None, str | None, bytes | None]
@@ -11,7 +12,6 @@ Place = tuple[str, str | bytes | None]
 
 ISSUE: Final = "ISSUE"
 WITHDRAW: Final = "WITHDRAW"
-_CONFIDENT: Final = 0.9
 _FROM_PLAN_ONLY: Final = ("BLOCK_IDENTIFIER", "REVOKE_LEASE", "REQUIRE_END_USER_IDS")
 _SEVERITY: Final = {"OBSERVE": 0, "CHALLENGE": 1, "THROTTLE": 1} | dict.fromkeys(
     ("SUSPEND", "BLOCK_IDENTIFIER", "REVOKE_LEASE", "REQUIRE_END_USER_IDS"), 2
@@ -27,15 +27,43 @@ def key(measure: Measure) -> Key:
     return found
 
 
-def grounds(measure: Measure) -> tuple[bool, ...]:
+class Policy(Protocol):
+    """Settings of enforce by which it decides what the evidence of a measure carries."""
+
+    challenge_confidence_min: float
+    suspend_confidence_above: float
+    suspend_supporting_parties_min: int
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What policy holds a measure against: enforce's settings of the same names, and their defaults."""
+
+    challenge_confidence_min: float = 0.5
+    suspend_confidence_above: float = 0.9
+    suspend_supporting_parties_min: int = 2
+
+    @classmethod
+    def of(cls, policy: Policy) -> Self:
+        """Those of these settings."""
+        return cls(
+            policy.challenge_confidence_min, policy.suspend_confidence_above, policy.suspend_supporting_parties_min
+        )
+
+
+DEFAULT_THRESHOLDS: Final = Thresholds()
+
+
+def grounds(measure: Measure, thresholds: Thresholds) -> tuple[bool, ...]:
     """What policy decides by: when it changes, the measure is proposed again. Only upstream measures need a plan behind them."""
     return (
-        measure["supporting_parties"] > 1,
+        measure["confidence"] >= thresholds.challenge_confidence_min,
+        measure["supporting_parties"] >= thresholds.suspend_supporting_parties_min,
         measure["own_finding"],
         measure["hard_identifier"],
         measure["established"],
         measure["from_plan"] or measure["measure"] not in _FROM_PLAN_ONLY,
-        measure["confidence"] > _CONFIDENT,
+        measure["confidence"] > thresholds.suspend_confidence_above,
     )
 
 
@@ -49,6 +77,7 @@ def changes(
     refused: Collection[tuple[str, str, bytes]],
     now_us: int,
     reissue_us: int,
+    thresholds: Thresholds,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """(measures that stand from now on, changes: ISSUE of new ones and WITHDRAW of those that fell).
 
@@ -75,11 +104,12 @@ def changes(
         and _grounded(m, members, spared, identifiers)
     }
     overruled = {_place(k) for k in stand if _place(k) in severest}
-    issued = {k for k, m in stand.items() if now_us - m["issued_at_us"] >= reissue_us}
+    due = {k for k, m in before.items() if now_us - m["issued_at_us"] >= reissue_us}
+    issued = due & stand.keys()
     for k, m in wanted.items():
         if k in before:
             now = _stronger(before[k], m)
-            issues = _issues(before[k], now, now_us, reissue_us)
+            issues = grounds(before[k], thresholds) != grounds(now, thresholds) or k in due
             stand[k] = now if issues else before[k]
         elif _place(k) in overruled:
             continue
@@ -92,14 +122,6 @@ def changes(
     ordered = sorted_items(stand)
     withdrawn = [{**before[k], "op": WITHDRAW} for k in sorted(before.keys() - stand.keys(), key=_rank)]
     return [m for _, m in ordered], withdrawn + [{**m, "op": ISSUE} for k, m in ordered if k in issued]
-
-
-def _issues(before: Measure, now: Measure, now_us: int, reissue_us: int) -> bool:
-    """On stronger grounds, or last issued so long ago that its action would expire."""
-    if grounds(before) != grounds(now):
-        return True
-    issued_us: int = before["issued_at_us"]
-    return now_us - issued_us >= reissue_us
 
 
 def added(

@@ -15,6 +15,7 @@ import polars as pl
 from weaklink.backtest.feed import Feed
 from weaklink.backtest.table import DEFAULTS
 from weaklink.campaigns.engine import Engine, Update
+from weaklink.campaigns.standing import Thresholds
 from weaklink.correlate.runs import LinkRuns
 from weaklink.enforce.action import Action, Change
 from weaklink.enforce.messages import action_message, feedback_values
@@ -50,7 +51,7 @@ class Decider:
     def __init__(self, world: WorldSpec, settings: Settings) -> None:
         self._settings = settings
         self._parties: dict[str, PartyKind] = {party.id: party.kind for party in world.parties}
-        self._engine = Engine(settings.campaigns, settings.weaklinks)
+        self._engine = Engine(settings.campaigns, settings.weaklinks, Thresholds.of(settings.enforce))
         self._runs = LinkRuns(settings.correlate)
         self._view = LedgerView()
         self._usage: list[pl.DataFrame] = []

@@ -124,3 +124,27 @@ def test_a_worker_that_cannot_recall_tries_again(
         wait_until(lambda: committed_values(kafka, output) == expected_values(range(10)))
     assert stands_still == 0
     assert set(stage.recalled) == {_PARTY}
+
+
+def test_who_was_given_up_by_the_group_recalls_again_what_is_said_there(
+    kafka: KafkaConfig, topic: str, tmp_path: Path
+) -> None:
+    """Another may have had its units meanwhile, and have said something at a tick alone: by the offsets nothing has happened."""
+    name = f"count-{uuid.uuid4().hex[:8]}"
+    source, output = f"{name}-in", f"{name}-out"
+    create_topics(kafka, [source, output])
+    produce(kafka, source, range(10))
+    stage = Recalling(source, output, topic)
+    runner = Runner(stage, spec(source, source), Settings(kafka=kafka, data_folder=tmp_path), slot="one")
+    with running(runner):
+        wait_until(lambda: committed_values(kafka, output) == expected_values(range(10)))
+        before = len(stage.recalled)
+        coordinator = runner._source.consumer._coordinator
+        coordinator.request_rejoin()
+        wait_until(lambda: runner._recovered and not coordinator.rejoin_needed)
+        assert len(stage.recalled) == before, "what is merely assigned anew is kept"
+        coordinator.reset_generation()
+        coordinator.request_rejoin()
+        wait_until(lambda: len(stage.recalled) == 2 * before)
+        produce(kafka, source, range(10, 20))
+        wait_until(lambda: committed_values(kafka, output) == expected_values(range(20)))

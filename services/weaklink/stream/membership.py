@@ -30,6 +30,8 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-pyth
         self.changes = self._seen_changes = 0
         self.joining = True
         """Whether the group is between two assignments: nothing may be committed, so nothing need be processed."""
+        self.was_lost = False
+        """Whether the group had given up on this worker since this was last set to False."""
         self.metadata: Any = None
         """As which member of which generation the group's partitions are held (kafka's ConsumerGroupMetadata). Not as it is when a transaction is
         committed: the library's heartbeat may have learnt meanwhile that the group has given up on this worker, and then says "no member", whose
@@ -43,6 +45,11 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-pyth
         self.joining = True
         self.changes += 1
         self._before_revoked()
+
+    def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
+        """The group has given up on this worker, and others may have had what was its own."""
+        self.was_lost = True
+        self.on_partitions_revoked(lost)
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """The group was joined."""

@@ -140,6 +140,10 @@ class Runner:
             self._recovered = False
             if self._guard:
                 self._guard.refresh()
+            lost, self._source.membership.was_lost = self._source.membership.was_lost, False
+            if lost and self._stage.recalls:
+                # Whoever had its units may have said more than its offsets tell: what a tick says moves none.
+                self._recovery.forget()
             self._recovery.recover(self._source.membership.accept_changes())
             self._recovered = True
             self._taking_up, self._tick_first_at = True, time.monotonic() + _TAKE_UP_SECONDS

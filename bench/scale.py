@@ -201,7 +201,7 @@ def scale(kafka: KafkaConfig, folder: Path, workers: int, events: int) -> dict[s
     return found
 
 
-def _under_load(  # noqa: PLR0917  # what a run is made of, once
+def _under_load(
     fleet: Fleet, publisher: Publisher, events: int, name: str, act: Callable[[str], object], found: dict[str, Any]
 ) -> dict[str, float]:
     """By stage the seconds from when a worker dies, or a process is started (Python's imports among them), until all partitions are spread and rebuilt.
@@ -215,7 +215,9 @@ def _under_load(  # noqa: PLR0917  # what a run is made of, once
             act(stage)
             seconds[stage] = round(fleet.await_spread(stage) - begun, 2)
             if publisher.published == all_of_them:
-                raise EngineFailed(f"{stage}: all events had come before its handover ended, within {_LOAD_SECONDS:.0f} s")
+                raise EngineFailed(
+                    f"{stage}: all events had come before its handover ended, within {_LOAD_SECONDS:.0f} s"
+                )
             found["events_while"].setdefault(name, {})[stage] = publisher.published - before
     return seconds
 

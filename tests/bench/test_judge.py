@@ -108,8 +108,8 @@ def test_every_wrong_group_is_told(case: Case) -> None:
         "fewer than": [(token, members[:8]), *right[1:]],
         "no identifier of the world": [*right, (b"x" * 17, members)],
     }
-    for expected, said in wrong.items():
-        assert expected in " ".join(judge_groups(case.truth, said, "fnv64", once=True))
+    for expected, groups in wrong.items():
+        assert expected in " ".join(judge_groups(case.truth, groups, "fnv64", once=True))
     assert judge_groups(case.truth, wrong["more than once"], "fnv64", once=False) == []
 
 

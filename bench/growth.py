@@ -158,7 +158,8 @@ def save_and_load(grown: Grown, folder: Path) -> dict[str, Any]:
 
 def slower(windows: Sequence[Mapping[str, Any]]) -> float:
     """The share of the rate (rows/s by the clock) with the fewest links that is lost with the most."""
-    return round(1 - windows[-1]["rows_per_second"] / windows[0]["rows_per_second"], 3)
+    first, last = (float(one["rows_per_second"]) for one in (windows[0], windows[-1]))
+    return round(1 - last / first, 3)
 
 
 def _touched(count: int) -> None:

@@ -8,7 +8,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -156,6 +156,12 @@ def save_and_load(grown: Grown, folder: Path) -> dict[str, Any]:
     return found
 
 
+def slower(windows: Sequence[Mapping[str, Any]]) -> float:
+    """The share of the rate (rows/s by the clock) with the fewest links that is lost with the most."""
+    first, last = (float(one["rows_per_second"]) for one in (windows[0], windows[-1]))
+    return round(1 - last / first, 3)
+
+
 def _touched(count: int) -> None:
     """Have so many bytes of memory handed out, as runs of links have."""
     Block(count // LINK_BYTES).rows[:] = 1
@@ -191,7 +197,7 @@ def main() -> int:
     del grown
     document = {
         "windows": windows,
-        "slower": round(windows[0]["rows_per_cpu_second"] / windows[-1]["rows_per_cpu_second"] - 1, 3),
+        "slower": slower(windows),
         "snapshot": snapshot,
         "after_restore": again,
         "rebuild": rebuild(given.rebuild_links, given.folder) if given.rebuild_links else None,

@@ -36,7 +36,8 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Times of the first event read and of the last pair folded; processor seconds between the two; what is wrong with the output (nothing: right)."""
+    """Times of the first event read and of the last pair folded; processor seconds between the two; what is wrong with the output (nothing: right).
+    `round` counts from 1; whoever runs the engine sets it."""
 
     first_us: int
     last_us: int
@@ -44,6 +45,7 @@ class Outcome:
     broker_cpu_seconds: float
     peak_mib: float
     wrong: list[str] = field(default_factory=list)
+    round: int = 0
 
     @classmethod
     def of(cls, meter: Meter, first_us: int, last_us: int, wrong: list[str]) -> "Outcome":

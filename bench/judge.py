@@ -68,6 +68,14 @@ def judge_links(truth: Truth, links: pl.DataFrame, party: str, mentions: int) ->
     return wrong
 
 
+def judge_totals(said: pl.DataFrame, links: pl.DataFrame) -> list[str]:
+    """Rows of `weaklink.shared` beside all links: nobody has been said with more mentions than there are, as one would be whose links were folded twice."""
+    pair = ["identifier", "tail", "kind", "epoch", "account"]
+    there = links.group_by(pair).agg(pl.col("mentions").cast(pl.Int64).sum().alias("there"))
+    beyond = said.join(there, on=pair).filter(pl.col("mentions") > pl.col("there")).height
+    return [f"{beyond} members were said with more mentions than there are"] if beyond else []
+
+
 def account_fnv() -> Words:
     """64-bit FNV-1a of each account's name."""
     hashed = np.full(ACCOUNTS, _FNV_BASE, dtype=np.uint64)

@@ -9,17 +9,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-import polars as pl
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from bench import topics
 from bench.job import PATIENCE_SECONDS, POLL_SECONDS, Job, Outcome
-from bench.judge import judge_links, judge_members
 from bench.processes import EngineFailed, Meter, Started, tail
+from bench.said import judge_ingest, judge_pipeline
 from bench.truth import SHARED_MIN
 from weaklink import topology
-from weaklink.frames import LINKS, SHARED, from_chunk
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops.group_offsets import committed_offsets
 from weaklink.ops.provision import add_party, provision
@@ -113,11 +111,8 @@ class Weaklink:
         return all(end - committed.get(tp, 0) <= 1 for tp, end in topics.ends(reader, topology.LINKS).items())
 
     def _judge(self, job: Job) -> list[str]:
-        topic, schema = (topology.SHARED, SHARED) if len(self.stages) > 1 else (topology.LINKS, LINKS)
-        said = pl.concat([pl.DataFrame(schema=schema), *(from_chunk(value, schema) for _, value in topics.read_all(job.kafka, topic))])  # fmt: skip
-        if topic == topology.LINKS:
-            return judge_links(job.data.truth, said, PARTY.id, job.data.mentions)
-        return judge_members(job.data.truth, said, PARTY.id)
+        judge = judge_pipeline if len(self.stages) > 1 else judge_ingest
+        return judge(job.kafka, job.data.truth, PARTY.id, job.data.mentions)
 
 
 def _await_ready(started: Started) -> int:

@@ -1,8 +1,13 @@
-"""What `results.json` says, as tables in Markdown and as a picture for docs/performance.md."""
+"""What `results.json` says, as tables in Markdown and as a picture for docs/performance.md. `python -m bench.report results.json` prints the tables."""
 
+import argparse
+import json
+import sys
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
+
+from bench import bars
 
 _OWN: Final = "weaklink"
 _RAW: Final = "raw"
@@ -11,19 +16,22 @@ _PEER_COLOUR: Final = "#c2410c"
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """One line per engine, and below it how each was configured and what could not be measured."""
+    """One line per engine, one per bar, and below them how each was configured and what could not be measured."""
     lines = [
-        "| engine | guarantee | events | events/s: median (lowest to highest) | CPU us/event, broker included | peak MiB | output |",
-        "|---|---|--:|--:|--:|--:|---|",
+        "| engine | guarantee | events | events/s: median (lowest to highest) | CPU us/event, broker included | peak MiB | Weaklink to it, by round | output |",
+        "|---|---|--:|--:|--:|--:|---|---|",
     ]
+    have_rounds = bars.have_rounds(results)
     for one in results:
         rates = one["events_per_second"]
         rate = f"{median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f})" if rates else "-"
         cpu = f"{one['cpu_us_per_event']:.2f}" if one["cpu_us_per_event"] is not None else "-"
         peak = f"{one['peak_mib']:,.0f}" if one["peak_mib"] else "-"
+        beside = bars.beside(results, one["engine"]) if have_rounds else ""
         lines.append(
-            f"| {one['engine']} | {one['guarantee']} | {one['events']:,} | {rate} | {cpu} | {peak} | {_verdict(one)} |"
+            f"| {one['engine']} | {one['guarantee']} | {one['events']:,} | {rate} | {cpu} | {peak} | {beside} | {_verdict(one)} |"
         )
+    lines += ["", bars.table(results) if have_rounds else bars.WITHOUT_ROUNDS]
     lines += ["", "How each was configured:", ""]
     lines += [f"- **{one['engine']}**: {one['configured']}." for one in results]
     for one in results:
@@ -81,3 +89,15 @@ def _verdict(one: dict[str, Any]) -> str:
 
 def _colour(engine: str) -> str:
     return next((colour for mark, colour in _COLOURS.items() if engine.startswith(mark)), _PEER_COLOUR)
+
+
+def main() -> int:
+    """0: printed."""
+    parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__)
+    parser.add_argument("results", type=Path, help="results.json of a benchmark")
+    print(table(json.loads(parser.parse_args().results.read_text(encoding="utf-8"))), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -4,7 +4,7 @@ import shutil
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -109,7 +109,7 @@ def _once(engine: Engine, job: Job, result: Result, number: int) -> None:
         result.failures.append(f"round {number}: {type(error).__name__}: {error}")
         _console.print(f"{number} {engine.name:26} failed: {error}", markup=False, soft_wrap=True)
     else:
-        result.outcomes.append(outcome)
+        result.outcomes.append(replace(outcome, round=number))
         cpu = (outcome.cpu_seconds + outcome.broker_cpu_seconds) / result.events * 1e6
         verdict = "; ".join(outcome.wrong) or "exact"
         _console.print(

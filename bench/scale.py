@@ -9,32 +9,36 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from threading import Event
 from typing import Any, Final
 
-import polars as pl
 from kafka import KafkaProducer
 
 from bench import topics
 from bench.encode import PREFIX_BYTES, write_events
-from bench.judge import judge_members
 from bench.own import PARTY, make_party
 from bench.processes import EngineFailed, Started, tail
+from bench.said import judge_pipeline
 from bench.truth import SHARED_MIN, make_truth
 from bench.world import PARTITIONS, World, make_world, recent_begin_us
 from weaklink import topology
-from weaklink.frames import SHARED, from_chunk
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops.broker import LocalCluster
 from weaklink.ops.group_offsets import committed_offsets
 
 _STAGES: Final = ("ingest", "correlate")
 _WORKERS: Final = (1, 2, 4)
-_EVENTS: Final = 200_000
+_EVENTS: Final = 400_000
+_LOAD_SECONDS: Final = 60.0
+"""A third of the events would come for so long, if no handover ended before: twice what both together took."""
+_FLOWING_SECONDS: Final = 1.0
+"""Events come for so long before anybody dies or joins."""
 _PATIENCE_SECONDS: Final = 600
 _PAUSE_SECONDS: Final = 0.05
 
@@ -127,6 +131,7 @@ class Publisher:
     def __init__(self, kafka: KafkaConfig, world: World, path: Path) -> None:
         write_events(world, path)
         self._data, self._at = path.read_bytes(), 0
+        self.published = 0
         self._topic = make_party(kafka)
         self._producer = KafkaProducer(**kafka.client_options(), acks="all", linger_ms=20, batch_size=1 << 17)
 
@@ -141,6 +146,28 @@ class Publisher:
                 self._topic, key=data[key_at : key_at + key_bytes], value=data[key_at + key_bytes : self._at], partition=partition
             )  # fmt: skip
         self._producer.flush()
+        self.published += events
+
+    @contextmanager
+    def publishing(self, events: int, seconds: float) -> Iterator[None]:
+        """So many events in another thread, at the rate at which they take so many seconds; once the block ends, the rest of them at once."""
+        hurry = Event()
+        with ThreadPoolExecutor(1, thread_name_prefix="publisher") as thread:
+            try:
+                steadily = thread.submit(self._steadily, events, seconds, hurry)
+                yield
+            finally:
+                hurry.set()
+            steadily.result()
+
+    def _steadily(self, events: int, seconds: float, hurry: Event) -> None:
+        begun, done = time.monotonic(), 0
+        while done < events:
+            share = 1.0 if hurry.is_set() else min(1.0, (time.monotonic() - begun) / seconds)
+            due = int(events * share)
+            self.publish(due - done)
+            done = due
+            hurry.wait(_PAUSE_SECONDS)
 
     def close(self) -> None:
         """Close the producer."""
@@ -148,10 +175,11 @@ class Publisher:
 
 
 def scale(kafka: KafkaConfig, folder: Path, workers: int, events: int) -> dict[str, Any]:
-    """A third of the events with so many workers of each stage, a third while one of each is killed, a third while another one of each joins."""
+    """A third of the events with so many workers of each stage, a third while one of each is killed, a third while another one of each joins. `events_while`
+    tells how many came between each death or start and the end of its handover."""
     world = make_world(events, recent_begin_us(time.time_ns() // 1000))
     publisher, third = Publisher(kafka, world, folder / "events.bin"), events // 3
-    found: dict[str, Any] = {"workers": workers, "events": events}
+    found: dict[str, Any] = {"workers": workers, "events": events, "killed": None, "events_while": {}}
     with ExitStack() as stack:
         stack.callback(publisher.close)
         fleet = Fleet(kafka, folder, stack)
@@ -161,30 +189,37 @@ def scale(kafka: KafkaConfig, folder: Path, workers: int, events: int) -> dict[s
             fleet.await_spread(stage)
             found[f"{stage}_partitions"] = fleet.units(stage)
         publisher.publish(third)
-        found["killed"] = {stage: _killed(fleet, stage) for stage in _STAGES} if workers > 1 else None
-        publisher.publish(third)
-        found["joined"] = {stage: _joined(fleet, stage) for stage in _STAGES}
-        publisher.publish(events - 2 * third)
+        if workers > 1:
+            found["killed"] = _under_load(fleet, publisher, third, "killed", fleet.kill, found)
+        else:
+            publisher.publish(third)
+        found["joined"] = _under_load(fleet, publisher, events - 2 * third, "joined", fleet.start, found)
         fleet.await_done(events)
         for stage in _STAGES:
             found[f"{stage}_partitions_at_the_end"] = fleet.units(stage)
-    said = [from_chunk(value, SHARED) for _, value in topics.read_all(kafka, topology.SHARED)]
-    found["wrong"] = judge_members(make_truth(world), pl.concat([pl.DataFrame(schema=SHARED), *said]), PARTY.id)
+    found["wrong"] = judge_pipeline(kafka, make_truth(world), PARTY.id, world.mentions)
     return found
 
 
-def _killed(fleet: Fleet, stage: str) -> float:
-    """Seconds from the death of a worker until the others have all partitions, rebuilt."""
-    begun = time.time()
-    fleet.kill(stage)
-    return round(fleet.await_spread(stage) - begun, 2)
-
-
-def _joined(fleet: Fleet, stage: str) -> float:
-    """Seconds from the start of a process (Python's imports among them) until partitions are spread anew, and rebuilt."""
-    begun = time.time()
-    fleet.start(stage)
-    return round(fleet.await_spread(stage) - begun, 2)
+def _under_load(
+    fleet: Fleet, publisher: Publisher, events: int, name: str, act: Callable[[str], object], found: dict[str, Any]
+) -> dict[str, float]:
+    """By stage the seconds from when a worker dies, or a process is started (Python's imports among them), until all partitions are spread and rebuilt.
+    Raises EngineFailed when events did not come all the time: then it would not show what it is to show."""
+    seconds: dict[str, float] = {}
+    all_of_them = publisher.published + events
+    with publisher.publishing(events, _LOAD_SECONDS):
+        time.sleep(_FLOWING_SECONDS)
+        for stage in _STAGES:
+            begun, before = time.time(), publisher.published
+            act(stage)
+            seconds[stage] = round(fleet.await_spread(stage) - begun, 2)
+            if publisher.published == all_of_them:
+                raise EngineFailed(
+                    f"{stage}: all events had come before its handover ended, within {_LOAD_SECONDS:.0f} s"
+                )
+            found["events_while"].setdefault(name, {})[stage] = publisher.published - before
+    return seconds
 
 
 def main() -> int:

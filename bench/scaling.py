@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from bench.scaling_simulation import Check, checks
+from weaklink.correlate.packed import LINK_BYTES
+from weaklink.ingest.config import IngestConfig
 
 DOCUMENT: Final = Path(__file__).parents[1] / "docs" / "scaling.md"
 RATES: Final = (1_000_000, 10_000_000, 100_000_000)
@@ -26,7 +28,8 @@ class Costs:
 
     ingest_us_per_event: float = 1.3
     ingest_us_per_message: float = 120.0
-    correlate_us_per_row: float = 1.2
+    ingest_us_per_record_read_again: float = 0.5
+    correlate_us_per_row: float = 0.65
     correlate_us_per_message: float = 160.0
     campaigns_us_per_activity_row: float = 4.4
     campaigns_us_per_shared_row: float = 3.5
@@ -54,6 +57,8 @@ class Policy:
     """How full things may be. `link_partition_links`: what is saved, loaded and taken over in seconds."""
 
     utilisation: float = 0.6
+    event_partition_events_per_second: float = 20_000.0
+    duplicate_window_offsets: int = IngestConfig().duplicate_window_offsets
     link_partition_links: float = 20e6
     broker_cores: int = 16
     broker_network_bytes_per_second: float = 750e6
@@ -73,11 +78,15 @@ class Plan:
     accounts: float
     rows_per_event: float
     link_rows_per_second: float
+    event_partitions: int
     ingest_workers: int
+    ids_bytes: float
+    reread_seconds: float
     correlate_workers: int
     link_partitions: int
     links: float
     state_bytes: float
+    snapshot_copy_bytes: float
     campaigns_cores: float
     hottest_share: float
     broker_in_bytes_per_second: float
@@ -94,6 +103,18 @@ def distinct_share(draws: float, kinds: float) -> float:
 def fullest(rows: float, partitions: int) -> float:
     """Rows of the fullest of so many partitions over those of the mean, for keys that are hashes and of which none weighs much (normal tail)."""
     return 1 + sqrt(2 * log(max(partitions, 2)) * partitions / rows)
+
+
+def ids_bytes(window: int) -> int:
+    """Of a source partition's event ids when both of its tables are full (`weaklink.ingest.dedupe`): each has room for a power of two, three words an id and
+    two for its slots."""
+    return 2 * 5 * 8 * (1 << (window - 1).bit_length())
+
+
+def reread_seconds(event_partitions: int, workers: int, costs: Costs, policy: Policy) -> float:
+    """When one worker of ingest dies: how long those who take its partitions read their windows again, by which no partition of theirs is read meanwhile."""
+    taken = ceil(event_partitions / workers / max(workers - 1, 1))
+    return taken * policy.duplicate_window_offsets * costs.ingest_us_per_record_read_again / _US
 
 
 def plan(rate: int, costs: Costs, load: Load, policy: Policy) -> Plan:
@@ -120,6 +141,7 @@ def _plan(rate: int, costs: Costs, load: Load, policy: Policy, seconds: float) -
         ingest_us = rate * costs.ingest_us_per_event + messages * costs.ingest_us_per_message
         correlate_us = rows * costs.correlate_us_per_row + messages * costs.correlate_us_per_message
         ingest_workers, correlate_workers = (ceil(one / _US / policy.utilisation) for one in (ingest_us, correlate_us))
+    event_partitions = max(ingest_workers, ceil(rate / policy.event_partition_events_per_second))
     shared_rows = rate * load.identifiers_per_event * load.new_share * load.shared_share
     activity_rows = rate * folded
     inside = (
@@ -139,11 +161,15 @@ def _plan(rate: int, costs: Costs, load: Load, policy: Policy, seconds: float) -
         accounts=accounts,
         rows_per_event=rows / rate,
         link_rows_per_second=rows,
+        event_partitions=event_partitions,
         ingest_workers=ingest_workers,
+        ids_bytes=event_partitions * ids_bytes(policy.duplicate_window_offsets),
+        reread_seconds=reread_seconds(event_partitions, ingest_workers, costs, policy),
         correlate_workers=correlate_workers,
         link_partitions=link_partitions,
         links=links,
         state_bytes=links * costs.stored_link_bytes,
+        snapshot_copy_bytes=links / link_partitions * LINK_BYTES,
         campaigns_cores=campaigns_us / _US,
         hottest_share=policy.utilisation * _US / costs.correlate_us_per_row / rows,
         broker_in_bytes_per_second=arriving,
@@ -165,6 +191,12 @@ def tables(found: list[Check]) -> Mapping[str, str]:
     lines = {
         "active accounts": [f"{one.accounts / 1e6:,.0f} M" for one in plans],
         "ingest workers (one core each)": [f"{one.ingest_workers:,}" for one in plans],
+        "partitions of events (20,000 events/s each)": [f"{one.event_partitions:,}" for one in plans],
+        "memory and mapped files of event ids, all ingest workers": [f"{one.ids_bytes / _GB:,.0f} GB" for one in plans],
+        "of these an ingest worker, of which 0.27 GB in memory": [
+            f"{one.ids_bytes / one.ingest_workers / _GB:,.1f} GB" for one in plans
+        ],
+        "reading event ids again after a worker's death": [f"{one.reread_seconds:,.1f} s" for one in plans],
         "transactions of ingest last": [f"{one.transaction_seconds:g} s" for one in plans],
         "link rows/s after folding": [f"{one.link_rows_per_second / 1e6:,.1f} M" for one in plans],
         "correlate workers (one core each)": [f"{one.correlate_workers:,}" for one in plans],
@@ -172,6 +204,10 @@ def tables(found: list[Check]) -> Mapping[str, str]:
         "partitions of links": [f"{one.link_partitions:,}" for one in plans],
         "links stored": [f"{one.links / 1e9:,.1f} billion" for one in plans],
         "memory of links, all workers": [f"{one.state_bytes / _GB:,.0f} GB" for one in plans],
+        "copy for a snapshot, in each correlate worker": [f"{one.snapshot_copy_bytes / _GB:,.1f} GB" for one in plans],
+        "memory of links and copies, a correlate worker": [
+            f"{(one.state_bytes / one.correlate_workers + one.snapshot_copy_bytes) / _GB:,.1f} GB" for one in plans
+        ],
         "into the brokers": [f"{one.broker_in_bytes_per_second / _GB:,.2f} GB/s" for one in plans],
         "out of the brokers, followers included": [
             f"{one.broker_out_bytes_per_second / _GB:,.2f} GB/s" for one in plans

@@ -71,7 +71,11 @@ def reader(kafka: KafkaConfig) -> Iterator[KafkaConsumer]:
 
 def read_all(kafka: KafkaConfig, topic: str) -> list[tuple[bytes, bytes]]:
     """(key, value) of every committed message of a topic. Raises TimeoutError when they do not all come."""
-    said: list[tuple[bytes, bytes]] = []
+    return list(read_each(kafka, topic))
+
+
+def read_each(kafka: KafkaConfig, topic: str) -> Iterator[tuple[bytes, bytes]]:
+    """The same one after another, so that none need be held."""
     with reader(kafka) as consumer:
         bounds = ends(consumer, topic)
         consumer.assign(list(bounds))
@@ -79,11 +83,10 @@ def read_all(kafka: KafkaConfig, topic: str) -> list[tuple[bytes, bytes]]:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while any(consumer.position(tp) < end for tp, end in bounds.items()):
             for records in consumer.poll(timeout_ms=500).values():
-                said += [(record.key or b"", record.value or b"") for record in records]
+                yield from ((record.key or b"", record.value or b"") for record in records)
                 deadline = time.monotonic() + _PATIENCE_SECONDS
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{topic} was not read to its end within {_PATIENCE_SECONDS} s")
-    return said
 
 
 def remove(kafka: KafkaConfig, mark: str, names: Sequence[str] = ()) -> None:

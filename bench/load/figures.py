@@ -13,8 +13,6 @@ BARS: Final = {"p50_seconds": 1.5, "p99_seconds": 4.0}
 _QUANTILES: Final = {"p50_seconds": 0.5, "p90_seconds": 0.9, "p99_seconds": 0.99}
 _GROWN_SHARE: Final = 1.1
 _GROWN_MIB: Final = 30.0
-_ID_BYTES: Final = 80
-"""40 for an entry with its slots (`ingest.dedupe`), and tables double before they are full."""
 
 
 def latency(seconds: Sequence[float]) -> dict[str, float | int | None]:
@@ -65,21 +63,17 @@ def memory_grew(one: Mapping[str, float], allowed_mib: float = 0.0) -> bool:
     return one["last_quarter"] - second > max((_GROWN_SHARE - 1) * second, _GROWN_MIB) + allowed_mib
 
 
-def ids_mib(events: float, partitions: int, window: int = 1_000_000) -> float:
-    """What ingest's tables of event ids grow by at most with so many more events: a window of offsets for each partition, which it then keeps."""
-    return min(events, 2.0 * partitions * window) * _ID_BYTES / (1 << 20)
-
-
 def resources(samples: Sequence[Sample]) -> dict[str, Any]:
-    """By process its memory's growth and the share of a core that it took; by stage its lag's growth."""
+    """By process its memory's growth and the share of a core that it took; by stage its lag's growth; what ingest's tables of event ids hold of its memory."""
     if len(samples) < 2:
-        return {"memory_mib": {}, "cores": {}, "behind_messages": {}}
+        return {"memory_mib": {}, "cores": {}, "behind_messages": {}, "event_ids_mib": growth([], [])}
     at, first, last = [one.at for one in samples], samples[0], samples[-1]
     everywhere = [name for name in first.resident_mib if all(name in one.resident_mib for one in samples)]
     return {
         "memory_mib": {name: growth(at, [one.resident_mib[name] for one in samples]) for name in everywhere},
         "cores": {name: round((last.cpu_seconds[name] - first.cpu_seconds[name]) / (last.at - first.at), 3) for name in everywhere},
         "behind_messages": {name: growth(at, [float(one.behind[name]) for one in samples]) for name in first.behind},
+        "event_ids_mib": growth(at, [one.event_ids_mib for one in samples]),
     }  # fmt: skip
 
 

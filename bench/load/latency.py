@@ -141,13 +141,12 @@ def _sending(script: Script, sent: Any, start_us: int, path: Path) -> dict[str, 
 
 
 def verdict(found: dict[str, Any]) -> dict[str, bool]:
-    """What was to be shown, each yes or no. Messages behind swing by some transactions' worth, events by a second's. Half a run lies between the quarters
-    that are compared: so many event ids ingest may have got to remember. The broker's JVM takes heap when it likes, up to what it was given."""
-    lag, partitions = found["behind_messages"], sum(party.events_partitions for party in PARTIES)
-    ids_mib = figures.ids_mib(found["rate"] * found["seconds"] / 2, partitions)
+    """What was to be shown, each yes or no. Messages behind swing by some transactions' worth, events by a second's. Ingest may have got to remember event
+    ids, and grows by what its tables of them do. The broker's JVM takes heap when it likes, up to what it was given."""
+    lag, ids = found["behind_messages"], found["event_ids_mib"]
     memory = {name: one for name, one in found["memory_mib"].items() if name not in _OWN}
     heap_left_mib = max(0.0, BROKER_HEAP_MIB - memory["broker"]["second_quarter"])
-    allowed_mib = {"ingest": ids_mib, "broker": heap_left_mib}
+    allowed_mib = {"ingest": max(0.0, ids["last_quarter"] - ids["second_quarter"]), "broker": heap_left_mib}
     grown = [figures.memory_grew(one, allowed_mib.get(name, 0.0)) for name, one in memory.items()]
     return {
         "latency_within_bars": figures.within_bars(found["latency"]["all"]),
@@ -179,6 +178,7 @@ def summary(found: dict[str, Any]) -> str:
             f"  load: {load['events_per_second']:,} events/s, {load['cores']:.2f} of a core, at most {load['sent_late']['max_seconds']:.2f} s late",
             "  cores: " + ", ".join(f"{name} {cores:.2f}" for name, cores in found["cores"].items()),
             f"  MiB a quarter in and at the end: {_grown(found['memory_mib'])}",
+            f"  of ingest's its event ids: {_grown({'MiB': found['event_ids_mib']})}",
             f"  messages behind: {_grown(found['behind_messages'])}",
             *(f"  {'yes' if kept else 'NO '} {name.replace('_', ' ')}" for name, kept in found["verdict"].items()),
         ]

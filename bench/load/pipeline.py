@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 import psutil
 from kafka import KafkaConsumer, TopicPartition
 
+from bench.load.event_ids import held_mib
 from bench.processes import EngineFailed
 from weaklink import topology
 from weaklink.kafka_options import KafkaConfig
@@ -81,13 +82,15 @@ def _join(settings: Settings, parties: Sequence[Party]) -> None:
 
 @dataclass
 class Sample:
-    """At `at` (seconds since 1970): messages behind by stage; resident MiB and processor seconds so far by process; the machine's load."""
+    """At `at` (seconds since 1970): messages behind by stage; resident MiB and processor seconds so far by process; the machine's load; what ingest's
+    tables of event ids hold by then, by how many events there are."""
 
     at: float
     behind: dict[str, int]
     resident_mib: dict[str, float]
     cpu_seconds: dict[str, float]
     load: float
+    event_ids_mib: float = 0.0
 
 
 @dataclass
@@ -111,7 +114,11 @@ class Sampler:
             self._thread.join()
 
     def _run(self) -> None:
-        with contextlib.closing(BacklogReader(self.pipeline.kafka, list(self.pipeline.parties))) as backlog:
+        with (
+            contextlib.closing(BacklogReader(self.pipeline.kafka, list(self.pipeline.parties))) as backlog,
+            contextlib.closing(_outside_groups(self.pipeline)) as consumer,
+        ):
+            events = [TopicPartition(party.events_topic, number) for party in self.pipeline.parties for number in range(party.events_partitions)]  # fmt: skip
             while not self._stop.wait(_SAMPLE_SECONDS):
                 services = self.pipeline.services
                 pids = {name: services.pid(name) for name in services.stages} | self.also
@@ -125,8 +132,15 @@ class Sampler:
                         {name: mib for name, (mib, _) in found.items()},
                         {name: cpu for name, (_, cpu) in found.items()},
                         os.getloadavg()[0],
+                        held_mib(consumer.end_offsets(events).values()),
                     )
                 )
+
+
+def _outside_groups(pipeline: Pipeline) -> KafkaConsumer:
+    return KafkaConsumer(
+        **pipeline.kafka.client_options(), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+    )
 
 
 def _usage(pid: int) -> tuple[float, float] | None:
@@ -168,9 +182,7 @@ class ActionReader:
     """Reads the topics of actions from their beginning, as they grow."""
 
     def __init__(self, pipeline: Pipeline) -> None:
-        self._consumer = KafkaConsumer(
-            **pipeline.kafka.client_options(), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
-        )
+        self._consumer = _outside_groups(pipeline)
         self._consumer.assign([TopicPartition(party.actions_topic, number) for party in pipeline.parties
                                for number in self._consumer.partitions_for_topic(party.actions_topic) or ()])  # fmt: skip
         self.first_ms: dict[tuple[str, str], int] = {}

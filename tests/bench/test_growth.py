@@ -4,9 +4,13 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from bench.growth import Grown, save_and_load
+import pytest
+from bench.growth import Grown, save_and_load, slower
 from bench.link_load import Members, links, members, message, sources
 
+from weaklink.correlate.memory import Block
+from weaklink.correlate.run import ROWS_MAX, Run
+from weaklink.errors import WeaklinkError
 from weaklink.frames import LINKS, from_chunk
 
 
@@ -42,3 +46,18 @@ def test_what_a_grown_unit_says_is_right_before_and_after_it_is_loaded(tmp_path:
     grown.fill(grown.stored + 20_000)
     assert grown.said == members(grown.stored)
     assert grown.said != members(grown.stored - 100)
+
+
+def test_slower_is_the_share_of_the_rate_that_is_lost() -> None:
+    """Three quarters of the rate are a quarter slower, as the documentation counts it, although each row then takes a third longer; by the clock."""
+    rates = ((1_600_000, 1), (1_500_000, 2), (1_200_000, 3))
+    assert slower([{"rows_per_second": rate, "rows_per_cpu_second": cpu} for rate, cpu in rates]) == 0.25
+
+
+def test_a_run_does_not_grow_beyond_what_its_directory_counts() -> None:
+    """It says so before it takes memory, whether it is made or made smaller."""
+    with pytest.raises(WeaklinkError, match=r"4,294,967,295 of them in one run, which counts up to 4,294,967,294"):
+        Run(Block(1), ROWS_MAX + 1)
+    run = Run(Block(1), 1)
+    with pytest.raises(WeaklinkError, match="more partitions"):
+        run.keep(np.zeros(0, dtype=np.uint8), ROWS_MAX + 1)

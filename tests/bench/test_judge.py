@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 import pytest
-from bench.judge import account_fnv, judge_groups, judge_links, judge_members
+from bench.judge import account_fnv, judge_groups, judge_links, judge_members, judge_totals
 from bench.truth import CAP, SHARED_MIN, Truth, make_truth
 from bench.world import World, account_names, make_world, tokens
 
-from weaklink import frames
+from bench import said, topics
+from weaklink import frames, topology
 from weaklink.account_keys import account_hash
+from weaklink.kafka_options import KafkaConfig
 
 PARTY = "bench"
 
@@ -106,8 +108,8 @@ def test_every_wrong_group_is_told(case: Case) -> None:
         "fewer than": [(token, members[:8]), *right[1:]],
         "no identifier of the world": [*right, (b"x" * 17, members)],
     }
-    for expected, said in wrong.items():
-        assert expected in " ".join(judge_groups(case.truth, said, "fnv64", once=True))
+    for expected, groups in wrong.items():
+        assert expected in " ".join(judge_groups(case.truth, groups, "fnv64", once=True))
     assert judge_groups(case.truth, wrong["more than once"], "fnv64", once=False) == []
 
 
@@ -135,3 +137,32 @@ def test_links_must_be_the_pairs_and_count_every_mention(case: Case) -> None:
     assert judge_links(case.truth, right, PARTY, mentions) == []
     assert "missing" in judge_links(case.truth, right[1:], PARTY, mentions - 1)[0]
     assert "mentions were counted" in judge_links(case.truth, right, PARTY, mentions + 1)[0]
+
+
+def test_nobody_is_said_with_more_mentions_than_there_are(case: Case) -> None:
+    """Less is right: a member is said when it comes, and may come again."""
+    links, members = case.rows(frames.LINKS, 1), case.rows(frames.SHARED, SHARED_MIN)
+    assert judge_totals(members, links) == []
+    assert judge_totals(members, pl.concat([links, links])) == []
+    twice = members.with_columns(mentions=pl.when(pl.int_range(pl.len()) < 3).then(2).otherwise(1).cast(pl.UInt32))
+    assert judge_totals(twice, links) == ["3 members were said with more mentions than there are"]
+
+
+@pytest.mark.parametrize("rows_kept", [1, 1_000, 2_000_000])
+def test_what_was_processed_twice_shows_although_every_member_is_said_once(
+    case: Case, monkeypatch: pytest.MonkeyPatch, rows_kept: int
+) -> None:
+    """Sets of members hide it, the links between the stages do not; however many of them are kept before they are folded."""
+    monkeypatch.setattr(said, "_ROWS_KEPT", rows_kept)
+    links = case.rows(frames.LINKS, 1)
+    messages = [frames.to_chunk(one) for one in links.iter_slices(links.height // 5)]
+    members = [frames.to_chunk(case.rows(frames.SHARED, SHARED_MIN))]
+    log = {topology.LINKS: messages, topology.SHARED: members}
+    monkeypatch.setattr(topics, "read_each", lambda _, topic: ((b"", value) for value in log[topic]))
+    judged = (KafkaConfig(), case.truth, PARTY, links.height)
+    assert said.judge_pipeline(*judged) == said.judge_ingest(*judged) == []
+    log[topology.LINKS] = [*messages, messages[2]]
+    wrong = [f"{links.height + links.height // 5} mentions were counted, there are {links.height}"]
+    assert said.judge_pipeline(*judged) == said.judge_ingest(*judged) == wrong
+    log[topology.LINKS] = messages[1:]
+    assert any("are missing" in one for one in said.judge_pipeline(*judged))

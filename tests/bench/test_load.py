@@ -8,7 +8,7 @@ from pathlib import Path
 import lz4.frame
 import numpy as np
 import pytest
-from bench.load import figures, latency, plants, script, wire
+from bench.load import figures, plants, script, wire
 from bench.load.people import PARTIES, People
 from bench.load.pipeline import Sample
 from bench.world import crc32
@@ -194,6 +194,10 @@ def test_resources_are_shares_of_a_core_between_the_first_and_the_last_sample() 
     found = figures.resources(samples)
     assert found["cores"] == {"ingest": 0.5}
     assert found["behind_messages"]["ingest"]["most"] == 4
+    assert found["event_ids_mib"]["last_quarter"] == 0.0
+    samples[-1].event_ids_mib = 7.0
+    assert figures.resources(samples)["event_ids_mib"]["most"] == 7.0
+    assert figures.resources([])["event_ids_mib"]["most"] == 0.0
 
 
 def test_bars_are_not_kept_by_measuring_nothing() -> None:
@@ -201,23 +205,3 @@ def test_bars_are_not_kept_by_measuring_nothing() -> None:
     assert not figures.within_bars(figures.latency([]))
     assert figures.within_bars(figures.latency([1.0, 1.2, 3.9]))
     assert not figures.within_bars(figures.latency([1.0, 1.2, 4.1] * 40))
-
-
-def test_a_brokers_heap_is_its_own_and_a_stage_that_grows_is_named() -> None:
-    """Up to what the JVM was given; what it takes beyond is growth, as anything is that a stage takes."""
-
-    def said(**last_mib: float) -> bool:
-        memory = {
-            name: {"second_quarter": 400.0, "last_quarter": last_mib.get(name, 400.0)}
-            for name in ("ingest", "campaigns", "broker")
-        }
-        found = {
-            "rate": 1_000, "seconds": 10.0, "memory_mib": memory, "behind_messages": {}, "accounts_without_action": 0,
-            "latency": {"all": {"p50_seconds": 1.0, "p99_seconds": 2.0}}, "load_process": {"events_per_second": 1_000},
-        }  # fmt: skip
-        return latency.verdict(found)["no_growth_of_memory"]
-
-    assert said()
-    assert said(broker=1_000.0)
-    assert not said(broker=1_200.0)
-    assert not said(campaigns=500.0)

@@ -8,16 +8,19 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from bench.build import Unavailable, build_java
 from bench.engines import QUICK, all_engines
-from bench.job import Outcome
+from bench.job import Dataset, Job, Outcome
 from bench.peers import follow, last_status
 from bench.processes import EngineFailed, Meter, Started
 from bench.results import Result
-from bench.run import Plan, run
+from bench.run import Plan, _once, run
+from bench.truth import Truth
 
 from bench import report, results
+from weaklink.kafka_options import KafkaConfig
 
 _FIELDS = {
     "engine",
@@ -31,8 +34,10 @@ _FIELDS = {
 }
 
 
-def outcome(seconds: float, wrong: list[str] | None = None) -> Outcome:
-    return Outcome(1_000_000, 1_000_000 + int(seconds * 1e6), 2 * seconds, seconds, 100.0 * seconds, wrong or [])
+def outcome(seconds: float, wrong: list[str] | None = None, number: int = 1) -> Outcome:
+    return Outcome(
+        1_000_000, 1_000_000 + int(seconds * 1e6), 2 * seconds, seconds, 100.0 * seconds, wrong or [], number
+    )
 
 
 def four_results() -> list[Result]:
@@ -64,7 +69,7 @@ def test_results_have_every_field_and_every_engine(tmp_path: Path) -> None:
 def test_the_table_hides_neither_wrong_output_nor_a_peer_that_is_missing(tmp_path: Path) -> None:
     """A line for each, and what was wrong below."""
     text = report.table(written(tmp_path))
-    rows = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ")}
+    rows = rows_of(text)
     assert "| 500 (250 to 1,000) |" in rows["weaklink"]
     assert rows["weaklink"].endswith("| exact |")
     assert rows["flink-heap"].endswith("| WRONG |")
@@ -72,6 +77,36 @@ def test_the_table_hides_neither_wrong_output_nor_a_peer_that_is_missing(tmp_pat
     assert rows["faust"].endswith("| not measured: uv: no such package |")
     assert "- **flink-heap** failed: 3 members were not said" in text
     assert "- **quix** failed: round 2: EngineFailed: ended with 1" in text
+
+
+def rows_of(text: str) -> dict[str, str]:
+    """First column of any table -> its line."""
+    return {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ")}
+
+
+def test_every_round_says_which_one_it_was(tmp_path: Path) -> None:
+    """Whoever runs an engine knows; the engine does not."""
+
+    class Sometimes:
+        name, guarantee, configured, events_max = "weaklink", "exactly-once", "as shipped", None
+
+        def prepare(self) -> None:
+            """Nothing."""
+
+        def run(self, job: Job) -> Outcome:
+            if job.name == "2":
+                raise EngineFailed("ended with 1")
+            return outcome(1.0, number=0)
+
+    result = Result.of(Sometimes(), 1000)
+    topics_removed: list[str] = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("bench.topics.remove", lambda _, name: topics_removed.append(name))
+        for number in (1, 2, 3):
+            data = Dataset("events", 1000, 3000, Truth(np.empty(0, dtype=np.int64)))
+            _once(Sometimes(), Job(str(number), KafkaConfig(), None, data, tmp_path / str(number)), result, number)
+    assert [each["round"] for each in result.to_json()["rounds"]] == [1, 3]
+    assert topics_removed == ["1", "2", "3"]
 
 
 def test_the_same_figures_give_the_same_picture(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from weaklink.correlate import merge_loops, search_loops
 from weaklink.correlate.memory import Block
 from weaklink.correlate.packed import Array, Rows
+from weaklink.errors import WeaklinkError
 
 _BUCKET_ROWS: Final = 8
 _NOT_ENTERED: Final = (1 << 32) - 1
@@ -21,6 +22,12 @@ class Directory:
     __slots__ = ("_entered", "rows", "shift")
 
     def __init__(self, rows_max: int) -> None:
+        """For a run that grows up to `rows_max`. Raises WeaklinkError when those are more than ROWS_MAX."""
+        if rows_max > ROWS_MAX:
+            raise WeaklinkError(
+                f"a partition of links has come to {rows_max:,} of them in one run, which counts up to {ROWS_MAX:,}: "
+                "spread them over more partitions (topics.links_partitions, in a new installation)"
+            )
         bits = max(1, (rows_max // _BUCKET_ROWS).bit_length())
         self.shift = 64 - bits
         # What is not entered yet lies behind all rows, so that a search there finds none.

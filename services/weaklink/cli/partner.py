@@ -214,6 +214,7 @@ def key_new(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the keys; must not exist.")],
 ) -> None:
     """Make a key file (mode 0600). Every party of a consortium needs the same one, or their tokens never meet."""
+    import shlex
     from datetime import UTC, datetime
 
     from weaklink.partner.keys import new_keys, save_keys
@@ -221,7 +222,7 @@ def key_new(
     # From the beginning of time: an epoch's start says when it joins an older one, and the first has none.
     save_keys(file, new_keys(datetime(1970, 1, 1, tzinfo=UTC)))
     typer.echo(
-        f"{file}: keys of epoch 1. Pass it on only over a secure channel; export WEAKLINK_PARTNER__KEY_FILE={file}"
+        f"{file}: keys of epoch 1. Pass it on only over a secure channel; export WEAKLINK_PARTNER__KEY_FILE={shlex.quote(str(file))}"
     )
 
 

@@ -1,0 +1,84 @@
+"""What cannot be done is one line to a person, with where and why; never a traceback."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from click import unstyle
+
+from weaklink.cli import main
+
+
+def said_by(command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    """What `weaklink COMMAND` says when it fails."""
+    monkeypatch.setattr("sys.argv", ["weaklink", *command.split()])
+    with pytest.raises(SystemExit) as left:
+        main.main()
+    said = capsys.readouterr()
+    assert (left.value.code, said.out) == (1, "")
+    return said.err
+
+
+@pytest.mark.parametrize(
+    ("command", "path"),
+    [
+        ("demo --folder /proc/x", "/proc/x"),
+        ("demo --folder file", "file"),
+        ("sim world --out file", "file"),
+        ("partner key new /proc/keys.json", "/proc/keys.json"),
+        ("partner key new file/keys.json", "file/keys.json"),
+        ("schema export /proc/x", "/proc/x"),
+        ("actions list", "/proc/x"),
+        ("principal secret ingest --secret-file /proc/secret", "/proc"),
+    ],
+)
+def test_a_path_that_cannot_be_written_is_named(
+    command: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is made that would be lost: a world, a secret that is shown once."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("WEAKLINK_ENFORCE__LEDGER_URL", "sqlite:////proc/x/ledger.sqlite3")
+    monkeypatch.setattr("weaklink.sim.worlds.generate", lambda *_: pytest.fail("the world was made first"))
+    (line,) = said_by(command, monkeypatch, capsys).splitlines()
+    assert line.startswith(f"weaklink: {path} cannot be written: ")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(errno.EACCES, os.strerror(errno.EACCES), "x.json"), "weaklink: x.json: Permission denied"),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "weaklink: No space left on device"),
+    ],
+)
+def test_a_file_that_nobody_foresaw_is_named_too(
+    error: OSError, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever command it is."""
+
+    def command() -> None:
+        raise error
+
+    monkeypatch.setattr(main, "app", command)
+    assert said_by("", monkeypatch, capsys) == f"{line}\n"
+
+
+def test_an_error_of_which_only_the_place_can_be_told_is_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line that says "connection refused", and not by whom, would help nobody."""
+
+    def command() -> None:
+        raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+
+    monkeypatch.setattr(main, "app", command)
+    with pytest.raises(ConnectionRefusedError):
+        main.main()
+
+
+def test_services_cannot_be_killed_in_the_past(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    monkeypatch.setattr("sys.argv", ["weaklink", "demo", "--kill", "-1"])
+    monkeypatch.setattr("weaklink.sim.demo.run_demo", lambda *_: pytest.fail("it was begun"))
+    with pytest.raises(SystemExit) as left:
+        main.main()
+    assert left.value.code == 2
+    assert "--kill" in unstyle(capsys.readouterr().err)

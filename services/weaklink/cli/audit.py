@@ -41,10 +41,11 @@ def audit(
         }
         typer.echo(json.dumps(found))
     else:
-        from rich.console import Console
         from rich.table import Table
 
-        console = Console()
+        from weaklink.cli.tables import console, folded
+
+        to = console()
         table = Table("partition", box=None, pad_edge=False)
         for title in ("offsets", "consumed", "accepted", "rejected", "duplicates", "verdict"):
             table.add_column(title, justify="left" if title == "verdict" else "right")
@@ -53,12 +54,12 @@ def audit(
             counts = (one.consumed, one.accepted, one.rejected, one.duplicates)
             verdict = "[red]wrong[/]" if one.findings else "[green]proved[/]" if one.consumed else "empty"
             table.add_row(f"{one.topic}-{one.partition}", span, *(f"{count:,}" for count in counts), verdict)
-        console.print(table)
+        to.print(folded(table))
         for remark in remarks:
-            console.print(f"note: {remark}", highlight=False, soft_wrap=True)
+            to.print(f"note: {remark}", highlight=False, soft_wrap=True)
         for finding in findings:
-            console.print(f"WRONG: {finding}", highlight=False, soft_wrap=True, style="red")
-        console.print(
+            to.print(f"WRONG: {finding}", highlight=False, soft_wrap=True, style="red")
+        to.print(
             f"{actions.live} live actions"
             + ("" if actions.findings else ", all as their parties read them, none twice")
         )

@@ -16,7 +16,7 @@ def audit(
 
     from kafka.errors import KafkaError
 
-    from weaklink.errors import BrokerError
+    from weaklink.errors import BrokerError, brief
     from weaklink.ops.audit_probe import audit_topics
     from weaklink.ops.ledger_probe import audit_ledger
     from weaklink.settings import load_settings
@@ -27,7 +27,7 @@ def audit(
         actions = audit_ledger(settings)
     except KafkaError as error:
         raise BrokerError(
-            f"{settings.kafka.bootstrap_servers} cannot be audited: {type(error).__name__} {error}"
+            f"{settings.kafka.bootstrap_servers} cannot be audited: {brief(error)} (WEAKLINK_KAFKA__BOOTSTRAP_SERVERS says where Kafka is)"
         ) from error
     findings = [finding for one in partitions for finding in one.findings] + list(actions.findings)
     remarks = [remark for one in partitions for remark in one.remarks] + list(actions.remarks)

@@ -30,7 +30,7 @@ def lag(
         60.0, "--window", min=1, help="Seconds over which trend and verdict are taken."
     ),
 ) -> None:
-    """Records and seconds behind, trend, time until caught up, and a verdict: ok, slow or stopped.
+    """Records and seconds behind, trend, time until caught up, and a verdict: ok, slow or stopped; or that a stage does not run, or lacks topics.
 
     Without --watch: two samples, `--interval` apart, so that there is a trend. A verdict against a reader takes ten seconds at least.
     """
@@ -52,6 +52,8 @@ def lag(
                 typer.echo(json.dumps(report.to_json()))
             else:
                 to.print(folded(table(report)))
+                for line in _advice(report):
+                    to.print(line, highlight=False, soft_wrap=True)
         elif as_json:
             for report in samples:
                 typer.echo(json.dumps(report.to_json()))
@@ -75,7 +77,24 @@ def _samples(interval_seconds: float, window_seconds: float) -> Generator["LagRe
             time.sleep(interval_seconds)
 
 
-_COLOURS = {"rising": "red", "falling": "green", "stopped": "bold red", "slow": "yellow"}
+_COLOURS = {
+    "rising": "red",
+    "falling": "green",
+    "stopped": "bold red",
+    "not running": "bold red",
+    "not provisioned": "bold red",
+    "slow": "yellow",
+}
+_ADVICE = {
+    "not provisioned": "lacks topics: `weaklink provision` makes them",
+    "not running": "has no process: `weaklink run {}` starts one",
+}
+
+
+def _advice(report: "LagReport") -> list[str]:
+    """What to do for stages that cannot read at all."""
+    told = [(lag.reader, _ADVICE.get(ahead.verdict.value)) for lag, ahead in report.rows]
+    return [f"{reader} {advice.format(reader)}" for reader, advice in told if advice]
 
 
 def _coloured(word: str) -> str:

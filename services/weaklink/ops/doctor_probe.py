@@ -13,7 +13,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError
 
 from weaklink import topology
-from weaklink.errors import CheckpointError, LedgerError, SchemaError, WeaklinkError
+from weaklink.errors import CheckpointError, LedgerError, SchemaError, WeaklinkError, brief
 from weaklink.ops import doctor
 from weaklink.ops.admin import open_admin
 from weaklink.ops.doctor import Finding, Level, ok
@@ -162,7 +162,7 @@ def _cluster(settings: Settings, clock: Callable[[], float]) -> list[Finding]:
 
 
 def _refused(check: str, error: Exception) -> Finding:
-    told = f"{type(error).__name__} {error}"
+    told = brief(error)
     if any(word in told for word in _UNAUTHORISED):
         return Finding(
             check, Level.WARNING, f"this user may not look: {told}", "run the doctor as the cluster's administrator"

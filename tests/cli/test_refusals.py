@@ -1,13 +1,17 @@
 """What cannot be done is one line to a person, with where and why; never a traceback."""
 
 import errno
+import json
 import os
+import socket
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from click import unstyle
 
 from weaklink.cli import main
+from weaklink.partner.keys import new_keys, save_keys
 
 
 def said_by(command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
@@ -75,10 +79,45 @@ def test_an_error_of_which_only_the_place_can_be_told_is_a_traceback(monkeypatch
         main.main()
 
 
-def test_services_cannot_be_killed_in_the_past(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
-    monkeypatch.setattr("sys.argv", ["weaklink", "demo", "--kill", "-1"])
-    monkeypatch.setattr("weaklink.sim.demo.run_demo", lambda *_: pytest.fail("it was begun"))
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        ("demo --kill -1", "--kill"),
+        ("run ingest --metrics-port 99999", "--metrics-port"),
+        ("console --port 99999", "--port"),
+    ],
+)
+def test_numbers_that_cannot_be_meant_are_refused(
+    command: str, option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["weaklink", *command.split()])
     with pytest.raises(SystemExit) as left:
         main.main()
     assert left.value.code == 2
-    assert "--kill" in unstyle(capsys.readouterr().err)
+    assert option in unstyle(capsys.readouterr().err)
+
+
+@pytest.mark.usefixtures("log_of_a_service")
+@pytest.mark.parametrize(
+    ("command", "instead"),
+    [
+        ("console --port {}", "choose another --port or WEAKLINK_CONSOLE__PORT"),
+        ("tokeniser serve", "choose another WEAKLINK_TOKENISER__PORT"),
+        ("run ingest --metrics-port {}", "choose another --metrics-port or WEAKLINK_STREAM__METRICS_PORT"),
+    ],
+)
+def test_a_service_whose_port_is_taken_says_so_before_it_says_that_it_started(
+    command: str, instead: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its last line is the reason, and what to choose."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WEAKLINK_LOG_JSON", "true")
+    monkeypatch.setenv("WEAKLINK_TOKENISER__KEY_FILE", "keys.json")
+    save_keys(Path("keys.json"), new_keys(datetime(1970, 1, 1, tzinfo=UTC)))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        monkeypatch.setenv("WEAKLINK_TOKENISER__PORT", str(port))
+        lines = [json.loads(line) for line in said_by(command.format(port), monkeypatch, capsys).splitlines()]
+    assert "started" not in [one["event"] for one in lines]
+    assert f"127.0.0.1:{port}" in lines[-1]["error"]
+    assert instead in lines[-1]["error"]

@@ -41,6 +41,7 @@ GROUPS: Final = (
     "doctor",
     "backtest",
     "evaluate",
+    "broker",
     "demo",
     "replay",
     "sim",

@@ -153,7 +153,7 @@ def action(**fields: Any) -> bytes:
     """An EnforcementAction message."""
     values = {
         "action_id": "0" * 32, "revision": 1, "state": "ACTIVE", "party": "my-lab", "campaign_id": "c-1", "measure": "SUSPEND",
-        "target_account": "cust-42", "target_token": None, "slice_model": None, "slice_end_user": None, "issued_at": 1, "expires_at": 2,
+        "target_account": "cust-42", "target_token": None, "slice_model": None, "slice_end_user": None, "issued_at": 1, "expires_at": 86_400_000_000,
         "respond_by": 2, "evidence_at": 1, "confidence": 0.95, "reasons": [], "expected_cut": 10.0, "benign_accounts_touched": 0,
         "tlp": "AMBER",
     }  # fmt: skip

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 from click import unstyle
+from typer.testing import CliRunner
 
 from weaklink.cli import main
-from weaklink.partner.keys import new_keys, save_keys
+from weaklink.errors import ConfigurationError
+from weaklink.partner.keys import load_keys, new_keys, save_keys
 
 
 def said_by(command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
@@ -121,3 +123,21 @@ def test_a_service_whose_port_is_taken_says_so_before_it_says_that_it_started(
     assert "started" not in [one["event"] for one in lines]
     assert f"127.0.0.1:{port}" in lines[-1]["error"]
     assert instead in lines[-1]["error"]
+
+
+def test_an_answer_to_what_is_no_action_is_refused_before_anybody_is_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A receipt for it would be delivered, and come back."""
+    said = said_by("partner receipt --party a --action zz --status done", monkeypatch, capsys)
+    assert said.startswith("weaklink: --action 'zz' is no action's id: 32 of 0-9 and a-f")
+
+
+def test_what_is_to_be_pasted_into_a_shell_can_be(tmp_path: Path) -> None:
+    """Folders have names with spaces."""
+    file = tmp_path / "my keys.json"
+    told = CliRunner().invoke(main.app, ["partner", "key", "new", str(file)]).stdout
+    assert f"export WEAKLINK_PARTNER__KEY_FILE='{file}'" in told
+    file.chmod(0o644)
+    with pytest.raises(ConfigurationError, match=f"chmod 600 '{file}'"):
+        load_keys(file)

@@ -69,11 +69,11 @@ def run_demo(options: DemoOptions, console: Console) -> dict[str, Any]:
     with alone_in(options.folder):
         for old in ("kafka", "services", "data"):
             shutil.rmtree(options.folder / old, ignore_errors=True)
-        with console.status("making the world"):
-            world = World(spec, options.seed)
-            free = exchanges_without_enforcement(spec, options.seed)
         try:
-            with cluster(options.folder / "kafka") as broker:
+            with cluster(options.folder / "kafka") as broker:  # first: what it lacks (Java) is told at once
+                with console.status("making the world"):
+                    world = World(spec, options.seed)
+                    free = exchanges_without_enforcement(spec, options.seed)
                 return _run(options, world, free, broker, console)
         finally:
             if not options.keep:

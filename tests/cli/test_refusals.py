@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from weaklink.cli import main
 from weaklink.errors import ConfigurationError
+from weaklink.folders import alone_in
 from weaklink.partner.keys import load_keys, new_keys, save_keys
 
 
@@ -49,6 +50,17 @@ def test_a_path_that_cannot_be_written_is_named(
     monkeypatch.setattr("weaklink.sim.worlds.generate", lambda *_: pytest.fail("the world was made first"))
     (line,) = said_by(command, monkeypatch, capsys).splitlines()
     assert line.startswith(f"weaklink: {path} cannot be written: ")
+
+
+def test_a_demo_leaves_the_folder_of_another_one_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It begins, and ends, with removing what lies there."""
+    (tmp_path / "kafka").mkdir()
+    with alone_in(tmp_path):
+        said = said_by(f"demo --folder {tmp_path} --events 5000", monkeypatch, capsys)
+    assert said == f"weaklink: {tmp_path} is in use by process {os.getpid()}; choose another --folder\n"
+    assert (tmp_path / "kafka").exists()
 
 
 @pytest.mark.parametrize(

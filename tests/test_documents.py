@@ -67,13 +67,17 @@ def test_the_settings_in_the_compose_file_are_ones_that_exist(monkeypatch: pytes
                 monkeypatch.setenv(name, str(value))
     assert load_settings().kafka.bootstrap_servers == "kafka:9092"
     for name, told in (
-        ("WEAKLINK_STREAM__SNAPSHOT_FOLDER", "WEAKLINK_STREAM__SNAPSHOT_FOLDER: Extra inputs"),
-        ("WEAKLINK_LOG_LEVLE", "no setting has the name WEAKLINK_LOG_LEVLE"),
-        ("WEAKLINK_KAFAK__USERNAME", "no setting has the name WEAKLINK_KAFAK__USERNAME"),
+        ("WEAKLINK_STREAM__GIBBERISH", "no setting has the name WEAKLINK_STREAM__GIBBERISH: correct it or unset it"),
+        (
+            "WEAKLINK_KAFKA__BOOTSTRAP_SERVER",
+            "KAFKA__BOOTSTRAP_SERVER: did you mean WEAKLINK_KAFKA__BOOTSTRAP_SERVERS?",
+        ),
+        ("WEAKLINK_LOG_LEVLE", "no setting has the name WEAKLINK_LOG_LEVLE: did you mean WEAKLINK_LOG_LEVEL?"),
+        ("WEAKLINK_KAFAK__USERNAME", "did you mean WEAKLINK_KAFKA__USERNAME?"),
     ):
         with monkeypatch.context() as mistyped:
             mistyped.setenv(name, "debug")
-            with pytest.raises(ConfigurationError, match=told):
+            with pytest.raises(ConfigurationError, match=re.escape(told)):
                 load_settings()
     for name in ("WEAKLINK_PARTY", "WEAKLINK_SCHEMAS"):  # no settings, and none the less ours
         monkeypatch.setenv(name, "x")

@@ -2,7 +2,7 @@
 
 Which decisions are right cannot be told from outside: they depend on when evaluations took place. What must hold whatever was decided:
 
-- A tick decides once on a measure, and later than the tick before (DESIGN.md: a tick's decisions and records are one transaction). So no measure of a
+- A tick decides once on a measure, and later than the tick before (docs/design.md: a tick's decisions and records are one transaction). So no measure of a
   campaign is decided on twice as of one moment, or as of an earlier one afterwards, and nothing is withdrawn that does not stand.
 - A measure that stands is kept as it was last issued. So the standing measures on the topic are the fold of all decisions, value for value.
 - An account is in one campaign, which is there and not over; a campaign's plan counts the measures that are there.

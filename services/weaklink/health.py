@@ -15,7 +15,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.exposition import choose_encoder
 
 from weaklink import __version__, metrics
-from weaklink.errors import ConfigurationError
+from weaklink.listening import told
 
 _PLAIN: Final = "text/plain; charset=utf-8"
 _log = structlog.get_logger()
@@ -71,13 +71,8 @@ class HealthServer:
 
 def serve_health(host: str, port: int, health: Health) -> HealthServer:
     """A server that runs. Raises ConfigurationError when it cannot listen there."""
-    try:
+    with told("metrics", host, port, "--metrics-port or WEAKLINK_STREAM__METRICS_PORT"):
         return HealthServer(host, port, health)
-    except OSError as error:
-        raise ConfigurationError(
-            f"metrics cannot be served at {host}:{port}: {error}; choose another --metrics-port "
-            "or WEAKLINK_STREAM__METRICS_PORT (0: any that is free)"
-        ) from error
 
 
 def _handler(health: Health) -> type[BaseHTTPRequestHandler]:

@@ -1,11 +1,16 @@
 """Connection options that every Kafka client of Weaklink shares."""
 
+import re
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from weaklink.errors import ConfigurationError
+
+_PORT: Final = 9092  # Kafka's own, where none is named
+_ADDRESS: Final = re.compile(r"([A-Z_]+://)?(\[[^\s\]]+\]|[^\s:/\[\]]+)(:(?P<port>[0-9]{1,5}))?")
+"""With what clients pass over: a protocol before it, as a broker's listener has one."""
 
 
 class KafkaConfig(BaseModel):
@@ -41,6 +46,17 @@ class KafkaConfig(BaseModel):
     """The broker aborts a transaction that a dead worker left open after so long; readers wait for that."""
     replication_factor: int = 1
     """Copies of every topic that `weaklink provision` makes: 3 on a cluster of three brokers or more."""
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _are_addresses(cls, value: str) -> str:
+        for one in value.split(","):
+            found = _ADDRESS.fullmatch(one.strip())
+            if not found or not 0 < int(found["port"] or _PORT) < 65_536:
+                raise ValueError(
+                    f"{one.strip()!r} is no address of a broker: write host:port, and a comma between several"
+                )
+        return value
 
     @model_validator(mode="after")
     def _login_is_whole(self) -> Self:

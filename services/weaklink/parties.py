@@ -34,7 +34,7 @@ MAY_PUBLISH: Final[dict[str, frozenset[PartyKind]]] = {
     "ModelReleased": frozenset({PartyKind.LAB}),
     "ActionReceipt": _ALL,
 }
-"""Record name -> kinds of party that may publish it (DESIGN.md, Avro on the wire)."""
+"""Record name -> kinds of party that may publish it (docs: reference, Records)."""
 
 
 class Party(BaseModel):

@@ -1,6 +1,8 @@
 """All settings, composed of one section per folder. Environment: WEAKLINK_<SECTION>__<NAME>."""
 
+import difflib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal, Self
 
@@ -97,16 +99,32 @@ def load_settings() -> Settings:
     """Settings from the environment. Raises ConfigurationError that names the variable which cannot be used, or which there is not."""
     unknown = sorted(name for name in os.environ if name.upper().startswith(_PREFIX) and not _is_known(name))
     if unknown:
-        raise ConfigurationError(
-            f"no setting has the name {', '.join(unknown)}: correct it or unset it (all are in the reference, Settings)"
-        )
+        raise ConfigurationError("; ".join(map(_no_such_setting, unknown)))
     try:
         return Settings()
     except ValidationError as error:
-        wrong = [
-            f"WEAKLINK_{'__'.join(str(part) for part in one['loc']).upper()}: {one['msg']}" for one in error.errors()
-        ]
-        raise ConfigurationError("; ".join(wrong)) from None
+        wrong = [(_PREFIX + "__".join(map(str, one["loc"])).upper(), one["type"], one["msg"]) for one in error.errors()]
+        raise ConfigurationError(
+            "; ".join(
+                _no_such_setting(name) if kind == "extra_forbidden" else f"{name}: {told}" for name, kind, told in wrong
+            )
+        ) from None
+
+
+def _no_such_setting(name: str) -> str:
+    """What to do with a variable that names none: most are misspelt."""
+    near = difflib.get_close_matches(name.upper().removeprefix(_PREFIX), _names(Settings, ""), n=1, cutoff=0.8)
+    meant = f"did you mean {_PREFIX}{near[0]}? Correct it" if near else "correct it"
+    return f"no setting has the name {name}: {meant} or unset it (all are in the reference, Settings)"
+
+
+def _names(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    """Every variable, without what they all begin with: it would make all of them alike."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _names(field.annotation, f"{prefix}{name.upper()}__")
+        else:
+            yield prefix + name.upper()
 
 
 def _is_known(name: str) -> bool:

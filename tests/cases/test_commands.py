@@ -16,6 +16,7 @@ from tests.topics import create_topics
 from weaklink.cases.reader import read_cases
 from weaklink.cli.main import app
 from weaklink.enforce.database import ledger_url
+from weaklink.errors import ConfigurationError
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops.provision import add_party, provision
 from weaklink.parties import Party, PartyKind
@@ -111,3 +112,11 @@ def test_a_missing_topic_is_told_with_what_to_do(kafka: KafkaConfig, monkeypatch
     admin = KafkaAdminClient(**kafka.client_options())
     assert "campaigns-that-nobody-made" not in admin.list_topics()
     admin.close()
+
+
+@pytest.mark.usefixtures("case")
+@pytest.mark.parametrize("subject", ["cust-42", "c9e3779b"])
+def test_what_is_neither_an_account_nor_an_action_is_told_how_to_name_one(subject: str) -> None:
+    """Also where it could be an action's id by its letters."""
+    with pytest.raises(ConfigurationError, match="PARTY/ACCOUNT"):
+        CliRunner().invoke(app, ["explain", subject], catch_exceptions=False)

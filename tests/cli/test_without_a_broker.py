@@ -21,7 +21,7 @@ COMMANDS = (
     "partner import cloud events.ndjson --party acme",
     "partner actions --party acme",
     "partner rejects --party acme",
-    "partner receipt --party acme --action a1 --status done",
+    "partner receipt --party acme --action 0f6b1d0c9a8e7d6c5b4a392817061524 --status done",
     "partner export --party acme --format stix",
     "lag",
     "lag --watch --json",
@@ -53,7 +53,7 @@ OTHERS = {
     "need no Kafka": ("tokeniser serve", "tokeniser grant", "tokeniser revoke", "principal list"),
     "refuse a cluster without logins or replicas first": ("party suspend", "party resume", "principal secret", "strimzi"),
     "want a key of the party's first": ("partner signals serve", "partner signals push"),
-    "start a broker": ("demo", "replay"),
+    "start a broker": ("broker", "demo", "replay"),
     "go on without, and say so": ("console", "doctor"),
 }  # fmt: skip
 """The other commands, by the reason for which they are not tried here."""

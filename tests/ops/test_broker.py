@@ -3,6 +3,7 @@
 import secrets
 import socket
 import subprocess
+import sys
 import uuid
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,7 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 from kafka.protocol.metadata import CoordinatorType
 from kafka.structs import OffsetAndMetadata
+from tests.prerequisites import require
 from tests.topics import create_topics
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
@@ -144,3 +146,38 @@ def test_a_machine_without_java_is_told_what_to_install(monkeypatch: pytest.Monk
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(BrokerError, match=r"(?s)Java 17.*Maven.*WEAKLINK_KAFKA__BOOTSTRAP_SERVERS"):
         kafka_jars.ensure_jars()
+
+
+def command(folder: Path, port: int) -> "subprocess.Popen[str]":
+    """`weaklink broker` as a process of its own."""
+    main = "from weaklink.cli.main import main; main()"
+    words = [sys.executable, "-c", main, "broker", "--folder", str(folder), "--port", str(port)]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_a_broker_to_try_things_with_says_where_it_is_and_keeps_what_it_has(tmp_path: Path) -> None:
+    """Stopped and started again, also at another port, it has its topics; nothing runs on; and two never share a folder or a port."""
+    require(kafka_jars.missing_tools())
+    first, second = free_ports(2)
+    for port, before in ((first, set()), (first, {"kept"}), (second, {"kept"})):
+        process = command(tmp_path, port)
+        try:
+            assert process.stdout
+            assert process.stderr
+            line = process.stdout.readline()
+            assert line == f"export WEAKLINK_KAFKA__BOOTSTRAP_SERVERS=127.0.0.1:{port}\n", process.stderr.read()
+            kafka = KafkaConfig(bootstrap_servers=f"127.0.0.1:{port}", bootstrap_timeout_ms=30_000)
+            with closing(KafkaAdminClient(**kafka.client_options())) as admin:
+                assert {one for one in admin.list_topics() if not one.startswith("__")} == before
+            if not before:
+                assert round_trip(kafka, "kept") == b"hello"
+            children = psutil.Process(process.pid).children()
+            taken, used = command(tmp_path / "other", port), command(tmp_path, 0)
+            assert f"the broker cannot be served at 127.0.0.1:{port}: " in taken.communicate()[1]
+            assert f"{tmp_path} is in use by process {process.pid}; choose another --folder" in used.communicate()[1]
+            assert (taken.returncode, used.returncode) == (1, 1)
+        finally:
+            process.terminate()
+            _, said = process.communicate(timeout=PATIENCE_SECONDS)
+        assert (process.returncode, said.splitlines()[-1]) == (0, "stopped")
+        assert not any(one.is_running() for one in children)

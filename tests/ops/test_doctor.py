@@ -1,6 +1,7 @@
 """What the doctor finds: planted faults, each with its fix."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +9,9 @@ from weaklink.ops import doctor
 from weaklink.ops.access import Grant
 from weaklink.ops.access_differences import Difference
 from weaklink.ops.doctor import Finding, Level
+from weaklink.ops.doctor_probe import look_at_machine
 from weaklink.ops.topics import Change, Step, Topic
+from weaklink.settings import Settings
 
 GIB = 1 << 30
 REAUTH, OWN = "connections.max.reauth.ms", "listener.name.client."
@@ -137,3 +140,14 @@ def test_only_an_error_makes_the_command_fail() -> None:
     """A warning is for the morning."""
     assert not doctor.failed([doctor.ok("x", "y"), Finding("x", Level.WARNING, "y", "z")])
     assert doctor.failed([doctor.ok("x", "y"), Finding("x", Level.ERROR, "y", "z")])
+
+
+def test_the_doctor_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Neither its own file nor the folders on the way to it; and what is there stays."""
+    settings = Settings(data_folder=tmp_path / "build" / "weaklink")
+    look_at_machine(settings)
+    assert list(tmp_path.iterdir()) == []
+    kept = settings.data_folder / "snapshots" / "ingest"
+    kept.mkdir(parents=True)
+    look_at_machine(settings)
+    assert [one for one in tmp_path.rglob("*") if not list(one.iterdir())] == [kept]

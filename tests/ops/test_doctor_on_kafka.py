@@ -161,10 +161,7 @@ def test_snapshots_that_cannot_be_written_are_found(tmp_path: Path) -> None:
     settings = Settings(data_folder=tmp_path)
     assert found_here(settings, "snapshots") == []
     folder = settings.data_folder / "snapshots"
-    assert [path for path in folder.rglob("*") if path.is_file()] == []
-    for path in sorted(folder.rglob("*"), reverse=True):
-        path.rmdir()
-    folder.rmdir()
+    assert not folder.exists()
     folder.write_text("in the way")
     (finding,) = found_here(settings, "snapshots")
     assert finding.level is Level.ERROR

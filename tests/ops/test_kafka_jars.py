@@ -45,3 +45,51 @@ def test_a_jar_that_is_another_than_it_should_be_is_named_and_not_kept(
     assert "other.jar is one too many" in said
     assert not kafka_jars.jars_folder().exists()
     assert not list((tmp_path / "cache").rglob("*.jar"))
+
+
+def _tool(folder: Path, name: str, script: str) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    (folder / name).chmod(0o755)
+
+
+@pytest.fixture
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The one folder of commands, of a person whose jars were fetched on an earlier day."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    kafka_jars.jars_folder().mkdir(parents=True)
+    (kafka_jars.jars_folder() / "complete").touch()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    return tmp_path / "bin"
+
+
+@pytest.mark.usefixtures("tools")
+def test_without_java_the_jars_of_an_earlier_day_are_not_enough() -> None:
+    with pytest.raises(BrokerError, match=r"Java 17 or newer is not installed \(command 'java'\)"):
+        kafka_jars.ensure_jars()
+
+
+@pytest.mark.parametrize(
+    ("says", "told"),
+    [
+        ('openjdk version "1.8.0_392"', "is Java 8; Kafka 4"),
+        ('openjdk version "11.0.21" 2023-10-17', "is Java 11; Kafka 4"),
+        ('openjdk version "17" 2021-09-14', None),
+        ('java version "25.0.1" 2025-10-21 LTS', None),
+        ("a Java that numbers itself otherwise", None),
+    ],
+)
+def test_a_java_that_is_too_old_is_told_by_its_number(tools: Path, says: str, told: str | None) -> None:
+    _tool(tools, "java", f"echo '{says}' >&2")
+    if told is None:
+        assert kafka_jars.ensure_jars() == kafka_jars.jars_folder()
+    else:
+        with pytest.raises(BrokerError, match=told):
+            kafka_jars.ensure_jars()
+
+
+def test_a_java_that_does_not_run_is_told_with_what_it_said(tools: Path) -> None:
+    """As macOS' placeholder: the command is there, and Java is not."""
+    _tool(tools, "java", "echo 'Unable to locate a Java Runtime.' >&2; exit 1")
+    with pytest.raises(BrokerError, match=r"does not run \(Unable to locate a Java Runtime\.\)"):
+        kafka_jars.ensure_jars()

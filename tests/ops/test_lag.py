@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -112,6 +113,34 @@ def test_one_stopped_partition_condemns_its_reader_alone() -> None:
     ahead = outlook([at(seconds) for seconds in range(20)])
     assert ahead.verdicts == {("t", 0): Verdict.OK, ("t", 1): Verdict.STOPPED}
     assert ahead.verdict is Verdict.STOPPED
+
+
+@pytest.mark.parametrize(
+    ("records", "members", "is_stage", "missing", "verdict"),
+    [
+        (0, 1, True, (), Verdict.OK),
+        (0, 0, True, (), Verdict.NOT_RUNNING),
+        (5, 0, True, (), Verdict.STOPPED),
+        (0, 0, True, ("weaklink.links",), Verdict.NOT_PROVISIONED),
+        (0, 0, False, (), Verdict.OK),
+        (5, 0, False, (), Verdict.STOPPED),
+        (0, None, True, (), Verdict.OK),
+    ],
+)
+def test_a_stage_that_nobody_runs_is_not_ok_and_a_party_that_has_nothing_to_read_is(
+    records: int, members: int | None, is_stage: bool, missing: tuple[str, ...], verdict: Verdict
+) -> None:
+    """On a broker that was never provisioned nothing waits either. Where records wait they tell more, and partitions keep their own verdicts."""
+    part = PartitionLag("t", 0, 7, 7 + records, records, exact=True, oldest_us=0)
+    ahead = outlook([ReaderLag("r", "g", at * SECOND_US, (part,), members, is_stage, missing) for at in range(20)])
+    assert ahead.verdict is verdict
+    assert ahead.verdicts["t", 0] is (Verdict.STOPPED if records else Verdict.OK)
+
+
+def test_a_stage_that_nobody_runs_is_told_before_it_was_watched_for_long() -> None:
+    part = PartitionLag("t", 0, 7, 9, 2, exact=True, oldest_us=0)
+    assert outlook([ReaderLag("r", "g", SECOND_US, (part,), 0, True)]).verdict is Verdict.NOT_RUNNING
+    assert outlook([ReaderLag("r", "g", SECOND_US, (part,), 1, True)]).verdict is Verdict.UNKNOWN
 
 
 def test_a_party_is_seen_from_both_sides() -> None:

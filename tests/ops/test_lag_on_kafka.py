@@ -29,6 +29,7 @@ from kafka.structs import OffsetAndMetadata
 from tests.topics import create_topics
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
+from weaklink.cli.lag import lag
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops.broker import LocalCluster
 from weaklink.ops.kafka_jars import ensure_jars
@@ -37,6 +38,8 @@ from weaklink.ops.lag_probe import LagProbe
 from weaklink.ops.lag_watch import LagWatch
 from weaklink.ops.ledger_probe import read_published
 from weaklink.ops.ports import free_ports
+from weaklink.ops.provision import provision
+from weaklink.settings import Settings
 
 pytestmark = pytest.mark.kafka
 
@@ -405,6 +408,27 @@ def test_a_group_is_shown_with_its_members(world: World) -> None:
     assert world.lag().members == 1
     reader.close()
     assert world.lag().members == 0
+
+
+def test_on_a_broker_that_was_not_provisioned_no_stage_is_ok(
+    world_alone: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing waits there, and nobody would read it. Once it is provisioned, what is missing are processes."""
+    monkeypatch.setenv("WEAKLINK_KAFKA__BOOTSTRAP_SERVERS", world_alone.kafka.bootstrap_servers)
+    for verdict, advice in (
+        ("not provisioned", "lacks topics: `weaklink provision` makes them"),
+        ("not running", "has no process: `weaklink run {}` starts one"),
+    ):
+        with LagWatch(world_alone.kafka) as watch:
+            report = watch.sample().to_json()
+        stages = {one["reader"]: one for one in report["readers"] if not one["reader"].startswith("party ")}
+        assert {one["verdict"] for one in stages.values()} == {verdict}
+        assert all(bool(one["missing_topics"]) == (verdict == "not provisioned") for one in stages.values())
+        assert [one["verdict"] for one in report["readers"] if one["reader"].startswith("party ")] == ["ok"]
+        lag(interval_seconds=0.2, window_seconds=60, watch=False, as_json=False, partitions=False, parties=False)
+        said = capsys.readouterr().out.splitlines()
+        assert all(f"{stage} {advice.format(stage)}" in said for stage in stages)
+        provision(Settings(kafka=world_alone.kafka))
 
 
 def test_the_newest_event_of_a_party_is_found_without_reading(world: World) -> None:

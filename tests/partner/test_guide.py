@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -195,7 +196,24 @@ def copied(partner: Partner, language: str, *tools: str) -> Path:
 
 @pytest.mark.kafka
 def test_python(partner: Partner) -> None:
-    partner.first_day(partner.run(sys.executable, str(SNIPPETS / "python/first.py")))
+    first = str(SNIPPETS / "python/first.py")
+    partner.first_day(partner.run(sys.executable, first))
+    # Nothing is left to do: it waits until Ctrl-C, and leaves without a word.
+    with subprocess.Popen(
+        [sys.executable, "-u", first], env=os.environ | partner.environment, cwd=partner.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as waits:  # fmt: skip
+        assert waits.stdout is not None
+        assert b"published" in waits.stdout.readline()
+        waits.send_signal(signal.SIGINT)
+        _, said = waits.communicate(timeout=PATIENCE_SECONDS)
+    assert (waits.returncode, b"Traceback" in said) == (0, False)
+
+
+def test_without_a_party_the_python_of_the_guide_says_what_to_set() -> None:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("WEAKLINK_")}
+    first = str(SNIPPETS / "python/first.py")
+    done = subprocess.run([sys.executable, first], env=plain, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "set WEAKLINK_PARTY to your party's id\n")
 
 
 @pytest.mark.kafka

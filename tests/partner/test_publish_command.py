@@ -109,17 +109,18 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_published(member: Me
 
 
 def test_actions_are_shown_and_answered_by_hand(member: Member) -> None:
-    member.issue(("a1", 1), ("a1", 2))
+    action = "0f6b1d0c9a8e7d6c5b4a392817061524"
+    member.issue((action, 1), (action, 2))
     shown = RUN.invoke(app, ["partner", "actions", "--party", member.party.id])
     assert shown.output.count("SUSPEND") == 2
     as_json = RUN.invoke(app, ["partner", "actions", "--party", member.party.id, "--json"])
     assert [json.loads(line)["revision"] for line in as_json.output.splitlines()] == [1, 2]
     answered = RUN.invoke(
         app,
-        ["partner", "receipt", "--party", member.party.id, "--action", "a1", "--revision", "2", "--status", "refused", "--reason", "ours"],
+        ["partner", "receipt", "--party", member.party.id, "--action", action, "--revision", "2", "--status", "refused", "--reason", "ours"],
     )  # fmt: skip
     assert answered.exit_code == 0, answered.output
-    assert member.receipts() == [("a1", 2, "REFUSED")]
+    assert member.receipts() == [(action, 2, "REFUSED")]
 
 
 def test_actions_against_tokens_are_shown_in_hexadecimal(member: Member) -> None:

@@ -1,5 +1,6 @@
 """Rows of files to events: what a row may leave out, what it may not, and what a bad one is told."""
 
+import gzip
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -189,6 +190,7 @@ def test_ndjson_keeps_line_numbers_over_blank_and_bad_lines(tmp_path: Path) -> N
     rows = rows_of(file, "ndjson")
     assert [(one.line, one.values) for one in rows] == [(1, {"a": 1}), (3, None), (4, None), (5, None), (6, {"a": 2})]
     assert rows[1].raw == "{broken"
+    assert rows[3].error == "not UTF-8"
     assert rows[-1].consumed == size_of(str(file), "ndjson")
 
 
@@ -218,3 +220,21 @@ def test_files_that_cannot_be_read_are_one_clear_error(tmp_path: Path) -> None:
         rows_of(write(tmp_path / "x.parquet", [b"no"]), "parquet")
     with pytest.raises(ConfigurationError, match="--format"):
         format_of("events.txt")
+    damaged = bytearray(gzip.compress(b'{"a": 1}\n' * 1000))
+    damaged[20] ^= 0xFF
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        rows_of(write(tmp_path / "x.ndjson.gz", [bytes(damaged)]), "ndjson")
+
+
+@pytest.mark.parametrize("content", [b"", b"no Parquet", b"PAR1 as it begins, and no end"])
+def test_what_is_no_parquet_is_told_already_when_its_size_is_asked(tmp_path: Path, content: bytes) -> None:
+    """The first thing that is asked of a file, for the bar of progress."""
+    with pytest.raises(ConfigurationError, match="cannot be read as Parquet"):
+        size_of(str(write(tmp_path / "x.parquet", [content])), "parquet")
+
+
+@pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n\x00", b"a,b\x00,c\n1,2,3\n", b'"a"b,c\n1,2\n'])
+def test_a_csv_whose_header_is_no_text_is_no_file_without_rows(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read as CSV: its first line"):
+        rows_of(write(tmp_path / "x.csv", [content]), "csv")
+    assert rows_of(write(tmp_path / "empty.csv", []), "csv") == []

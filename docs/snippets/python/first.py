@@ -1,12 +1,15 @@
 """First day: publish one event, take one action, answer it. The environment says where and as whom."""
 
 import os
+import sys
+from contextlib import suppress
 
 from weaklink.partner import ApiUsage, WeaklinkClient
 from weaklink.settings import load_settings
 
+party = os.environ.get("WEAKLINK_PARTY") or sys.exit("set WEAKLINK_PARTY to your party's id")
 settings = load_settings()  # WEAKLINK_KAFKA__* and WEAKLINK_PARTNER__*
-with WeaklinkClient(os.environ["WEAKLINK_PARTY"], settings.kafka, settings.partner) as client:
+with suppress(KeyboardInterrupt), WeaklinkClient(party, settings.kafka, settings.partner) as client:  # Ctrl-C: no more waiting
     # 1. Publish what an account did in a minute. Raw identifiers become tokens here, and go no further.
     event = client.build(
         ApiUsage,

@@ -1,11 +1,12 @@
 """How `weaklink actions` prints actions: tables for people, JSON lines for programs."""
 
 import json
-import sys
 from datetime import UTC, datetime
 from typing import Any
 
 import typer
+
+from weaklink.cli.tables import print_table
 
 _NOT_IN_TABLE = ("history", "receipts", "approvals", "target_key")
 
@@ -80,10 +81,3 @@ def print_history(rows: list[dict[str, Any]]) -> None:
         more = (time_text(row["at_us"]), row["actor"] or "", row["note"] or "", row["source"] or "")
         table.add_row(*map(_text, (*cells, *more)))
     print_table(table)
-
-
-def print_table(table: Any) -> None:
-    """The table on stdout; piped, it is not cut to a terminal's width."""
-    from rich.console import Console
-
-    Console(width=None if sys.stdout.isatty() else 220).print(table)

@@ -16,7 +16,7 @@ def audit(
 
     from kafka.errors import KafkaError
 
-    from weaklink.errors import BrokerError
+    from weaklink.errors import BrokerError, brief
     from weaklink.ops.audit_probe import audit_topics
     from weaklink.ops.ledger_probe import audit_ledger
     from weaklink.settings import load_settings
@@ -27,7 +27,7 @@ def audit(
         actions = audit_ledger(settings)
     except KafkaError as error:
         raise BrokerError(
-            f"{settings.kafka.bootstrap_servers} cannot be audited: {type(error).__name__} {error}"
+            f"{settings.kafka.bootstrap_servers} cannot be audited: {brief(error)} (WEAKLINK_KAFKA__BOOTSTRAP_SERVERS says where Kafka is)"
         ) from error
     findings = [finding for one in partitions for finding in one.findings] + list(actions.findings)
     remarks = [remark for one in partitions for remark in one.remarks] + list(actions.remarks)
@@ -41,10 +41,11 @@ def audit(
         }
         typer.echo(json.dumps(found))
     else:
-        from rich.console import Console
         from rich.table import Table
 
-        console = Console()
+        from weaklink.cli.tables import console, folded
+
+        to = console()
         table = Table("partition", box=None, pad_edge=False)
         for title in ("offsets", "consumed", "accepted", "rejected", "duplicates", "verdict"):
             table.add_column(title, justify="left" if title == "verdict" else "right")
@@ -53,12 +54,12 @@ def audit(
             counts = (one.consumed, one.accepted, one.rejected, one.duplicates)
             verdict = "[red]wrong[/]" if one.findings else "[green]proved[/]" if one.consumed else "empty"
             table.add_row(f"{one.topic}-{one.partition}", span, *(f"{count:,}" for count in counts), verdict)
-        console.print(table)
+        to.print(folded(table))
         for remark in remarks:
-            console.print(f"note: {remark}", highlight=False, soft_wrap=True)
+            to.print(f"note: {remark}", highlight=False, soft_wrap=True)
         for finding in findings:
-            console.print(f"WRONG: {finding}", highlight=False, soft_wrap=True, style="red")
-        console.print(
+            to.print(f"WRONG: {finding}", highlight=False, soft_wrap=True, style="red")
+        to.print(
             f"{actions.live} live actions"
             + ("" if actions.findings else ", all as their parties read them, none twice")
         )

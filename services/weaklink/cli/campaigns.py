@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from weaklink.cli.action_tables import print_json, print_table
+from weaklink.cli.action_tables import print_json
+from weaklink.cli.tables import print_table
 
 if TYPE_CHECKING:
     from weaklink.cases.store import Cases

@@ -27,7 +27,9 @@ def register(app: typer.Typer) -> None:
 def serve(
     context: typer.Context,
     host: Annotated[str | None, typer.Option("--host", help="By default WEAKLINK_CONSOLE__HOST.")] = None,
-    port: Annotated[int | None, typer.Option("--port", help="By default WEAKLINK_CONSOLE__PORT.")] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", min=0, max=65_535, help="By default WEAKLINK_CONSOLE__PORT.")
+    ] = None,
 ) -> None:
     """Serve the console until it is stopped (SIGTERM, Ctrl-C)."""
     if context.invoked_subcommand is not None:

@@ -16,7 +16,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="Equal seeds give equal worlds.")] = 1,
     seconds: Annotated[float, typer.Option(min=1, help="Wall time to take for the world at least.")] = 110,
     world: Annotated[str, typer.Option(help="Which world; an unknown name lists them.")] = "demo",
-    kill: Annotated[float | None, typer.Option(help="kill -9 a random service every so many seconds.")] = None,
+    kill: Annotated[float | None, typer.Option(min=0.1, help="kill -9 a random service every so many seconds.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the broker's data in place.")] = False,
     folder: Annotated[Path, typer.Option(help="Where logs, data and summary.json go.")] = Path("build/demo"),
 ) -> None:

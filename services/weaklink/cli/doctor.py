@@ -16,9 +16,10 @@ def doctor(as_json: bool = typer.Option(False, "--json", help="One JSON object p
     """Look at this machine, the ledger and the brokers. Changes nothing; exit code 1 when something is wrong, and with each finding its fix."""
     from dataclasses import asdict
 
-    from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
+    from weaklink.cli.tables import print_table
     from weaklink.ops.doctor import failed
     from weaklink.ops.doctor_probe import examine
     from weaklink.settings import load_settings
@@ -30,7 +31,7 @@ def doctor(as_json: bool = typer.Option(False, "--json", help="One JSON object p
     else:
         table = Table("", "check", "finding", "what to do", box=None, pad_edge=False)
         for one in findings:
-            table.add_row(f"[{_COLOURS[one.level]}]{one.level}[/]", one.check, one.what, one.fix)
-        Console().print(table)
+            table.add_row(f"[{_COLOURS[one.level]}]{one.level}[/]", one.check, escape(one.what), escape(one.fix))
+        print_table(table)
     if failed(findings):
         raise typer.Exit(1)

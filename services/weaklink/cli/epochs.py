@@ -30,8 +30,9 @@ def list_expiries(as_json: Annotated[bool, typer.Option("--json", help="One JSON
         for one in expiries:
             typer.echo(one.to_json().decode())
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from weaklink.cli.tables import print_table
 
     table = Table("epoch", "over", "from", "reason", "by", "recorded", box=None, pad_edge=False)
     for one in expiries:
@@ -39,7 +40,7 @@ def list_expiries(as_json: Annotated[bool, typer.Option("--json", help="One JSON
         at, recorded = (f"{time:%Y-%m-%d %H:%M}" for time in (one.expires_at, one.recorded_at))
         table.add_row(f"{one.epoch} and before", over, at, one.reason, one.by, recorded)
     if expiries:
-        Console().print(table)
+        print_table(table)
     typer.echo(f"the oldest epoch in force is {oldest_in_force(expiries, now)}")
 
 

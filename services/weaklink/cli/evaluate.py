@@ -1,7 +1,6 @@
 """`weaklink evaluate`: how good detection and weak links are, on worlds with truth, against simple rules and against the bars."""
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -100,15 +99,13 @@ def _run(options: "Options", files: "DataFiles", out: Path, *, jobs: int, resume
 
 
 def _show(document: dict[str, Any], out: Path) -> None:
-    from rich.console import Console
-
+    from weaklink.cli.tables import console, folded
     from weaklink.evaluation.pictures import draw
     from weaklink.evaluation.report import bars_table, figures_table
     from weaklink.evaluation.results import write
 
     write(document, out / "results.json")
-    wide = Console(width=None if sys.stdout.isatty() else 150)
-    wide.print(figures_table(document), bars_table(document))
+    console().print(folded(figures_table(document)), folded(bars_table(document)))
     typer.echo(f"written: {', '.join(str(one) for one in (out / 'results.json', *draw(document, out)))}")
 
 

@@ -37,12 +37,19 @@ def explain(
         found = _explained(known, *account)
         _say(found, as_json)
         return
-    from weaklink.enforce.queries import find_ids, show_action
+    from weaklink.enforce.queries import NoSuchAction, find_ids, show_action
+    from weaklink.errors import ConfigurationError
 
     async def query(connection: Any) -> dict[str, Any]:
         return await show_action(connection, (await find_ids(connection, [subject]))[0])
 
-    action = read(query)
+    try:
+        action = read(query)
+    except NoSuchAction as error:
+        raise ConfigurationError(
+            f"{subject!r} is neither an account in a campaign (PARTY/ACCOUNT; `weaklink campaigns export --format csv` lists them) "
+            "nor an action's id or its beginning (`weaklink actions list`)"
+        ) from error
     target = (action["party"], action["target_account"])
     evidence = known.evidence(*target) if action["target_account"] is not None else None
     if as_json:

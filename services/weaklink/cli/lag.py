@@ -30,17 +30,18 @@ def lag(
         60.0, "--window", min=1, help="Seconds over which trend and verdict are taken."
     ),
 ) -> None:
-    """Records and seconds behind, trend, time until caught up, and a verdict: ok, slow or stopped.
+    """Records and seconds behind, trend, time until caught up, and a verdict: ok, slow or stopped; or that a stage does not run, or lacks topics.
 
     Without --watch: two samples, `--interval` apart, so that there is a trend. A verdict against a reader takes ten seconds at least.
     """
     import contextlib
     import json
 
-    from rich.console import Console
     from rich.live import Live
 
-    console = Console()
+    from weaklink.cli.tables import console, folded
+
+    to = console()
     table = _parties_table if parties else lambda report: _table(report, partitions)
     samples = _samples(interval_seconds, window_seconds)
     with contextlib.suppress(KeyboardInterrupt):
@@ -50,14 +51,16 @@ def lag(
             if as_json:
                 typer.echo(json.dumps(report.to_json()))
             else:
-                console.print(table(report))
+                to.print(folded(table(report)))
+                for line in _advice(report):
+                    to.print(line, highlight=False, soft_wrap=True)
         elif as_json:
             for report in samples:
                 typer.echo(json.dumps(report.to_json()))
         else:
-            with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
+            with Live(console=to, auto_refresh=False, screen=to.is_terminal) as live:
                 for report in samples:
-                    live.update(table(report), refresh=True)
+                    live.update(folded(table(report)), refresh=True)
     samples.close()
 
 
@@ -74,11 +77,31 @@ def _samples(interval_seconds: float, window_seconds: float) -> Generator["LagRe
             time.sleep(interval_seconds)
 
 
-_COLOURS = {"rising": "red", "falling": "green", "stopped": "bold red", "slow": "yellow"}
+_COLOURS = {
+    "rising": "red",
+    "falling": "green",
+    "stopped": "bold red",
+    "not running": "bold red",
+    "not provisioned": "bold red",
+    "slow": "yellow",
+}
+_ADVICE = {
+    "not provisioned": "lacks topics: `weaklink provision` makes them",
+    "not running": "has no process: `weaklink run {}` starts one",
+}
+
+
+def _advice(report: "LagReport") -> list[str]:
+    """What to do for stages that cannot read at all."""
+    told = [(lag.reader, _ADVICE.get(ahead.verdict.value)) for lag, ahead in report.rows]
+    return [f"{reader} {advice.format(reader)}" for reader, advice in told if advice]
 
 
 def _coloured(word: str) -> str:
     return f"[{_COLOURS[word]}]{word}[/]" if word in _COLOURS else word
+
+
+_NAMES = ("reader", "party", "worst partition")
 
 
 def _titles(*titles: str, left: tuple[str, ...]) -> "Table":
@@ -86,14 +109,15 @@ def _titles(*titles: str, left: tuple[str, ...]) -> "Table":
 
     table = Table(box=None, pad_edge=False)
     for title in titles:
-        table.add_column(title, justify="left" if title in left else "right", no_wrap=title == titles[0])
+        # Where the terminal is narrow, names go on in another line; the rest stays whole.
+        table.add_column(title, justify="left" if title in left else "right", no_wrap=title not in _NAMES)
     return table
 
 
 def _table(report: "LagReport", partitions: bool) -> "Table":
     left = ("reader", "verdict", "trend", "worst partition")
     table = _titles(
-        "reader", "members", "verdict", "records", "seconds", "trend", "records/s", "caught up in", "worst partition", left=left
+        "reader", "members", "verdict", "records", "seconds", "trend", "records/s", "caught\nup in", "worst partition", left=left
     )  # fmt: skip
     # A party's own choice of group is worth a mention; the usual ones say no more than the reader's name.
     stages = {stage.group for stage in topology.STAGES}
@@ -126,7 +150,7 @@ def _table(report: "LagReport", partitions: bool) -> "Table":
 def _parties_table(report: "LagReport") -> "Table":
     left = ("party", "ingest", "reads")
     table = _titles(
-        "party", "events wait", "seconds", "ingest", "last event", "actions unread", "seconds ", "reads", left=left
+        "party", "events\nwait", "seconds", "ingest", "last event", "actions\nunread", "seconds ", "reads", left=left
     )
     for one in sorted(report.parties, key=lambda one: (-one.actions_seconds, -one.events_seconds, one.party)):
         table.add_row(

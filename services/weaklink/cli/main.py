@@ -1,5 +1,7 @@
 """`weaklink`: puts the command groups together and turns Weaklink's errors into one clear line."""
 
+import errno
+import os
 import sys
 from importlib import import_module
 from typing import Final
@@ -39,6 +41,7 @@ GROUPS: Final = (
     "doctor",
     "backtest",
     "evaluate",
+    "broker",
     "demo",
     "replay",
     "sim",
@@ -51,6 +54,9 @@ _EXTRAS: Final = {
     "matplotlib": "evaluation",
 }
 """Extras by package; every other package that may be missing belongs to the services."""
+
+_OF_DISKS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""What is said without a path, and yet to a person: no room, no quota left, read only."""
 
 for group in GROUPS:
     import_module(f"weaklink.cli.{group}").register(app)
@@ -65,13 +71,19 @@ def version(show: bool = typer.Option(False, "--version", help="Print the versio
 
 
 def main() -> None:
-    """Entry point: errors that Weaklink raises on purpose are a message and exit code 1, not a traceback."""
+    """Entry point: errors that Weaklink raises on purpose, and files and folders that cannot be used, are a message and exit code 1, not a traceback."""
     # What a command warns of is not among what it prints; services set their logs up themselves.
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         app()
     except WeaklinkError as error:
         print(f"weaklink: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is None and error.errno not in _OF_DISKS:
+            raise  # where it comes from is all that can be told of it
+        where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        print(f"weaklink: {where}{error.strerror or error}", file=sys.stderr)
         sys.exit(1)
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get(error.name or "", "services")

@@ -1,5 +1,6 @@
 """`weaklink partner publish|import|actions|receipt|rejects|export|key`: what a party does by hand or from a script."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 _BAD_ROWS_EXIT_CODE = 3
 _BAD_ROWS_SHOWN = 20
+_ACTION_ID = re.compile(r"[0-9a-f]{32}")
 
 PartyOption = Annotated[str, typer.Option("--party", help="The party's id.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
@@ -157,7 +159,13 @@ def receipt(
     note: Annotated[str | None, typer.Option("--note", help="Free text for a person.")] = None,
 ) -> None:
     """Answer one action by hand."""
+    from weaklink.errors import ConfigurationError
     from weaklink.partner.client import WeaklinkClient
+
+    if not _ACTION_ID.fullmatch(action_id):
+        raise ConfigurationError(
+            f"--action {action_id!r} is no action's id: 32 of 0-9 and a-f, as `weaklink partner actions` shows it"
+        )
 
     settings = _settings()
     with WeaklinkClient(party, settings.kafka, settings.partner) as client:
@@ -214,6 +222,7 @@ def key_new(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the keys; must not exist.")],
 ) -> None:
     """Make a key file (mode 0600). Every party of a consortium needs the same one, or their tokens never meet."""
+    import shlex
     from datetime import UTC, datetime
 
     from weaklink.partner.keys import new_keys, save_keys
@@ -221,7 +230,7 @@ def key_new(
     # From the beginning of time: an epoch's start says when it joins an older one, and the first has none.
     save_keys(file, new_keys(datetime(1970, 1, 1, tzinfo=UTC)))
     typer.echo(
-        f"{file}: keys of epoch 1. Pass it on only over a secure channel; export WEAKLINK_PARTNER__KEY_FILE={file}"
+        f"{file}: keys of epoch 1. Pass it on only over a secure channel; export WEAKLINK_PARTNER__KEY_FILE={shlex.quote(str(file))}"
     )
 
 

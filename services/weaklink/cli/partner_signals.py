@@ -43,12 +43,15 @@ def serve(
     from http.server import HTTPServer
 
     from weaklink.formats.transmitter import handler
+    from weaklink.listening import told
     from weaklink.partner.reading import read_actions
     from weaklink.settings import load_settings
 
     settings = load_settings()
     stream = _stream(settings, party, signing_key, issuer, audience)
-    server = HTTPServer((host, port), handler(stream, _bearer(bearer_file)))
+    answers = handler(stream, _bearer(bearer_file))
+    with told("signals", host, port, "--port"):
+        server = HTTPServer((host, port), answers)
 
     def read() -> None:
         try:

@@ -97,9 +97,10 @@ def list_parties(as_json: bool = typer.Option(False, "--json", help="One JSON ob
     if not parties:
         typer.echo("no parties yet: weaklink party add ID --kind lab|router|cloud|payment", err=True)
         return
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
+
+    from weaklink.cli.tables import print_table
 
     table = Table("party", "kind", "name", "partitions", "added", "suspended", box=None, pad_edge=False)
     for party in parties:
@@ -111,7 +112,7 @@ def list_parties(as_json: bool = typer.Option(False, "--json", help="One JSON ob
             f"{party.added_at:%Y-%m-%d %H:%M}",
             f"{party.suspended_at:%Y-%m-%d %H:%M}" if party.suspended_at else "",
         )
-    Console().print(table)
+    print_table(table)
 
 
 def show(party_id: str = typer.Argument(metavar="ID")) -> None:

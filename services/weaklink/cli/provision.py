@@ -83,12 +83,11 @@ def show_plan(steps: "list[Step]", *, as_json: bool) -> None:
                             "replication_factor": step.topic.replication_factor, "configs": dict(step.topic.configs), "details": step.details})
             )  # fmt: skip
         return
-    from rich.console import Console
-    from rich.table import Column, Table
+    from rich.table import Table
 
-    # Folded, never cut: in a narrow window a difference is still told to its end.
-    topic, difference = Column("topic", overflow="fold"), Column("difference", overflow="fold")
-    table = Table("", topic, "partitions", "replicas", difference, box=None, pad_edge=False)
+    from weaklink.cli.tables import print_table
+
+    table = Table("", "topic", "partitions", "replicas", "difference", box=None, pad_edge=False)
     for step in steps:
         colour = _COLOURS[step.change]
         table.add_row(
@@ -98,4 +97,4 @@ def show_plan(steps: "list[Step]", *, as_json: bool) -> None:
             str(step.topic.replication_factor),
             "\n".join(step.details),
         )
-    Console().print(table)
+    print_table(table)

@@ -68,7 +68,11 @@ def run(
     ] = None,
     metrics_port: Annotated[
         int | None,
-        typer.Option(help="Serve /metrics, /healthz and /readyz here; by default WEAKLINK_STREAM__METRICS_PORT."),
+        typer.Option(
+            min=0,
+            max=65_535,
+            help="Serve /metrics, /healthz and /readyz here; by default WEAKLINK_STREAM__METRICS_PORT.",
+        ),
     ] = None,
 ) -> None:
     """Run one stage until it is stopped (SIGTERM, Ctrl-C). Start more of the same for more throughput."""

@@ -79,19 +79,17 @@ def export(
     """Write the newest schema of each record that a party publishes or reads, and headers.json: the 10 bytes that begin a message of each, in hexadecimal."""
     import json
 
-    from weaklink.errors import ConfigurationError
+    from weaklink.folders import writing
     from weaklink.records.codec import SINGLE_OBJECT_MARKER
     from weaklink.records.schemas import EVENT_RECORDS, latest
 
     records = {name: latest(name) for name in (*EVENT_RECORDS, "EnforcementAction")}
     headers = {name: (SINGLE_OBJECT_MARKER + one.fingerprint).hex() for name, one in records.items()}
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name, one in records.items():
             (folder / f"{name}.avsc").write_text(json.dumps(one.json, indent=2) + "\n", encoding="utf-8")
         (folder / "headers.json").write_text(json.dumps(headers, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"{folder} cannot be written: {error.strerror}") from error
     typer.echo(f"{folder}: {len(records)} schemas and headers.json")
 
 

@@ -4,9 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
-from weaklink.cli.action_tables import print_json, print_table
+from weaklink.cli.action_tables import print_json
 from weaklink.cli.campaigns import cases
 from weaklink.cli.ledger import read
+from weaklink.cli.tables import print_table
 
 
 def register(app: typer.Typer) -> None:

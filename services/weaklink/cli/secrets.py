@@ -7,12 +7,16 @@ from pathlib import Path
 import typer
 
 from weaklink.errors import ConfigurationError
+from weaklink.folders import writable_folder
 
 
 def refuse_existing(path: Path | None) -> None:
-    """Raise ConfigurationError before anything is changed when the file is there already."""
-    if path is not None and path.exists():
+    """Raise ConfigurationError before anything is changed when the file is there already, or cannot be written: the secret would be lost."""
+    if path is None:
+        return
+    if path.exists():
         raise ConfigurationError(f"{path} exists: name a new file, so that no other secret is overwritten")
+    writable_folder(path.parent)
 
 
 def kafka_login(principal: str, secret: str | None) -> dict[str, str]:
@@ -30,7 +34,6 @@ def hand_out(whose: str, variables: Mapping[str, str], path: Path | None) -> Non
         typer.echo(lines, nl=False)
         typer.echo(f"The secret of {whose} is shown this once: pass it on over a secure channel.", err=True)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as error:

@@ -21,10 +21,13 @@ def world(
     family: Annotated[str, typer.Option(help="tuning, or testing: other parameters, which differ by seed.")] = "tuning",
 ) -> None:
     """Write a world without enforcement: events in the form that `weaklink backtest` reads, and the truth."""
+    from weaklink.folders import writable_folder
     from weaklink.sim.presets import preset as spec_of
     from weaklink.sim.worlds import generate
 
-    made = generate(spec_of(preset, size, family), seed)
+    spec = spec_of(preset, size, family)
+    writable_folder(out)  # first: a world takes minutes
+    made = generate(spec, seed)
     made.write(out)
     campaigns = made.truth.drop_nulls("campaign")
     print(

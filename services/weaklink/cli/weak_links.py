@@ -4,8 +4,9 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from weaklink.cli.action_tables import print_json, print_table
+from weaklink.cli.action_tables import print_json
 from weaklink.cli.campaigns import cases
+from weaklink.cli.tables import print_table
 
 _DOOR: Final = (
     "party", "accounts", "requests_entered", "volume_entered_share", "accounts_after", "requests_after_share",

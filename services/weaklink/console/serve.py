@@ -10,6 +10,7 @@ import uvicorn
 
 from weaklink.console.app import make_app
 from weaklink.health import Health
+from weaklink.listening import listen
 from weaklink.settings import Settings
 
 _log = structlog.get_logger()
@@ -40,11 +41,10 @@ def run_console(settings: Settings, health: Health | None = None) -> None:
             meaning="passwords can be read on the way: set WEAKLINK_CONSOLE__HTTPS",
         )
     app = make_app(settings)
+    listening = listen("the console", config.host, config.port, "--port or WEAKLINK_CONSOLE__PORT")
     server = _Server(
         uvicorn.Config(
             app,
-            host=config.host,
-            port=config.port,
             access_log=False,  # every request is logged by its route: an address may hold an account's name
             log_config=None,
             server_header=False,
@@ -53,9 +53,10 @@ def run_console(settings: Settings, health: Health | None = None) -> None:
             limit_concurrency=1000,
         )
     )
-    _log.info("started", host=config.host, port=config.port, brokers=settings.kafka.bootstrap_servers)
+    port = listening.getsockname()[1]
+    _log.info("started", host=config.host, port=port, brokers=settings.kafka.bootstrap_servers)
     app.state.health = health
-    server.run()
+    server.run([listening])
     _log.info("stopped")
 
 

@@ -14,7 +14,7 @@ class EnforceConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    # Policy (DESIGN.md, DETECTION.md step 10).
+    # Policy (docs/detection.md, The method in short).
     challenge_confidence_min: float = Field(default=0.5, ge=0, le=1)
     """Below it a party is asked to OBSERVE only."""
     suspend_confidence_above: float = Field(default=0.9, ge=0, le=1)

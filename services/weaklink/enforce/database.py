@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.util import await_only
 
 from weaklink.errors import ConfigurationError, LedgerError
+from weaklink.folders import writing
 from weaklink.settings import Settings
 from weaklink.starting import Away
 
@@ -78,7 +79,9 @@ class Database:
         self.sqlite = url.get_backend_name() == "sqlite"
         self._timeout_seconds = timeout_seconds
         if self.sqlite and url.database:
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+            folder = Path(url.database).parent
+            with writing(folder):
+                folder.mkdir(parents=True, exist_ok=True)
         arguments = {"timeout": _SQLITE_BUSY_SECONDS} if self.sqlite else _server_settings(timeout_seconds)
         self.engine: AsyncEngine = create_async_engine(
             url, connect_args=arguments, pool_pre_ping=not self.sqlite, hide_parameters=True

@@ -18,6 +18,10 @@ _BEGINNING: Final = re.compile(r"[0-9a-f]{1,32}")
 _ENDING: Final = ("DISPUTED", "NOT_OURS", "REFUSED")
 
 
+class NoSuchAction(LedgerError):
+    """No action has this id, or one that begins so."""
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """Which actions; None does not narrow."""
@@ -107,8 +111,9 @@ async def find_ids(connection: AsyncConnection, prefixes: Sequence[str]) -> list
         query = sa.select(actions.c.action_id).where(begins).limit(2)
         idents = (await connection.scalars(query)).all() if _BEGINNING.fullmatch(prefix) else []
         if len(idents) != 1:
-            what = "several actions begin with" if idents else "no action has the id"
-            raise LedgerError(f"{what} {prefix!r}: see `weaklink actions list`")
+            if idents:
+                raise LedgerError(f"several actions begin with {prefix!r}: see `weaklink actions list`")
+            raise NoSuchAction(f"no action has the id {prefix!r}: see `weaklink actions list`")
         found.append(idents[0])
     return found
 

@@ -7,6 +7,7 @@ Events tell what Weaklink asks for. Actions on identifiers are no events: these 
 
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -138,7 +139,9 @@ def load_signing_key(path: Path) -> ECKey:
     try:
         mode = path.stat().st_mode
         if mode & 0o077:
-            raise ConfigurationError(f"{path} has mode {mode & 0o777:04o}: others could sign with it; chmod 600 {path}")
+            raise ConfigurationError(
+                f"{path} has mode {mode & 0o777:04o}: others could sign with it; chmod 600 {shlex.quote(str(path))}"
+            )
         key = ECKey.import_key(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise ConfigurationError(

@@ -16,11 +16,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NoReturn, Self
 
 from weaklink.errors import BrokerError
 from weaklink.kafka_options import KafkaConfig
-from weaklink.ops.broker_properties import ADMIN, Security, Tls, server_properties
+from weaklink.ops.broker_properties import ADMIN, Security, Tls, ports_of, server_properties
 from weaklink.ops.kafka_jars import ensure_jars
 from weaklink.ops.ports import free_ports
 
@@ -28,6 +28,7 @@ _START_TIMEOUT_SECONDS: Final = 120
 _BOOTSTRAP_TIMEOUT_MS: Final = 30_000  # it is known to run: what it may lack is processor time
 _START_ATTEMPTS: Final = 3  # with other ports, should somebody bind one of ours between choice and start
 _STOP_TIMEOUT_SECONDS: Final = 20
+_PROPERTIES: Final = "server.properties"
 
 
 @dataclass
@@ -35,7 +36,8 @@ class LocalCluster:
     """`with LocalCluster(folder) as cluster:` starts `nodes` brokers below `folder` and stops them at the end.
 
     With `scram`, or `tls` of clients, an authorizer refuses whatever no ACL allows. `reauth_ms`: how long a SCRAM session lasts
-    before the broker asks again (None: for ever). `properties`: further settings of every node, by Kafka's names.
+    before the broker asks again (None: for ever). `properties`: further settings of every node, by Kafka's names. `port`: of the first
+    node's clients (None: any that is free). `keep`: what an earlier cluster left in the folder is there again; else it begins empty.
     """
 
     folder: Path
@@ -45,6 +47,8 @@ class LocalCluster:
     reauth_ms: int | None = None
     heap_mib: int = 512
     properties: Mapping[str, str] = field(default_factory=dict)
+    port: int | None = None
+    keep: bool = False
     admin_password: str = field(default_factory=lambda: secrets.token_urlsafe(18))
     _ports: list[int] = field(default_factory=list)
     _processes: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -92,14 +96,15 @@ class LocalCluster:
         return self
 
     def _start(self, jars: Path) -> None:
-        self._ports = free_ports(2 * self.nodes)
-        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        directories = [urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=") for _ in range(self.nodes)]
-        voters = ",".join(
-            f"{i + 1}@127.0.0.1:{self._ports[self.nodes + i]}:{directories[i]}" for i in range(self.nodes)
-        )
-        for node in range(1, self.nodes + 1):
-            self._format(jars, node, cluster_id, voters)
+        kept = self._kept_ports() if self.keep else None
+        self._ports = kept or free_ports(2 * self.nodes)
+        if self.port is not None:
+            self._ports[0] = self.port
+        if kept:
+            for node in range(1, self.nodes + 1):
+                self._write_properties(node)
+        else:
+            self._format_all(jars)
         try:
             for node in range(1, self.nodes + 1):
                 self.start_node(node)
@@ -108,6 +113,23 @@ class LocalCluster:
         except BaseException:
             self.stop()
             raise
+
+    def _kept_ports(self) -> list[int] | None:
+        """Ports of the cluster whose storage is in the folder; None: there is none. Controllers must have theirs again: they are stored, too."""
+        folders = [self._node_folder(node) for node in range(1, self.nodes + 1)]
+        if not all((folder / "data" / "meta.properties").exists() for folder in folders):
+            return None
+        pairs = [ports_of((folder / _PROPERTIES).read_text(encoding="utf-8")) for folder in folders]
+        return [client for client, _ in pairs] + [controller for _, controller in pairs]
+
+    def _format_all(self, jars: Path) -> None:
+        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        directories = [urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=") for _ in range(self.nodes)]
+        voters = ",".join(
+            f"{i + 1}@127.0.0.1:{self._ports[self.nodes + i]}:{directories[i]}" for i in range(self.nodes)
+        )
+        for node in range(1, self.nodes + 1):
+            self._format(jars, node, cluster_id, voters)
 
     def _port_was_taken(self) -> bool:
         logs = (self._node_folder(node) / "broker.log" for node in range(1, self.nodes + 1))
@@ -126,7 +148,7 @@ class LocalCluster:
             "-cp",
             f"{ensure_jars()}/*",
             "kafka.Kafka",
-            str(self._node_folder(node) / "server.properties"),
+            str(self._node_folder(node) / _PROPERTIES),
         ]
         with log:
             # Its own session, so that Ctrl-C in the terminal reaches only us, and we stop it in order.
@@ -147,6 +169,14 @@ class LocalCluster:
     def await_node(self, node: int) -> None:
         """Until a node that was started (again) serves. Raises BrokerError with the end of its log when it does not come up."""
         self._await_port(node)
+
+    def await_end(self, node: int) -> NoReturn:
+        """Until a node ends by itself. Raises BrokerError with the end of its log."""
+        code = self._processes[node].wait()
+        log = self._node_folder(node) / "broker.log"
+        raise BrokerError(
+            f"Kafka node {node} ended (exit code {code}); the end of {log}:\n{log.read_text(errors='replace')[-3000:]}"
+        )
 
     def stop(self) -> None:
         """Stop every node; after a grace period, kill it."""
@@ -177,11 +207,7 @@ class LocalCluster:
         folder = self._node_folder(node)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        properties = folder / "server.properties"
-        _write_private(
-            properties,
-            server_properties(node, self._ports, folder / "data", self._security, self.properties),
-        )
+        properties = self._write_properties(node)
         words = [
             "-Xmx128m",
             "-cp",
@@ -207,6 +233,13 @@ class LocalCluster:
         arguments.unlink()
         if run.returncode != 0:
             raise BrokerError(f"Kafka could not format {folder}:\n{(run.stdout + run.stderr)[-2000:]}")
+
+    def _write_properties(self, node: int) -> Path:
+        path = self._node_folder(node) / _PROPERTIES
+        path.unlink(missing_ok=True)
+        data = self._node_folder(node) / "data"
+        _write_private(path, server_properties(node, self._ports, data, self._security, self.properties))
+        return path
 
     def _java_env(self) -> dict[str, str]:
         return {**os.environ, "LC_ALL": "C.UTF-8"}

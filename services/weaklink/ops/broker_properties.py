@@ -1,5 +1,6 @@
 """What the nodes of a local cluster (`broker`) are told: Kafka's own settings, with or without SCRAM and TLS."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,3 +110,11 @@ def server_properties(node: int, ports: Sequence[int], data: Path, security: Sec
         lines["broker.session.timeout.ms"] = "30000"
     every = lines | security.lines() | dict(more)
     return _COMMON + "\n".join(f"{key}={value}" for key, value in every.items()) + "\n"
+
+
+def ports_of(properties: str) -> tuple[int, int]:
+    """A node's ports in such a file: of its client listener, and of its controller."""
+    client, controller = re.findall(
+        r"^listeners=CLIENT://[^:]+:(\d+),CONTROLLER://[^:]+:(\d+)$", properties, re.MULTILINE
+    )[0]
+    return int(client), int(controller)

@@ -1,10 +1,12 @@
 """Looks at an installation for `doctor.py`: this machine, the ledger, the brokers. Changes nothing (but for one file that it writes and removes)."""
 
+import itertools
 import re
 import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +15,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError
 
 from weaklink import topology
-from weaklink.errors import CheckpointError, LedgerError, SchemaError, WeaklinkError
+from weaklink.errors import CheckpointError, LedgerError, SchemaError, WeaklinkError, brief
 from weaklink.ops import doctor
 from weaklink.ops.admin import open_admin
 from weaklink.ops.doctor import Finding, Level, ok
@@ -23,6 +25,7 @@ from weaklink.ops.provision import plan, plan_access
 from weaklink.records.schemas import all_schemas, schema_folder
 from weaklink.settings import Settings
 
+_DOCTOR: Final = "doctor"
 _PER_ADDRESS: Final = "max.connections.per.ip"
 _CONNECT_SECONDS: Final = 3.0
 _UNAUTHORISED: Final = ("AuthorizationFailed", "Authorization failed")
@@ -76,11 +79,24 @@ def _snapshots(settings: Settings) -> Finding:
 
     url = settings.stream.snapshot_url or str(Path(settings.data_folder) / "snapshots")
     try:
-        SnapshotStore(url, "doctor", kept=1).probe()
+        with _as_it_was(Path(url) / _DOCTOR):
+            SnapshotStore(url, _DOCTOR, kept=1).probe()
     except CheckpointError as error:
         fix = "give the service's user the right to write there, or set WEAKLINK_STREAM__SNAPSHOT_URL"
         return Finding("snapshots", Level.ERROR, str(error), fix)
     return ok("snapshots", f"can be written at {url}")
+
+
+@contextmanager
+def _as_it_was(folder: Path) -> Iterator[None]:
+    """Empty folders that the block made on the way to this one are removed again."""
+    made = list(itertools.takewhile(lambda one: not one.exists(), (folder, *folder.parents)))
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # somebody else has written there meanwhile
+            for one in made:
+                one.rmdir()
 
 
 def _ledger(settings: Settings) -> Finding:
@@ -162,7 +178,7 @@ def _cluster(settings: Settings, clock: Callable[[], float]) -> list[Finding]:
 
 
 def _refused(check: str, error: Exception) -> Finding:
-    told = f"{type(error).__name__} {error}"
+    told = brief(error)
     if any(word in told for word in _UNAUTHORISED):
         return Finding(
             check, Level.WARNING, f"this user may not look: {told}", "run the doctor as the cluster's administrator"

@@ -3,8 +3,10 @@
 `make lock` writes that file anew, of whatever Maven fetches (`python -m weaklink.ops.kafka_jars`): after a change of version.
 """
 
+import functools
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +27,9 @@ _POM: Final = f"""<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersi
 </dependencies></project>
 """
 _MAVEN_TIMEOUT_SECONDS: Final = 600
+_JAVA_MIN: Final = 17  # what Kafka 4's brokers are compiled for
+_JAVA_TIMEOUT_SECONDS: Final = 60
+_JAVA_HOW: Final = "On Debian or Ubuntu: apt-get install openjdk-17-jre-headless"
 _PINNED: Final = Path(__file__).with_name("kafka-jars.sha256")
 """As sha256sum writes it: a line for each jar."""
 
@@ -37,15 +42,33 @@ def cache_folder() -> Path:
 def missing_tools() -> list[str]:
     """What a local broker still lacks on this machine, as messages to a person."""
     missing = []
-    if shutil.which("java") is None:
-        missing.append(
-            "Java 17 or newer is not installed (command 'java'). On Debian or Ubuntu: apt-get install openjdk-17-jre-headless"
-        )
+    java = shutil.which("java")
+    if java is None:
+        missing.append(f"Java {_JAVA_MIN} or newer is not installed (command 'java'). {_JAVA_HOW}")
+    elif wrong := _wrong_java(java):
+        missing.append(f"{wrong}; Kafka {KAFKA_VERSION} needs Java {_JAVA_MIN} or newer. {_JAVA_HOW}")
     if shutil.which("mvn") is None and not (jars_folder() / "complete").exists():
         missing.append(
             "Maven is not installed (command 'mvn'); it fetches Apache Kafka's jars. On Debian or Ubuntu: apt-get install maven"
         )
     return missing
+
+
+@functools.cache
+def _wrong_java(command: str) -> str | None:
+    """Why a broker cannot run on this Java; None: it can. Asked once: a virtual machine takes a while to start."""
+    try:
+        run = subprocess.run(
+            [command, "-version"], capture_output=True, text=True, timeout=_JAVA_TIMEOUT_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{command} does not run ({error})"
+    said = (run.stderr + run.stdout).strip()
+    if run.returncode != 0:  # as macOS' placeholder does, where no Java is installed
+        return f"{command} does not run ({' '.join(said.split())[:200]})"
+    # 'openjdk version "17.0.9"'; up to 8 the number that people know comes second: 'java version "1.8.0_392"'.
+    version = re.search(r'version "(?:1\.)?(\d+)', said)
+    return f"{command} is Java {version[1]}" if version and int(version[1]) < _JAVA_MIN else None
 
 
 def jars_folder() -> Path:
@@ -59,14 +82,14 @@ def ensure_jars() -> Path:
     Fetched into a folder aside and renamed, so that two processes, or one that is killed, never leave half a set behind.
     """
     folder = jars_folder()
-    if (folder / "complete").exists():
-        return folder
-    if missing := missing_tools():
+    if missing := missing_tools():  # before the jars: those of an earlier day are of no use without Java
         raise BrokerError(
             "cannot run a local Kafka broker:\n  "
             + "\n  ".join(missing)
             + "\nOr point WEAKLINK_KAFKA__BOOTSTRAP_SERVERS at an existing cluster."
         )
+    if (folder / "complete").exists():
+        return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as work:
         libs = _fetched(Path(work))

@@ -44,7 +44,8 @@ class PartitionLag:
 class ReaderLag:
     """One reader (a stage, or a party) in its group, over all partitions that it reads, at one time.
 
-    `members`: processes in the group now; None where that was not asked.
+    `members`: processes in the group now; None where that was not asked. `is_stage`: it should always run; a party reads when it likes.
+    `missing`: topics that a stage reads, or writes for another, and that are not there.
     """
 
     reader: str
@@ -52,6 +53,8 @@ class ReaderLag:
     at_us: int
     partitions: tuple[PartitionLag, ...]
     members: int | None = None
+    is_stage: bool = False
+    missing: tuple[str, ...] = ()
 
     @property
     def records(self) -> int:
@@ -77,7 +80,10 @@ class ReaderLag:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """Where the lag is going. `caught_up_seconds` None: not at the present pace. `verdict` is the worst of the partitions' `verdicts`."""
+    """Where the lag is going. `caught_up_seconds` None: not at the present pace.
+
+    `verdict` is the worst of the partitions' `verdicts`, or what keeps a stage from reading at all.
+    """
 
     trend: Trend
     records_per_second: float
@@ -91,7 +97,7 @@ def outlook(samples: Sequence[ReaderLag]) -> Outlook:
     last = samples[-1]
     first = samples[0]
     verdicts = _verdicts(samples)
-    verdict = worst(verdicts.values())
+    verdict = _of_reader(last, worst(verdicts.values()))
     elapsed = (last.at_us - first.at_us) / 1e6
     if elapsed <= 0:
         return Outlook("steady", 0.0, 0.0 if last.records == 0 else None, verdict, verdicts)
@@ -103,6 +109,15 @@ def outlook(samples: Sequence[ReaderLag]) -> Outlook:
         return Outlook(trend, pace, 0.0, verdict, verdicts)
     caught_up = last.records * elapsed / -change if trend == "falling" else None
     return Outlook(trend, pace, caught_up, verdict, verdicts)
+
+
+def _of_reader(reader: ReaderLag, of_partitions: Verdict) -> Verdict:
+    """Where nothing waits, nothing stands still, also where nobody would read it: a stage without topics or processes is not ok for that."""
+    if reader.missing:
+        return Verdict.NOT_PROVISIONED
+    if reader.is_stage and reader.members == 0 and of_partitions in (Verdict.OK, Verdict.UNKNOWN):
+        return Verdict.NOT_RUNNING
+    return of_partitions
 
 
 def _verdicts(samples: Sequence[ReaderLag]) -> dict[Place, Verdict]:

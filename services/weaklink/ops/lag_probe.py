@@ -34,6 +34,9 @@ _SECONDS_PER_PARTITION: Final = 0.02
 
 _Reader = tuple[str, str, list[str]]
 """Reader, group, and the topics that it reads and that exist."""
+_STAGES: Final = {stage.group: stage for stage in topology.STAGES}
+_READ: Final = frozenset(name for stage in topology.STAGES for name in stage.reads)
+"""Topics that stages read: whoever may ask for lag sees them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,10 @@ class LagProbe:
         lags = [(reader, group, tuple(own)) for (reader, group, _), own in zip(readers, rows, strict=True)]
         self._seen = seen
         at_us = time.time_ns() // 1000 if now_us is None else now_us
-        return [ReaderLag(reader, group, at_us, rows, members.get(group, 0)) for reader, group, rows in lags]
+        return [
+            ReaderLag(reader, group, at_us, own, members.get(group, 0), group in _STAGES, _missing(group, topics))
+            for reader, group, own in lags
+        ]
 
     def last_event_us(self) -> dict[str, int]:
         """Append time of the newest event of every party whose topic holds any; from the broker's index, nothing is read. Raises kafka's errors."""
@@ -191,6 +197,14 @@ class LagProbe:
             oldest_us = oldest.get(tp) if tp in exact or tp in oldest else self._seen.get((tp, start), began_us)
             waiting[tp] = _Waiting(counts[tp] if tp in exact else end - start, tp in exact, oldest_us)
         return waiting
+
+
+def _missing(group: str, topics: Sequence[str]) -> tuple[str, ...]:
+    """Topics that a stage cannot do without, its own and those of the next ones, and that are not there. Parties' come with the parties."""
+    if group not in _STAGES:
+        return ()
+    needed = {*_STAGES[group].reads, *_STAGES[group].writes} & _READ - {topology.PARTY_EVENTS}
+    return tuple(sorted(needed.difference(topics)))
 
 
 def _readers(topics: Sequence[str], groups: Iterable[str]) -> list[_Reader]:

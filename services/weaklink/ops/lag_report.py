@@ -91,6 +91,7 @@ def _reader_json(lag: ReaderLag, ahead: Outlook) -> dict[str, Any]:
         "records": lag.records,
         "seconds": round(lag.seconds, 3),
         "verdict": ahead.verdict.value,
+        "missing_topics": list(lag.missing),
         "trend": ahead.trend,
         "records_per_second": round(ahead.records_per_second, 3),
         "caught_up_seconds": None if ahead.caught_up_seconds is None else round(ahead.caught_up_seconds, 1),

@@ -5,7 +5,7 @@ from typing import Final, Self
 
 from kafka.errors import KafkaError
 
-from weaklink.errors import BrokerError
+from weaklink.errors import BrokerError, brief
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops.lag import History
 from weaklink.ops.lag_probe import LagProbe
@@ -40,8 +40,8 @@ class LagWatch:
         except KafkaError as error:
             self.close()
             raise BrokerError(
-                f"{self._kafka.bootstrap_servers} cannot be asked for lag: {type(error).__name__} {error}; is it running, and may this user "
-                "describe groups?"
+                f"{self._kafka.bootstrap_servers} cannot be asked for lag: {brief(error)}; is it running (WEAKLINK_KAFKA__BOOTSTRAP_SERVERS "
+                "says where it is), and may this user describe groups?"
             ) from error
         return LagReport(rows[0][0].at_us if rows else time.time_ns() // 1000, rows, last_event_us)
 

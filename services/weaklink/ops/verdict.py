@@ -15,12 +15,18 @@ _NOISE_SHARE: Final = 0.02
 
 
 class Verdict(StrEnum):
-    """From the best to the worst; UNKNOWN is a reader that is behind and was not watched for long enough."""
+    """From the best to the worst; UNKNOWN is a reader that is behind and was not watched for long enough.
+
+    The last two are of a stage as a whole, never of a partition: no process of it runs (and what waits has not told so yet), and topics
+    of it are missing.
+    """
 
     OK = "ok"
     UNKNOWN = "unknown"
     SLOW = "slow"
     STOPPED = "stopped"
+    NOT_RUNNING = "not running"
+    NOT_PROVISIONED = "not provisioned"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from weaklink.errors import ConfigurationError
+from weaklink.errors import ConfigurationError, brief
 
 FileFormat = Literal["ndjson", "csv", "spaced", "parquet"]
 """`spaced`: columns with spaces between, under a header line, as flow logs have them."""
@@ -65,11 +66,12 @@ def size_of(name: str, file_format: FileFormat) -> int | None:
     """
     if name == STDIN or name.endswith(".gz"):
         return None
-    try:
-        if file_format == "parquet":
-            import polars as pl
+    if file_format == "parquet":
+        import polars as pl
 
+        with _as_parquet(name):
             return int(pl.scan_parquet(name).select(pl.len()).collect().item())
+    try:
         return Path(name).stat().st_size
     except OSError as error:
         raise ConfigurationError(f"{name} cannot be read: {error.strerror or error}") from error
@@ -81,7 +83,10 @@ def read_rows(name: str, file_format: FileFormat) -> Iterator[Row]:
         yield from _parquet(name)
         return
     with _lines(name) as lines:
-        yield from _ndjson(lines) if file_format == "ndjson" else _csv(lines, " " if file_format == "spaced" else ",")
+        if file_format == "ndjson":
+            yield from _ndjson(lines)
+        else:
+            yield from _csv(name, lines, " " if file_format == "spaced" else ",")
 
 
 @contextmanager
@@ -92,7 +97,7 @@ def _lines(name: str) -> Iterator[Iterable[bytes]]:
     try:
         with gzip.open(name) if name.endswith(".gz") else Path(name).open("rb") as file:
             yield _bounded(file)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise ConfigurationError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
@@ -109,7 +114,11 @@ def _ndjson(lines: Iterable[bytes]) -> Iterator[Row]:
             continue
         raw = line.decode(errors="replace").rstrip("\r\n")
         try:
-            values = json.loads(line)
+            # Decoded here: json guesses from zero bytes, and of what is no text at all it says that it is no UTF-16.
+            values = json.loads(line.decode("utf-8-sig"))
+        except UnicodeDecodeError:
+            yield Row(number, None, "not UTF-8", raw, consumed)
+            continue
         except (ValueError, RecursionError) as error:
             yield Row(number, None, f"not JSON: {error}", raw, consumed)
             continue
@@ -119,7 +128,7 @@ def _ndjson(lines: Iterable[bytes]) -> Iterator[Row]:
             yield Row(number, None, "not a JSON object", raw, consumed)
 
 
-def _csv(lines: Iterable[bytes], delimiter: str) -> Iterator[Row]:
+def _csv(name: str, lines: Iterable[bytes], delimiter: str) -> Iterator[Row]:
     consumed = 0
 
     def decoded() -> Iterator[str]:
@@ -129,7 +138,7 @@ def _csv(lines: Iterable[bytes], delimiter: str) -> Iterator[Row]:
             yield line.decode("utf-8-sig" if consumed == len(line) else "utf-8", errors="surrogateescape")
 
     reader = csv.reader(decoded(), strict=True, delimiter=delimiter)
-    header = next(reader, None)
+    header = _header(name, reader)
     while header is not None:
         try:
             cells = next(reader)
@@ -145,7 +154,7 @@ def _csv(lines: Iterable[bytes], delimiter: str) -> Iterator[Row]:
         raw = text.getvalue().encode(errors="surrogateescape").decode(errors="replace")
         if len(cells) != len(header):
             yield Row(reader.line_num, None, f"{len(cells)} cells under {len(header)} columns", raw, consumed)
-        elif any("\udc80" <= character <= "\udcff" for cell in cells for character in cell):
+        elif not _is_utf8(cells):
             yield Row(reader.line_num, None, "not UTF-8", raw, consumed)
         else:
             # An empty cell is CSV's way to say null.
@@ -153,10 +162,36 @@ def _csv(lines: Iterable[bytes], delimiter: str) -> Iterator[Row]:
             yield Row(reader.line_num, values, None, raw, consumed)
 
 
-def _parquet(name: str) -> Iterator[Row]:
+def _header(name: str, lines: Iterator[list[str]]) -> list[str] | None:
+    """The names of the columns; None for an empty file. Raises ConfigurationError for what is no text: all of it would else count as names."""
+    try:
+        names = next(lines, None)
+    except csv.Error as error:
+        raise ConfigurationError(f"{name} cannot be read as CSV: its first line, which names the columns, is not CSV: {error}") from error  # fmt: skip
+    if names is not None and (not _is_utf8(names) or any("\0" in one for one in names)):
+        raise ConfigurationError(f"{name} cannot be read as CSV: its first line, which names the columns, is not text (UTF-8)")  # fmt: skip
+    return names
+
+
+def _is_utf8(cells: Iterable[str]) -> bool:
+    return not any("\udc80" <= character <= "\udcff" for cell in cells for character in cell)
+
+
+@contextmanager
+def _as_parquet(name: str) -> Iterator[None]:
+    """What goes wrong in the block is told as a file that cannot be read as Parquet: ConfigurationError."""
     import polars as pl
 
     try:
+        yield
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise ConfigurationError(f"{name} cannot be read as Parquet: {brief(error)}") from error
+
+
+def _parquet(name: str) -> Iterator[Row]:
+    import polars as pl
+
+    with _as_parquet(name):
         frame = pl.scan_parquet(name)
         total = size_of(name, "parquet") or 0
         for start in range(0, total, _PARQUET_ROWS):
@@ -164,8 +199,6 @@ def _parquet(name: str) -> Iterator[Row]:
             for number, values in enumerate(piece.iter_rows(named=True), start + 1):
                 zoned = {key: _zoned(value) for key, value in values.items()}
                 yield Row(number, zoned, None, None, number)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise ConfigurationError(f"{name} cannot be read as Parquet: {error}") from error
 
 
 def _zoned(value: Any) -> Any:

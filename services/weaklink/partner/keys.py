@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import secrets
+import shlex
 import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Final
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from weaklink.errors import ConfigurationError
+from weaklink.folders import writing
 from weaklink.records.identifiers import IdentifierKind
 
 _SECRET_BYTES: Final = 32
@@ -111,7 +113,7 @@ def load_keys(path: Path) -> list[Key]:
         mode = path.stat().st_mode
         if mode & _OTHERS_MAY:
             raise ConfigurationError(
-                f"{path} has mode {stat.S_IMODE(mode):04o}: others could read or change the keys; chmod 600 {path}"
+                f"{path} has mode {stat.S_IMODE(mode):04o}: others could read or change the keys; chmod 600 {shlex.quote(str(path))}"
             )
         entries = _KeyFile.model_validate_json(path.read_bytes()).keys
         keys = [
@@ -149,20 +151,20 @@ def save_keys(path: Path, keys: Iterable[Key], *, replace: bool = False) -> None
         for key in keys
     ]
     content = json.dumps({"version": 1, "keys": entries}, indent=1) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
     target = path.with_name(f".{path.name}.new") if replace else path
-    try:
+    if path.exists() and not replace:
+        raise ConfigurationError(
+            f"{path} exists: other parties' tokens rest on its keys; weaklink partner key rotate adds an epoch"
+        )
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
         if replace:
             target.unlink(missing_ok=True)
         # O_EXCL: never through a link that somebody put there, never over keys that tokens rest on.
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError as error:
-        raise ConfigurationError(
-            f"{path} exists: other parties' tokens rest on its keys; weaklink partner key rotate adds an epoch"
-        ) from error
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    if replace:
-        target.replace(path)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if replace:
+            target.replace(path)

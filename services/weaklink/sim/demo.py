@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
+from weaklink.folders import alone_in
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops.provision import add_party, provision
 from weaklink.parties import Party
@@ -64,19 +65,19 @@ def demo_spec(options: DemoOptions) -> WorldSpec:
 
 def run_demo(options: DemoOptions, console: Console) -> dict[str, Any]:
     """Run it all and return the summary, which is also in `summary.json` below the folder. Stops everything that it started."""
-    for old in ("kafka", "services", "data"):
-        shutil.rmtree(options.folder / old, ignore_errors=True)
-    options.folder.mkdir(parents=True, exist_ok=True)
     spec = demo_spec(options)
-    with console.status("making the world"):
-        world = World(spec, options.seed)
-        free = exchanges_without_enforcement(spec, options.seed)
-    try:
-        with cluster(options.folder / "kafka") as broker:
-            return _run(options, world, free, broker, console)
-    finally:
-        if not options.keep:
-            shutil.rmtree(options.folder / "kafka", ignore_errors=True)
+    with alone_in(options.folder):
+        for old in ("kafka", "services", "data"):
+            shutil.rmtree(options.folder / old, ignore_errors=True)
+        try:
+            with cluster(options.folder / "kafka") as broker:  # first: what it lacks (Java) is told at once
+                with console.status("making the world"):
+                    world = World(spec, options.seed)
+                    free = exchanges_without_enforcement(spec, options.seed)
+                return _run(options, world, free, broker, console)
+        finally:
+            if not options.keep:
+                shutil.rmtree(options.folder / "kafka", ignore_errors=True)
 
 
 def _run(options: DemoOptions, world: World, free: dict[str, int], broker: Broker, console: Console) -> dict[str, Any]:

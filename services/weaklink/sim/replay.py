@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from weaklink.errors import ConfigurationError, WeaklinkError
+from weaklink.folders import alone_in
 from weaklink.kafka_options import KafkaConfig
 from weaklink.ops.provision import add_party, provision
 from weaklink.parties import Party, PartyKind
@@ -69,6 +70,13 @@ def run_replay(data: Path, folder: Path, seconds: float, console: Console) -> di
     Each file takes about `seconds`, so that the pipeline evaluates along the way, as it would have then.
     """
     files = event_files(data)
+    with alone_in(folder):
+        summary, outcome = _replayed(files, folder, seconds, console)
+    _print(summary, outcome, console)
+    return summary
+
+
+def _replayed(files: list[EventFile], folder: Path, seconds: float, console: Console) -> tuple[dict[str, Any], Outcome]:
     for old in ("kafka", "services", "data"):
         shutil.rmtree(folder / old, ignore_errors=True)
     (folder / "data").mkdir(parents=True)
@@ -100,8 +108,7 @@ def run_replay(data: Path, folder: Path, seconds: float, console: Console) -> di
         shutil.rmtree(folder / "kafka", ignore_errors=True)
     summary = summarise_replay(files, outcome, memory)
     write_json(folder / "summary.json", summary)
-    _print(summary, outcome, console)
-    return summary
+    return summary, outcome
 
 
 def _publish(file: EventFile, speed: float, keys: Path, services: Services, environment: dict[str, str]) -> None:

@@ -130,7 +130,7 @@ class Accounts:
 
 
 class BacktestForm:
-    """EVENTS to the input form of `weaklink backtest` (DESIGN.md). Follows its registers as they grow."""
+    """EVENTS to the input form of `weaklink backtest` (docs: reference, Files of a backtest). Follows its registers as they grow."""
 
     def __init__(self, spec: WorldSpec, accounts: Accounts, vocabulary: Vocabulary) -> None:
         self._accounts, self._vocabulary = accounts, vocabulary

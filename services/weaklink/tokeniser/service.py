@@ -4,6 +4,7 @@ Every call is a line of the log: who, how many values of which kinds, and what b
 call that gives a key.
 """
 
+import contextlib
 import json
 import math
 import time
@@ -21,6 +22,7 @@ from starlette.routing import Route
 
 from weaklink import metrics
 from weaklink.errors import ConfigurationError
+from weaklink.listening import listen
 from weaklink.partner.remote import PATH
 from weaklink.partner.tokens import LocalTokeniser
 from weaklink.records.identifiers import IdentifierKind
@@ -184,5 +186,8 @@ def serve(config: TokeniserConfig) -> None:
             "ssl_certfile": str(config.certfile),
             "ssl_keyfile": str(config.keyfile) if config.keyfile else None,
         }
-    _log.info("started", url=f"{'https' if config.certfile else 'http'}://{config.host}:{config.port}")
-    uvicorn.run(service.app, host=config.host, port=config.port, **options)
+    listening = listen("tokens", config.host, config.port, "WEAKLINK_TOKENISER__PORT")
+    port = listening.getsockname()[1]
+    _log.info("started", url=f"{'https' if config.certfile else 'http'}://{config.host}:{port}")
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again once it has stopped
+        uvicorn.Server(uvicorn.Config(service.app, **options)).run([listening])

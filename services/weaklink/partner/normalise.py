@@ -53,6 +53,11 @@ def _stripped(kind: IdentifierKind, value: str) -> str:
         raise _refuse(kind, "it is empty")
     if len(text) > _VALUE_CHARACTERS_MAX:
         raise _refuse(kind, f"it is longer than {_VALUE_CHARACTERS_MAX} characters")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # JSON can say half of a surrogate pair ("\ud83d"): software that cuts texts leaves it of an emoji. There are no bytes for it.
+        raise _refuse(kind, "it holds half of a character, as a text that was cut does") from None
     return text
 
 

@@ -237,6 +237,36 @@ def test_a_rotated_key_is_in_use_at_once_and_answers_say_when_it_changes(authori
         service.stop()
 
 
+def test_files_that_could_not_be_read_count_as_soon_as_they_can(authority: Authority, tmp_path: Path) -> None:
+    """chmod and chown change neither time nor size of a file: a rotation after a leak waited for a restart."""
+    service = Service(tmp_path, authority)
+    try:
+        remote = RemoteTokeniser.of(service.config(grant(service.clients, "lab")))
+        save_keys(service.keys, rotated(load_keys(service.keys), datetime.now(UTC), timedelta()), replace=True)
+        service.keys.chmod(0o644)
+        assert [remote.newest(Kind.CARD, value)[1] for value in ("a", "b")] == [1, 1]
+        assert service.log.read_text().count("file_unusable") == 1
+        service.keys.chmod(0o600)
+        assert remote.newest(Kind.CARD, "c")[1] == 2
+        remote.close()
+    finally:
+        service.stop()
+
+
+def test_the_list_of_clients_stays_readable_for_whom_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "clients.json"
+    grant(path, "lab")
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(path, 10_001, 10_002)
+    before = path.stat()
+    revoke(path, "lab")
+    after = path.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+    assert load_clients(path) == {}
+
+
 def test_a_rotation_that_nobody_planned_reaches_what_clients_know_already(authority: Authority, tmp_path: Path) -> None:
     """With the next value that is asked for, or within an hour: the most frequent identifiers are never asked for again, and would have
     tokens of the old epoch alone for the whole overlap."""

@@ -50,21 +50,29 @@ class _Refused(Exception):
 
 
 class _Watched(Generic[T]):
-    """What a file holds, read again when it changes. A file that cannot be read leaves what was read before, and an error in the log."""
+    """What a file holds, read again when it changes. A file that cannot be read leaves what was read before, and an error in the log.
+
+    Until it can be read it is tried again with every call: what mends it (chown, chmod) changes neither its time nor its size.
+    """
 
     def __init__(self, path: Path, load: Callable[[Path], T]) -> None:
         self._path, self._load = path, load
         self._stamp = self._now()
         self._value = load(path)
+        self._told: str | None = None
 
     def value(self) -> T:
         stamp = self._now()
         if stamp != self._stamp:
-            self._stamp = stamp
             try:
                 self._value = self._load(self._path)
+                self._stamp, self._told = stamp, None
             except ConfigurationError as error:
-                _log.error("file_unusable", path=str(self._path), error=str(error), next="what was read before holds")
+                if str(error) != self._told:
+                    self._told = str(error)
+                    _log.error(
+                        "file_unusable", path=str(self._path), error=self._told, next="what was read before holds"
+                    )
         return self._value
 
     def _now(self) -> tuple[int, int, int] | None:

@@ -149,6 +149,30 @@ def test_an_events_values_are_asked_for_in_one_call_and_known_ones_not_again(ser
     assert "planted" not in str(caught.value)
 
 
+def test_long_values_go_out_in_more_calls_and_what_is_too_long_is_kept_back(service: Service) -> None:
+    """Whatever may be published with a key file may be asked for, in whatever script; the rest is the value's fault, not the service's."""
+    remote = RemoteTokeniser.of(service.config(grant(service.clients, "long-lab")))
+    local = LocalTokeniser.load(service.keys)
+    long = [("🦊" * 4_000) + str(number) for number in range(30)] + [
+        "\x01" * 4_000 + str(number) for number in range(5)
+    ]
+    remote.prepare((Kind.DEVICE, value) for value in long)
+    calls = [line for line in service.lines() if line["party"] == "long-lab"]
+    assert {call["status"] for call in calls} == {200}
+    assert 1 < len(calls) < len(long)
+    assert [remote.tokens(Kind.DEVICE, value) for value in long] == [local.tokens(Kind.DEVICE, value) for value in long]
+    assert len([line for line in service.lines() if line["party"] == "long-lab"]) == len(calls)
+    for kind, value in (
+        (Kind.CARD, "f" * 4_096),
+        (Kind.BANK_ACCOUNT, "b" * 4_096),
+        (Kind.ORGANISATION, "\ufdfa" * 1_000),
+    ):
+        for tokeniser in (remote, local):
+            with pytest.raises(RecordError, match="its written form is longer than 4096 characters"):
+                tokeniser.tokens(kind, value)
+    remote.close()
+
+
 def test_no_value_no_token_and_no_secret_is_in_its_log(service: Service) -> None:
     """Every call is there, who asked and how much: served, malformed, unknown kind, too large and unauthorised ones."""
     secret = grant(service.clients, "quiet-lab")

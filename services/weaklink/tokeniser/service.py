@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from weaklink import metrics
 from weaklink.errors import ConfigurationError
-from weaklink.partner.remote import PATH
+from weaklink.partner.remote import CALL_BYTES_MAX, PATH
 from weaklink.partner.tokens import LocalTokeniser
 from weaklink.records.identifiers import IdentifierKind
 from weaklink.tokeniser.clients import hash_of, load_clients
@@ -29,7 +29,6 @@ from weaklink.tokeniser.config import TokeniserConfig
 from weaklink.tokeniser.limits import Limits
 
 _BYTES_PER_ITEM: Final = 256
-_BODY_BYTES_MIN: Final = 64 << 10
 _STOP_SECONDS: Final = 5
 """So long a stop waits for answers under way."""
 _KNOWN_SECONDS_MAX: Final = 3_600
@@ -140,7 +139,7 @@ class TokeniserService:
 
     async def _body(self, request: Request) -> bytes:
         """The body, read no further than anybody may send."""
-        size_max = max(self._config.items_per_call_max * _BYTES_PER_ITEM, _BODY_BYTES_MIN)
+        size_max = max(self._config.items_per_call_max * _BYTES_PER_ITEM, CALL_BYTES_MAX)
         body = bytearray()
         async for part in request.stream():
             body += part

@@ -524,6 +524,7 @@ def test_what_is_seen_on_the_network_looks_and_changes_nothing(
     assert other[0].events_topic in {row.topic for row in lags["ingest"].partitions}
     session = Requests(kafka)
     assert error_codes(fetch(topology.CAMPAIGNS)(session)) == ({0} if principal == CONSOLE else {0, _TOPIC_REFUSED})
+    assert error_codes(fetch(topology.PARTIES)(session)) == ({0} if principal == EXPORTER else {0, _TOPIC_REFUSED})
     assert error_codes(fetch(other[0].rejects_topic)(session)) == {0, _TOPIC_REFUSED}
     session.close()
     for topic in (topology.BENIGN, topology.EPOCHS, topology.DECISIONS, other[0].actions_topic, other[0].events_topic):

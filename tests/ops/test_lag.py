@@ -144,8 +144,9 @@ def test_silence_does_not_end_with_the_last_event_that_a_topic_keeps(monkeypatch
     monkeypatch.setattr(silence, "PartyRegistry", _Registry)
     watch = silence.Silence(KafkaConfig())
 
-    def party(name: str, **fields: datetime) -> Party:
-        return Party(id=name, kind=PartyKind.LAB, added_at=datetime.fromtimestamp(10, UTC), **fields)
+    def party(name: str, suspended_at: datetime | None = None) -> Party:
+        added_at = datetime.fromtimestamp(10, UTC)
+        return Party(id=name, kind=PartyKind.LAB, added_at=added_at, suspended_at=suspended_at)
 
     def silent(at_seconds: int, **last_seconds: int) -> dict[str, float]:
         parts = [

@@ -51,7 +51,7 @@ def audit(
         for one in partitions:
             span = "-" if one.first_offset is None else f"{one.first_offset}..{one.committed}"
             counts = (one.consumed, one.accepted, one.rejected, one.duplicates)
-            verdict = "[red]wrong[/]" if one.findings else "[green]proved[/]" if one.consumed else "empty"
+            verdict = {"wrong": "[red]wrong[/]", "proved": "[green]proved[/]"}.get(one.verdict, one.verdict)
             table.add_row(f"{one.topic}-{one.partition}", span, *(f"{count:,}" for count in counts), verdict)
         console.print(table)
         for remark in remarks:

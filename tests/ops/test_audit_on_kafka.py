@@ -11,7 +11,7 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.structs import OffsetAndMetadata
-from tests.topics import create_topics
+from tests.topics import create_topics, no_ingest
 
 from weaklink import topology
 from weaklink.frames import ACTIVITY, empty, to_chunk
@@ -83,7 +83,7 @@ def source(kafka: KafkaConfig) -> Iterator[Source]:
     party = Party(id=f"audit-{uuid.uuid4().hex[:8]}", kind=PartyKind.LAB, events_partitions=1)
     add_party(settings, party)
     yield Source(kafka, party)
-    remove_party(settings, party.id, delete_topics=True)
+    remove_party(settings, party.id, delete_topics=True, wait=no_ingest)
 
 
 @pytest.mark.kafka

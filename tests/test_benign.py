@@ -162,6 +162,8 @@ def test_a_person_adds_lists_removes_and_reads_the_history(
         return {row["entry"]: row for row in rows}
 
     benign("add", "--account", name, "--reason", "red team", "--by", "ann", "--expires", "30d")
+    marked = f"lab-a/[red]{uuid.uuid4().hex[:4]}[/nothing]"
+    assert marked in benign("add", "--account", marked, "--reason", "[bold]", "--by", "ann")
     raw = f"10.{uuid.uuid4().int % 250}.{uuid.uuid4().int % 250}.7"
     shown = benign("add", "--kind", "ip", "--value", "-", "--reason", "office", "--by", "ann", "--key-file", str(keys), text=raw + "\n")  # fmt: skip
     assert raw not in shown

@@ -88,7 +88,7 @@ def test_names_follow_prometheus_conventions() -> None:
 
 def test_the_exporter_serves_what_the_list_says_of_it() -> None:
     """All of it, with those labels, and never an undefined number."""
-    found: dict[str, GaugeMetricFamily] = {family.name: family for family in families(report())}
+    found: dict[str, GaugeMetricFamily] = {family.name: family for family in families(report(), {"a-lab": 10})}
     listed = {one.name: one for one in LISTED if one.service == metrics.EXPORTER and one.kind == "gauge"}
     assert {name: family.documentation for name, family in found.items()} == {n: o.meaning for n, o in listed.items()}
     for name, family in found.items():
@@ -102,7 +102,7 @@ def test_the_exporter_says_what_the_report_says() -> None:
     """Lag by group and partition, members, and both sides of the party."""
     values = {
         (sample.name, *sample.labels.values()): sample.value
-        for family in families(report())
+        for family in families(report(), {"a-lab": 10, "b-lab": 0})
         for sample in family.samples
     }
     assert values["kafka_consumergroup_group_lag", "weaklink.ingest", "party.a-lab.events", "0"] == 4
@@ -115,3 +115,4 @@ def test_the_exporter_says_what_the_report_says() -> None:
     assert values["weaklink_party_events_waiting", "a-lab"] == 4
     assert values["weaklink_party_actions_unread_seconds", "a-lab"] == 30
     assert values["weaklink_party_silent_seconds", "a-lab"] == 10
+    assert values["weaklink_party_silent_seconds", "b-lab"] == 0

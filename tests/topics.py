@@ -8,6 +8,10 @@ from tests.waiting import PATIENCE_SECONDS
 from weaklink.kafka_options import KafkaConfig
 
 
+def no_ingest(seconds: float) -> None:
+    """How long to wait between a party's leaving the registry and its topics' end where no ingest reads them: not at all."""
+
+
 def create_topics(
     kafka: KafkaConfig, names: Iterable[str], partitions: int = 2, configs: Mapping[str, str] | None = None
 ) -> None:

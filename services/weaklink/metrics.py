@@ -181,7 +181,9 @@ PARTY_ACTIONS_UNREAD_SECONDS: Final = _exported(
     "weaklink_party_actions_unread_seconds", "Age of the oldest action that the party has not read", ["party"]
 )
 PARTY_SILENT: Final = _exported(
-    "weaklink_party_silent_seconds", "Since the broker took the party's last event; absent before its first", ["party"]
+    "weaklink_party_silent_seconds",
+    "Since the broker took the party's last event; where its topic holds none, since the last one seen, or since the party was added",
+    ["party"],
 )
 LAG_SAMPLES_FAILED: Final = _counter(
     EXPORTER, "weaklink_lag_samples_failed", "Times that Kafka could not be asked for lag"

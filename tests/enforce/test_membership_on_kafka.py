@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaTimeoutError, TopicAuthorizationFailedError, Un
 from tests.enforce.samples import decision, decoded, proposal
 from tests.enforce.test_ledger import all_actions
 from tests.enforce.test_outbox import CONFIG, Producer, fill
-from tests.topics import create_topics
+from tests.topics import create_topics, no_ingest
 from weaklink import topology
 from weaklink.enforce.action import State
 from weaklink.enforce.database import Database
@@ -78,7 +78,7 @@ async def test_what_waits_for_a_party_that_was_removed_is_given_up_until_it_come
     """Its topic is gone: each end of an action was tried every two seconds for ever, and the alert never ended. Back, it is told everything new."""
     await fill(ledger, "a", party=party.id)
     await until(database, (False, None))
-    remove_party(settings, party.id, delete_topics=True)
+    remove_party(settings, party.id, delete_topics=True, wait=no_ingest)
     await relaying.look()
     withdrawal = decision(proposal(op="WITHDRAW", party=party.id, target_account="a"), at_us=2)
     await ledger.handle_decision(decoded(withdrawal), withdrawal)

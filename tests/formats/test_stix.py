@@ -1,6 +1,7 @@
 """STIX bundles: sound by the library and by OASIS's own schemas, and one party's says nothing of another's."""
 
 import json
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -85,8 +86,8 @@ def test_actions_become_indicators_of_their_targets_with_tlp_2_and_expiry() -> N
     suspend = patterns["[user-account:user_id = 'u-1042']"]
     assert suspend["valid_until"] == "2026-03-09T09:15:30.123456Z"
     assert {one["name"] for one in of_type(bundle, "marking-definition")} == {"TLP:AMBER", "TLP:AMBER+STRICT"}
-    revoked = [one["name"] for one in of_type(bundle, "course-of-action") if one.get("revoked")]
-    assert revoked == ["BLOCK_IDENTIFIER"]
+    withdrawn = [one["name"] for one in of_type(bundle, "course-of-action") if one["labels"] == ["withdrawn"]]
+    assert withdrawn == ["BLOCK_IDENTIFIER"]
 
 
 def test_an_export_made_again_has_the_same_identifiers() -> None:
@@ -128,11 +129,39 @@ def test_of_an_action_the_latest_revision_counts() -> None:
         bundle = actions_bundle(order)
         assert complaints(bundle) == []
         (indicator,) = of_type(bundle, "indicator")
-        assert indicator["revoked"] is True
+        assert indicator["labels"] == ["withdrawn"]
+        assert datetime.fromisoformat(indicator["valid_until"]) == lifted.issued_at
+
+
+def test_versions_under_one_id_are_versions_of_stix() -> None:
+    """Created once, modified later and later, and never revoked: an action that was withdrawn can be asked for again, a dissolved campaign can come back."""
+    asked = action()
+    day = timedelta(days=1)
+    lifted = action(revision=2, state=ActionState.WITHDRAWN, issued_at=asked.issued_at + day)
+    again = action(revision=3, issued_at=asked.issued_at + 9 * day, expires_at=asked.issued_at + 16 * day)
+    later = CAMPAIGN["updated_at"] + day
+    exports = [
+        [actions_bundle([one]), campaign_bundle(CAMPAIGN | campaign, MEMBERS[number:], [one])]
+        for number, (one, campaign) in enumerate(
+            [(asked, {}), (lifted, {"state": "DISSOLVED", "updated_at": later}), (again, {"updated_at": later + day})]
+        )
+    ]
+    for bundles in zip(*exports, strict=True):
+        versions: dict[str, list[dict[str, Any]]] = {}
+        for one in (one for bundle in bundles for one in bundle["objects"]):
+            versions.setdefault(one["id"], []).append(one)
+        for found in versions.values():
+            assert len({one.get("created") for one in found}) == 1
+            assert [one.get("modified", "") for one in found] == sorted(one.get("modified", "") for one in found)
+            assert not any(one.get("revoked") for one in found)
+        (indicators,) = [found for found in versions.values() if found[0]["type"] == "indicator"]
+        assert len({one["modified"] for one in indicators}) == 3
+    campaigns = [one for bundles in exports for bundle in bundles for one in of_type(bundle, "campaign")]
+    assert len({one["created"] for one in campaigns}) == 1
 
 
 @pytest.mark.parametrize("later_us", [0, 1, 700_000])
-def test_an_action_that_has_expired_is_revoked(later_us: int) -> None:
+def test_an_action_that_has_expired_is_over(later_us: int) -> None:
     """As enforce publishes it: the revision that says so is issued when its time is over, and one of them in the topic must not end every export."""
     asked = action()
     expires_at_us = micros(asked.expires_at)
@@ -148,8 +177,8 @@ def test_an_action_that_has_expired_is_revoked(later_us: int) -> None:
     bundle = actions_bundle([asked, ended])
     assert complaints(bundle) == []
     (indicator,) = of_type(bundle, "indicator")
-    assert indicator["revoked"] is True
-    assert "valid_until" not in indicator
+    assert indicator["labels"] == ["expired"]
+    assert datetime.fromisoformat(indicator["valid_until"]) == asked.expires_at
 
 
 @pytest.mark.parametrize("measure", list(Measure))

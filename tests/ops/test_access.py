@@ -104,6 +104,8 @@ def test_a_service_reads_its_input_writes_its_output_and_no_more() -> None:
     assert may["WRITE", "party.lab.rejects"] == {"weaklink.ingest", "weaklink.enforce"}
     assert may["WRITE", topology.DECISIONS] == {"weaklink.campaigns"}
     assert may["WRITE", topology.PARTIES] == set()
+    stages = {"weaklink.ingest", "weaklink.campaigns", "weaklink.enforce"}
+    assert may["READ", topology.PARTIES] == stages | {"weaklink.exporter", "weaklink.operator"}
     operations = {one.operation for one in grants}
     assert operations == {"READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"}
     assert {one.resource for one in grants} == {"TOPIC", "GROUP", "TRANSACTIONAL_ID"}

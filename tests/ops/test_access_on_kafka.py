@@ -41,6 +41,7 @@ from kafka.protocol.producer import InitProducerIdRequest
 from tests.ops.scram import Act, Requests, joined, login
 from tests.partner.conftest import TOKENISER, usage
 from tests.prerequisites import require
+from tests.topics import no_ingest
 from tests.waiting import PATIENCE_SECONDS, wait_until
 from typer.testing import CliRunner
 
@@ -463,7 +464,7 @@ def test_removing_a_party_leaves_no_right_no_quota_and_no_secret(settings: Setti
     )
     producer.send(party.events_topic, b"before").get(timeout=PATIENCE_SECONDS)
     assert error_codes(fetch(party.actions_topic)(session)) == {0}
-    remove_party(settings, party.id, delete_topics=delete_topics)
+    remove_party(settings, party.id, delete_topics=delete_topics, wait=no_ingest)
     assert _TOPIC_REFUSED in error_codes(fetch(party.actions_topic)(session))
     with pytest.raises(KafkaError):
         producer.send(party.events_topic, b"after").get(timeout=PATIENCE_SECONDS)
@@ -501,14 +502,14 @@ def test_a_secret_of_another_kind_goes_with_the_secret_and_so_does_a_quota_of_a_
     if act == "suspend":
         membership.suspend_party(settings, party.id)
     elif act == "remove":
-        remove_party(settings, party.id, delete_topics=True)
+        remove_party(settings, party.id, delete_topics=True, wait=no_ingest)
         with open_admin(settings.kafka) as admin:
             assert not [one for one in read_quotas(admin) if one.user == party.principal]
     else:
         membership.rotate_party(settings, party.id)
     assert kinds_of_secrets(settings, party.principal) == ({ScramMechanism.SCRAM_SHA_512} if act == "rotate" else set())
     if act != "remove":
-        remove_party(settings, party.id, delete_topics=True)
+        remove_party(settings, party.id, delete_topics=True, wait=no_ingest)
 
 
 @pytest.mark.parametrize("principal", [EXPORTER, CONSOLE])
@@ -524,6 +525,7 @@ def test_what_is_seen_on_the_network_looks_and_changes_nothing(
     assert other[0].events_topic in {row.topic for row in lags["ingest"].partitions}
     session = Requests(kafka)
     assert error_codes(fetch(topology.CAMPAIGNS)(session)) == ({0} if principal == CONSOLE else {0, _TOPIC_REFUSED})
+    assert error_codes(fetch(topology.PARTIES)(session)) == ({0} if principal == EXPORTER else {0, _TOPIC_REFUSED})
     assert error_codes(fetch(other[0].rejects_topic)(session)) == {0, _TOPIC_REFUSED}
     session.close()
     for topic in (topology.BENIGN, topology.EPOCHS, topology.DECISIONS, other[0].actions_topic, other[0].events_topic):

@@ -23,7 +23,7 @@ def sound(draw: st.DrawFn) -> tuple[list[AuditRange], Observed]:
         end = at + max(1, consumed + draw(st.integers(0, 2)))  # transaction markers take offsets, too
         ranges.append(AuditRange(TOPIC, 0, at, end, consumed, *counts))
         at = end
-    observed = Observed(first, at, False, sum(one.consumed for one in ranges), sum(one.rejected for one in ranges))
+    observed = Observed(first, at, 0, sum(one.consumed for one in ranges), sum(one.rejected for one in ranges))
     return draw(st.permutations(ranges)), observed
 
 
@@ -66,10 +66,10 @@ def test_each_single_fault_is_found(case: tuple[list[AuditRange], Observed], dat
 def test_findings_say_what_where() -> None:
     """So that a person can go and look."""
     ranges = [AuditRange(TOPIC, 0, 0, 10, 10, 9, 1, 0), AuditRange(TOPIC, 0, 12, 20, 8, 8, 0, 0)]
-    (finding,) = audit(ranges, Observed(0, 20, False, 18, 1)).findings
+    (finding,) = audit(ranges, Observed(0, 20, 0, 18, 1)).findings
     assert finding == f"{TOPIC}-0: gap: no transaction accounts for offsets 10 to 11"
     ranges[1] = replace(ranges[1], begin=8)
-    (finding,) = audit(ranges, Observed(0, 20, False, 18, 1)).findings
+    (finding,) = audit(ranges, Observed(0, 20, 0, 18, 1)).findings
     assert finding == f"{TOPIC}-0: overlap: offsets 8 to 9 are accounted for twice"
 
 
@@ -77,19 +77,38 @@ def test_what_has_expired_is_said_and_not_held_against_anyone() -> None:
     """Retention takes the oldest events, and the oldest ranges."""
     ranges = [AuditRange(TOPIC, 0, 0, 10, 10, 10, 0, 0), AuditRange(TOPIC, 0, 10, 20, 10, 9, 1, 0)]
     assert counted_from(ranges, 5) == 10
-    verdict = audit(ranges, Observed(5, 20, False, 10, 1))
+    verdict = audit(ranges, Observed(5, 20, 0, 10, 1))
     assert verdict.findings == ()
     assert "before offset 5 have expired" in verdict.remarks[0]
-    verdict = audit(ranges[1:], Observed(0, 20, True, 10, 1))
+    verdict = audit(ranges[1:], Observed(0, 20, 10, 10, 1))
     assert verdict.findings == ()
     assert "audit begins at offset 10" in verdict.remarks[0]
-    assert audit(ranges[1:], Observed(0, 20, False, 10, 1)).findings
+    assert audit(ranges[1:], Observed(0, 20, 0, 10, 1)).findings
+
+
+def test_accounts_that_cannot_have_expired_are_missed() -> None:
+    """Once anything has expired anywhere, a hole passed for that for ever."""
+    ranges = [AuditRange(TOPIC, 0, 10, 20, 10, 9, 1, 0)]
+    (finding,) = audit(ranges, Observed(0, 20, 4, 10, 1)).findings
+    assert finding == f"{TOPIC}-0: gap: no transaction accounts for offsets 4 to 9"
+    (finding,) = audit([], Observed(0, 20, 15, 0, 0)).findings
+    assert finding == f"{TOPIC}-0: offset 20 is committed, but no transaction accounts for the records from 15 on"
+
+
+def test_what_nothing_is_left_to_prove_is_not_called_empty() -> None:
+    verdict = audit([], Observed(0, 20, 20, 0, 0))
+    assert (verdict.verdict, verdict.findings) == ("not proved", ())
+    assert "nothing proves what became of events before offset 20" in verdict.remarks[0]
+    assert [audit([], Observed(20, committed, 20, 0, 0)).verdict for committed in (None, 20)] == ["empty", "empty"]
+    assert audit([], Observed(20, 20, 20, 0, 0)).remarks == ()
+    assert audit([AuditRange(TOPIC, 0, 0, 2, 0, 0, 0, 0)], Observed(0, 2, 0, 0, 0)).verdict == "proved"
+    assert audit([], Observed(0, 20, 0, 0, 0)).verdict == "wrong"
 
 
 def test_a_partition_that_ingest_never_touched_is_not_wrong() -> None:
     """But one whose offsets are committed without any account is."""
-    assert audit([], Observed(0, None, False, 0, 0)).findings == ()
-    assert audit([], Observed(0, 5, False, 0, 0)).findings
+    assert audit([], Observed(0, None, 0, 0, 0)).findings == ()
+    assert audit([], Observed(0, 5, 0, 0, 0)).findings
 
 
 def test_headers_are_read_strictly() -> None:

@@ -1,19 +1,25 @@
 """The audit on a real broker: it proves what is right, and catches what is planted."""
 
 import json
+import time
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient
 from kafka.structs import OffsetAndMetadata
+from tests.topics import create_topics, no_ingest
 
 from weaklink import topology
 from weaklink.frames import ACTIVITY, empty, to_chunk
 from weaklink.kafka_options import KafkaConfig
+from weaklink.ops import audit_probe
 from weaklink.ops.audit import HEADER, PartitionAudit
 from weaklink.ops.audit_probe import audit_topics
+from weaklink.ops.committed_reading import committed_reader
 from weaklink.ops.provision import add_party, provision, remove_party
 from weaklink.parties import Party, PartyKind
 from weaklink.settings import Settings
@@ -32,9 +38,11 @@ class Source:
             producer.send(self.party.events_topic, b"event", partition=0)
         producer.close()
 
-    def account(self, begin: int, end: int, accepted: int, rejected: int = 0, duplicates: int = 0) -> None:
+    def account(
+        self, begin: int, end: int, accepted: int, rejected: int = 0, duplicates: int = 0, *, topic: str = ""
+    ) -> None:
         entry = {
-            "topic": self.party.events_topic, "partition": 0, "from_offset": begin, "to_offset": end,
+            "topic": topic or self.party.events_topic, "partition": 0, "from_offset": begin, "to_offset": end,
             "consumed": accepted + rejected + duplicates, "accepted": accepted, "rejected": rejected, "duplicates": duplicates,
         }  # fmt: skip
         producer = KafkaProducer(**self.kafka.client_options())
@@ -75,7 +83,7 @@ def source(kafka: KafkaConfig) -> Iterator[Source]:
     party = Party(id=f"audit-{uuid.uuid4().hex[:8]}", kind=PartyKind.LAB, events_partitions=1)
     add_party(settings, party)
     yield Source(kafka, party)
-    remove_party(settings, party.id, delete_topics=True)
+    remove_party(settings, party.id, delete_topics=True, wait=no_ingest)
 
 
 @pytest.mark.kafka
@@ -91,6 +99,38 @@ def test_what_ingest_did_right_is_proved(source: Source) -> None:
     found = source.audit()
     assert found.findings == ()
     assert (found.consumed, found.accepted, found.rejected, found.duplicates) == (20, 14, 5, 1)
+
+
+@pytest.mark.kafka
+def test_a_hole_passes_for_expired_only_where_it_can_have(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came after the oldest account that is left; and what came before it is not called empty."""
+    monkeypatch.setattr(topology, "ACTIVITY", f"weaklink.activity-{uuid.uuid4().hex[:8]}")
+    monkeypatch.setattr(audit_probe, "_CLOCKS_APART_MS", 1)
+    create_topics(source.kafka, [topology.ACTIVITY], partitions=1)
+
+    def account_of_others_and_expire() -> None:
+        time.sleep(0.05)
+        for begin in (0, 1):
+            source.account(begin, begin + 1, accepted=1, topic="party.others.events")
+        tp = TopicPartition(topology.ACTIVITY, 0)
+        with closing(committed_reader(source.kafka)) as consumer:
+            end = consumer.end_offsets([tp])[tp]
+        with closing(KafkaAdminClient(**source.kafka.client_options())) as admin:
+            admin.delete_records({tp: end - 1})
+        time.sleep(0.05)
+
+    account_of_others_and_expire()
+    source.publish(5)
+    source.commit(5)
+    (finding,) = source.audit().findings
+    assert "offset 5 is committed, but no transaction accounts for the records from 0 on" in finding
+    account_of_others_and_expire()
+    found = source.audit()
+    assert (found.verdict, found.findings) == ("not proved", ())
+    source.publish(5)
+    source.commit(10)
+    (finding,) = source.audit().findings
+    assert "no transaction accounts for the records from 5 on" in finding
 
 
 @pytest.mark.kafka

@@ -3,14 +3,20 @@
 import json
 import math
 from dataclasses import replace
+from datetime import UTC, datetime
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from weaklink.errors import BrokerError
+from weaklink.kafka_options import KafkaConfig
+from weaklink.ops import silence
 from weaklink.ops.lag import History, PartitionLag, ReaderLag, outlook
 from weaklink.ops.lag_report import LagReport
 from weaklink.ops.verdict import Verdict
+from weaklink.parties import Party, PartyKind
 
 SECOND_US = 1_000_000
 
@@ -141,6 +147,54 @@ def test_a_stage_that_nobody_runs_is_told_before_it_was_watched_for_long() -> No
     part = PartitionLag("t", 0, 7, 9, 2, exact=True, oldest_us=0)
     assert outlook([ReaderLag("r", "g", SECOND_US, (part,), 0, True)]).verdict is Verdict.NOT_RUNNING
     assert outlook([ReaderLag("r", "g", SECOND_US, (part,), 1, True)]).verdict is Verdict.UNKNOWN
+
+
+class _Registry:
+    """A registry that a test can change, or take away."""
+
+    parties: ClassVar[dict[str, Party]] = {}
+    away: ClassVar[bool] = False
+
+    def __init__(self, kafka: KafkaConfig) -> None:
+        pass
+
+    def refresh(self) -> dict[str, Party]:
+        if self.away:
+            raise BrokerError("not there")
+        return dict(self.parties)
+
+    def close(self) -> None:
+        pass
+
+
+def test_silence_does_not_end_with_the_last_event_that_a_topic_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retention deletes it, and a party that never sent anything has none; but whoever is kept out, or was removed, is not waited for."""
+    monkeypatch.setattr(silence, "PartyRegistry", _Registry)
+    watch = silence.Silence(KafkaConfig())
+
+    def party(name: str, suspended_at: datetime | None = None) -> Party:
+        added_at = datetime.fromtimestamp(10, UTC)
+        return Party(id=name, kind=PartyKind.LAB, added_at=added_at, suspended_at=suspended_at)
+
+    def silent(at_seconds: int, **last_seconds: int) -> dict[str, float]:
+        parts = [
+            PartitionLag(f"party.{one}.events", 0, 0, 0, 0, exact=True, oldest_us=None)
+            for one in ("lab", "new", "out", "gone")
+        ]
+        rows = History().add([ReaderLag("ingest", "weaklink.ingest", at_seconds * SECOND_US, tuple(parts))])
+        return watch.seconds(
+            LagReport(at_seconds * SECOND_US, rows, {one: at * SECOND_US for one, at in last_seconds.items()})
+        )
+
+    _Registry.parties = {one: party(one) for one in ("lab", "new", "without-topics")}
+    _Registry.parties["out"] = party("out", suspended_at=datetime.fromtimestamp(20, UTC))
+    assert silent(100, lab=40, out=30, gone=30) == {"lab": 60, "new": 90, "out": 70, "gone": 70}
+    assert silent(200) == {"lab": 160, "new": 190}
+    _Registry.away = True
+    assert silent(300) == {"lab": 260, "new": 290}
+    _Registry.away = False
+    assert silent(400, new=390) == {"lab": 360, "new": 10}
+    assert silence.Silence(KafkaConfig()).seconds(LagReport(0, [])) == {}
 
 
 def test_a_party_is_seen_from_both_sides() -> None:

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import pty
+import re
 import signal
 import struct
 import subprocess
@@ -39,6 +40,8 @@ from weaklink.ops.lag_watch import LagWatch
 from weaklink.ops.ledger_probe import read_published
 from weaklink.ops.ports import free_ports
 from weaklink.ops.provision import provision
+from weaklink.parties import Party, PartyKind
+from weaklink.party_registry import write_party
 from weaklink.settings import Settings
 
 pytestmark = pytest.mark.kafka
@@ -445,7 +448,9 @@ def test_the_newest_event_of_a_party_is_found_without_reading(world: World) -> N
 
 
 def test_the_exporter_serves_it_to_prometheus(world: World) -> None:
-    """As a process, until SIGTERM; with probes."""
+    """As a process, until SIGTERM; with probes. A party that never sent anything is silent since it was added."""
+    provision(Settings(kafka=world.kafka))
+    write_party(world.kafka, world.party, Party(id=world.party, kind=PartyKind.LAB))
     world.send(5)
     world.commit(2)
     (port,) = free_ports(1)
@@ -466,8 +471,11 @@ def test_the_exporter_serves_it_to_prometheus(world: World) -> None:
     try:
         wait_until(lambda: wanted in asked("metrics"), lambda: asked("metrics"))
         assert asked("readyz") == "ready\n"
+        (silent,) = re.findall(rf'weaklink_party_silent_seconds{{party="{world.party}"}} (.*)', asked("metrics"))
+        assert 0 < float(silent) < PATIENCE_SECONDS
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == 0, said
     finally:
         process.kill()
+        write_party(world.kafka, world.party, None)

@@ -2,19 +2,31 @@
 
 import asyncio
 import contextlib
+import threading
 import time
 import uuid
 from collections.abc import AsyncIterator
 
 import pytest
 from tests.partner.conftest import TOKENISER, Member
+from tests.waiting import PATIENCE_SECONDS
 
 from weaklink.errors import BrokerError, PartyError, RecordError
 from weaklink.ops.topics import Topic
 from weaklink.ops.topics_admin import apply, plan_topics
-from weaklink.partner import AddressLease, ApiUsage, AsyncWeaklinkClient, DeliveryError, Event, PartnerConfig
+from weaklink.parties import PartyKind
+from weaklink.partner import (
+    AddressLease,
+    ApiUsage,
+    AsyncWeaklinkClient,
+    DeliveryError,
+    Event,
+    PartnerConfig,
+    Recorder,
+)
 from weaklink.partner.aio import AsyncActionSubscription, AsyncReceivedAction
 from weaklink.partner.symbols import Task
+from weaklink.records.identifiers import IdentifierKind
 
 pytestmark = pytest.mark.kafka
 
@@ -35,6 +47,42 @@ async def test_many_publishes_at_once_are_each_told_where_their_event_lies(membe
         delivered = await asyncio.gather(*(client.publish(some_usage(f"u-{number}")) for number in range(200)))
     assert len({(one.partition, one.offset) for one in delivered}) == 200
     assert sorted(key for key, _, _ in member.published()) == sorted(f"u-{number}".encode() for number in range(200))
+
+
+async def test_the_loop_and_what_is_published_go_on_while_the_tokeniser_is_asked() -> None:
+    """It may be a service that tells a party over its limit to wait."""
+    asked, answered = threading.Event(), threading.Event()
+
+    class Slow:
+        def tokens(self, kind: IdentifierKind, value: str) -> tuple[bytes, ...]:
+            asked.set()
+            assert answered.wait(PATIENCE_SECONDS)
+            return TOKENISER.tokens(kind, value)
+
+        newest = TOKENISER.newest
+
+    with Recorder("slow-lab", PartyKind.LAB, tokeniser=Slow()) as recorder:
+        async with AsyncWeaklinkClient.of(recorder.client()) as client:
+            fields = {
+                "window_seconds": 0,
+                "model": "m",
+                "task": "OTHER",
+                "requests": 1,
+                "input_tokens": 1,
+                "output_tokens": 1,
+            }
+            building = asyncio.create_task(
+                client.build(ApiUsage, account="late", identifiers=[("IP", "192.0.2.7")], **fields)
+            )
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not asked.is_set():
+                    await asyncio.sleep(0.001)
+                await client.send(some_usage("meanwhile"))
+            assert not building.done()
+            answered.set()
+            await client.send(await building)
+        accounts = [event.account for event in recorder.events(ApiUsage)]
+    assert accounts == ["meanwhile", "late"]
 
 
 async def test_a_stream_arrives_whole_and_in_order_while_the_loop_runs_on(member: Member) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.partner.conftest import TOKENISER
 
@@ -270,7 +270,7 @@ def test_what_is_no_time_is_told(text: object) -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
         st.sampled_from(["resourceSpans", "scopeSpans", "spans", "attributes", "key", "value", "type", "data", "object", "Records", "eventName",
                          "start", "end", "charge", "time", "account", "model", "messages"]), inner, max_size=4),
@@ -278,6 +278,9 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
+@example(source="gateway", line={"time": 1772442930, "account": "a", "model": "m", "device_id": "phone \ud83d"})
+@example(source="gateway", line={"time": 1772442930, "account": "a", "model": "m", "input_tokens": float("inf")})
+@example(source="otel", line=export(span(gen_ai__input__messages="[" * 100_000)))
 @given(
     source=st.sampled_from(list(CONNECTORS)),
     line=st.dictionaries(

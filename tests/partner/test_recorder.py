@@ -113,7 +113,7 @@ def test_a_repeated_event_counts_once() -> None:
 def test_the_asynchronous_client_works_over_a_recorder() -> None:
     async def main(client: WeaklinkClient) -> list[str]:
         async with AsyncWeaklinkClient.of(client) as one:
-            event = one.build(
+            event = await one.build(
                 ApiUsage, account="a", window_seconds=0, model="m", task="OTHER", requests=1, input_tokens=1, output_tokens=1
             )  # fmt: skip
             await asyncio.gather(one.publish(event), one.send(event.model_copy(update={"event_id": bytes(16)})))

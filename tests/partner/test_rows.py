@@ -120,6 +120,9 @@ def test_times_may_be_microseconds_text_or_times(when: Any) -> None:
         ({"occurred_at": None}, reasons.MALFORMED, "occurred_at"),
         ({"occurred_at": "2026-03-02T09:15:30"}, reasons.MALFORMED, "occurred_at"),
         ({"occurred_at": 10**30}, reasons.MALFORMED, "occurred_at"),
+        ({"occurred_at": "²"}, reasons.MALFORMED, "occurred_at"),
+        ({"occurred_at": "--5"}, reasons.MALFORMED, "occurred_at"),
+        ({"occurred_at": "9" * 5_000}, reasons.MALFORMED, "occurred_at"),
         ({"account": ""}, reasons.BAD_ACCOUNT, "account"),
         ({"account": "x" * 129}, reasons.BAD_ACCOUNT, "account"),
         ({"account": "a\nb"}, reasons.BAD_ACCOUNT, "account"),
@@ -131,6 +134,9 @@ def test_times_may_be_microseconds_text_or_times(when: Any) -> None:
         ({"event_id": "abc"}, reasons.BAD_EVENT_ID, "event_id"),
         ({"event_id": b"short"}, reasons.BAD_EVENT_ID, "event_id"),
         ({"identifiers": "["}, reasons.BAD_IDENTIFIER, "identifiers"),
+        ({"identifiers": "[" * 100_000}, reasons.BAD_IDENTIFIER, "identifiers"),
+        ({"identifiers": [{"kind": "DEVICE", "value": "phone \ud83d"}]}, reasons.BAD_IDENTIFIER, "identifiers"),
+        ({"end_user": "\ud83d"}, reasons.BAD_IDENTIFIER, "identifiers"),
         ({"identifiers": [{"kind": "SHOE", "value": "44"}]}, reasons.BAD_IDENTIFIER, "identifiers"),
         ({"identifiers": [{"token": "zz"}]}, reasons.BAD_IDENTIFIER, "identifiers"),
         ({"identifiers": [{"token": "01" * 16}]}, reasons.BAD_IDENTIFIER, "identifiers"),
@@ -160,7 +166,7 @@ def test_the_same_row_of_the_same_line_has_the_same_event_id_and_another_line_an
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )

@@ -3,11 +3,12 @@
 import hashlib
 import hmac
 import ipaddress
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from weaklink.errors import ConfigurationError, RecordError
@@ -122,7 +123,9 @@ def test_devices_and_organisations_and_codes_have_one_form() -> None:
     assert normalise.exact(IdentifierKind.API_KEY, " sk-aB ") == "sk-aB"
 
 
-@given(st.sampled_from(list(IdentifierKind)), st.text(max_size=60))
+@given(st.sampled_from(list(IdentifierKind)), st.text(st.characters(), max_size=60))  # halves of surrogate pairs, too
+@example(IdentifierKind.DEVICE, "phone \ud83d")
+@example(IdentifierKind.END_USER, "\ud83d")
 @settings(deadline=None)
 def test_every_value_gives_well_formed_tokens_or_a_record_error(kind: IdentifierKind, value: str) -> None:
     try:
@@ -206,6 +209,20 @@ def test_a_key_file_is_never_overwritten_by_a_new_one_but_can_be_rotated(tmp_pat
     assert {key.epoch for key in load_keys(path)} == {1, 2}
     assert path.stat().st_mode & 0o777 == 0o600
     assert [entry.name for entry in tmp_path.iterdir()] == ["keys.json"]
+
+
+def test_a_rotated_key_file_stays_readable_for_whom_it_was(tmp_path: Path) -> None:
+    """Root rotates; the tokeniser that runs as somebody else, or reads by its group, has to see the new keys."""
+    path, keys = tmp_path / "keys.json", new_keys(START)
+    save_keys(path, keys)
+    path.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(path, 10_001, 10_002)
+    before = path.stat()
+    save_keys(path, rotated(keys, START, timedelta(days=1)), replace=True)
+    after = path.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+    assert after.st_ino != before.st_ino
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"version":1,"keys":[{"kind":"IP"}]}', '{"version":2,"keys":[]}'])

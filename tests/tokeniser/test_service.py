@@ -149,6 +149,30 @@ def test_an_events_values_are_asked_for_in_one_call_and_known_ones_not_again(ser
     assert "planted" not in str(caught.value)
 
 
+def test_long_values_go_out_in_more_calls_and_what_is_too_long_is_kept_back(service: Service) -> None:
+    """Whatever may be published with a key file may be asked for, in whatever script; the rest is the value's fault, not the service's."""
+    remote = RemoteTokeniser.of(service.config(grant(service.clients, "long-lab")))
+    local = LocalTokeniser.load(service.keys)
+    long = [("🦊" * 4_000) + str(number) for number in range(30)] + [
+        "\x01" * 4_000 + str(number) for number in range(5)
+    ]
+    remote.prepare((Kind.DEVICE, value) for value in long)
+    calls = [line for line in service.lines() if line["party"] == "long-lab"]
+    assert {call["status"] for call in calls} == {200}
+    assert 1 < len(calls) < len(long)
+    assert [remote.tokens(Kind.DEVICE, value) for value in long] == [local.tokens(Kind.DEVICE, value) for value in long]
+    assert len([line for line in service.lines() if line["party"] == "long-lab"]) == len(calls)
+    for kind, value in (
+        (Kind.CARD, "f" * 4_096),
+        (Kind.BANK_ACCOUNT, "b" * 4_096),
+        (Kind.ORGANISATION, "\ufdfa" * 1_000),
+    ):
+        for tokeniser in (remote, local):
+            with pytest.raises(RecordError, match="its written form is longer than 4096 characters"):
+                tokeniser.tokens(kind, value)
+    remote.close()
+
+
 def test_no_value_no_token_and_no_secret_is_in_its_log(service: Service) -> None:
     """Every call is there, who asked and how much: served, malformed, unknown kind, too large and unauthorised ones."""
     secret = grant(service.clients, "quiet-lab")
@@ -235,6 +259,36 @@ def test_a_rotated_key_is_in_use_at_once_and_answers_say_when_it_changes(authori
         assert len(service.lines()) == asked + 1
     finally:
         service.stop()
+
+
+def test_files_that_could_not_be_read_count_as_soon_as_they_can(authority: Authority, tmp_path: Path) -> None:
+    """chmod and chown change neither time nor size of a file: a rotation after a leak waited for a restart."""
+    service = Service(tmp_path, authority)
+    try:
+        remote = RemoteTokeniser.of(service.config(grant(service.clients, "lab")))
+        save_keys(service.keys, rotated(load_keys(service.keys), datetime.now(UTC), timedelta()), replace=True)
+        service.keys.chmod(0o644)
+        assert [remote.newest(Kind.CARD, value)[1] for value in ("a", "b")] == [1, 1]
+        assert service.log.read_text().count("file_unusable") == 1
+        service.keys.chmod(0o600)
+        assert remote.newest(Kind.CARD, "c")[1] == 2
+        remote.close()
+    finally:
+        service.stop()
+
+
+def test_the_list_of_clients_stays_readable_for_whom_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "clients.json"
+    grant(path, "lab")
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(path, 10_001, 10_002)
+    before = path.stat()
+    revoke(path, "lab")
+    after = path.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+    assert load_clients(path) == {}
 
 
 def test_a_rotation_that_nobody_planned_reaches_what_clients_know_already(authority: Authority, tmp_path: Path) -> None:

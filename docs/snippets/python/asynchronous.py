@@ -11,7 +11,7 @@ async def main() -> None:
     settings = load_settings()
     async with AsyncWeaklinkClient(os.environ["WEAKLINK_PARTY"], settings.kafka, settings.partner) as client:
         events = [
-            client.build(
+            await client.build(
                 ApiUsage, account=f"cust-{number}", identifiers=[("IP", "203.0.113.7")], window_seconds=0,
                 model="large-4", task="OTHER", requests=1, input_tokens=300, output_tokens=1_700,
             )

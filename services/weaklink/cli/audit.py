@@ -52,13 +52,14 @@ def audit(
         for one in partitions:
             span = "-" if one.first_offset is None else f"{one.first_offset}..{one.committed}"
             counts = (one.consumed, one.accepted, one.rejected, one.duplicates)
-            verdict = "[red]wrong[/]" if one.findings else "[green]proved[/]" if one.consumed else "empty"
+            verdict = {"wrong": "[red]wrong[/]", "proved": "[green]proved[/]"}.get(one.verdict, one.verdict)
             table.add_row(f"{one.topic}-{one.partition}", span, *(f"{count:,}" for count in counts), verdict)
         to.print(folded(table))
         for remark in remarks:
-            to.print(f"note: {remark}", highlight=False, soft_wrap=True)
+            to.print(f"note: {remark}", highlight=False, soft_wrap=True, markup=False)
         for finding in findings:
-            to.print(f"WRONG: {finding}", highlight=False, soft_wrap=True, style="red")
+            # Parties choose the names in it: no markup.
+            to.print(f"WRONG: {finding}", highlight=False, soft_wrap=True, style="red", markup=False)
         to.print(
             f"{actions.live} live actions"
             + ("" if actions.findings else ", all as their parties read them, none twice")

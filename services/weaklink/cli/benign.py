@@ -182,13 +182,16 @@ def _show(records: "list[BenignRecord]", as_json: bool) -> None:
             typer.echo(one.to_json().decode())
         return
     from rich.table import Table
+    from rich.text import Text
 
     from weaklink.cli.tables import print_table
 
     table = Table("entry", "kind", "change", "reason", "by", "recorded", "expires", box=None, pad_edge=False)
     for one in records:
         expires = f"{one.expires_at:%Y-%m-%d}" if one.expires_at else "never"
-        table.add_row(one.entry, one.kind, one.op, one.reason, one.by, f"{one.recorded_at:%Y-%m-%d %H:%M}", expires)
+        cells = (one.entry, one.kind, one.op, one.reason, one.by, f"{one.recorded_at:%Y-%m-%d %H:%M}", expires)
+        # As plain text: a party chooses the names of its accounts, and rich must not read markup in them.
+        table.add_row(*(Text(str(cell)) for cell in cells))
     print_table(table)
 
 

@@ -1,6 +1,7 @@
 """`weaklink party add|list|show|rotate|suspend|resume|remove`: the registry of parties, and who is let in."""
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -200,12 +201,19 @@ def remove(
     from weaklink.ops.provision import remove_party
     from weaklink.settings import load_settings
 
+    def wait(seconds: float) -> None:
+        typer.echo(
+            f"{party_id} is out of the registry; its topics go in {seconds:g} s, when ingest has let go of them",
+            err=True,
+        )
+        time.sleep(seconds)
+
     if delete_topics and not yes:
         typer.confirm(
             f"Delete the events, rejects and actions of {party_id}? They cannot be restored", abort=True, err=True
         )
     settings = load_settings()
-    remove_party(settings, party_id, delete_topics=delete_topics)
+    remove_party(settings, party_id, delete_topics=delete_topics, wait=wait)
     typer.echo(f"{party_id} is removed" + (", and its topics" if delete_topics else "; its topics are kept"))
     _left_to_others(settings, f"the brokers let {party_id} in", to_remove(party_id, topics_too=delete_topics))
     keep_out(settings, party_id)

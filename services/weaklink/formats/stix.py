@@ -3,13 +3,15 @@
 STIX Version 2.1, OASIS Standard, 10 June 2021. Marked with TLP 2.0 by the OASIS extension definition (CTI Technical Committee,
 "TLP 2.0 marking definition", extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d).
 Identifiers of objects follow from what they say (UUID version 5), so that an export that is made again updates the objects of the one before.
+Of all versions under one identifier `created` is the same (3.6 "Versioning"), and none is `revoked`, which would be for good: an action that was
+withdrawn, and a campaign that was dissolved, can come back under theirs.
 Tokens are keyed hashes: they stand in patterns of an object type of their own, `x-weaklink-token`, and mean something only to who holds the keys.
 """
 
 import json
 import uuid
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import stix2
@@ -21,7 +23,8 @@ from weaklink.records.identifiers import IdentifierKind
 
 _NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "tag:weaklink,2026:stix")
 _BEGIN: Final = datetime(2026, 1, 1, tzinfo=UTC)
-"""`created` of objects that have no time of their own."""
+"""`created` of every object: when a campaign or an action was first told of is in no later version of it."""
+_SHORTEST: Final = timedelta(milliseconds=1)
 _TLP_EXTENSION: Final = "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d"
 _TLP_MARKINGS: Final = {
     Tlp.CLEAR: ("marking-definition--94868c89-83c2-464b-929b-a1a8aa3c8487", "clear"),
@@ -134,7 +137,7 @@ class _Objects:
         self.add(
             stix2.Relationship(
                 id=_id("relationship", f"{source.id}|{kind}|{target.id}"), source_ref=source.id, relationship_type=kind, target_ref=target.id,
-                created=at, modified=at, created_by_ref=self.creator.id, object_marking_refs=self.marking(tlp),
+                created=_BEGIN, modified=at, created_by_ref=self.creator.id, object_marking_refs=self.marking(tlp),
             )
         )  # fmt: skip
 
@@ -158,11 +161,11 @@ def _campaign(campaign: Mapping[str, Any], made: _Objects, *, told_all: bool) ->
         )
     return stix2.Campaign(
         id=_id("campaign", campaign["campaign_id"]), name=campaign["campaign_id"], description=" ".join(words),
-        created=campaign["detected_at"], modified=max(campaign["updated_at"], campaign["detected_at"]), created_by_ref=made.creator.id,
+        created=_BEGIN, modified=_later(campaign["updated_at"]), created_by_ref=made.creator.id,
         first_seen=campaign["detected_at"], objective=_OBJECTIVE, confidence=round(100 * campaign["confidence"]),
         last_seen=max(campaign["evidence_at"], campaign["detected_at"]) if told_all else None,
         labels=[trait.lower().replace("_", "-") for trait in campaign["traits"]] or None if told_all else None,
-        revoked=campaign["state"] == "DISSOLVED", object_marking_refs=made.marking(made.tlp),
+        object_marking_refs=made.marking(made.tlp),
     )  # fmt: skip
 
 
@@ -172,7 +175,7 @@ def _observe(subject: Any, party: str, members: list[Mapping[str, Any]], made: _
     first, last = min(member["since"] for member in members), max(member["since"] for member in members)
     observed = made.add(
         stix2.ObservedData(
-            id=_id("observed-data", f"{subject.name}|{party}"), created=first, modified=last, created_by_ref=made.creator.id,
+            id=_id("observed-data", f"{subject.name}|{party}"), created=_BEGIN, modified=subject.modified, created_by_ref=made.creator.id,
             first_observed=first, last_observed=last, number_observed=len(accounts), object_refs=sorted(one.id for one in accounts),
             object_marking_refs=made.marking(made.tlp),
         )
@@ -185,7 +188,7 @@ def _observe(subject: Any, party: str, members: list[Mapping[str, Any]], made: _
     made.add(
         stix2.Sighting(
             id=_id("sighting", f"{subject.name}|{party}"), sighting_of_ref=subject.id, observed_data_refs=[observed.id],
-            where_sighted_refs=[where.id], first_seen=first, last_seen=last, count=len(accounts), created=first, modified=last,
+            where_sighted_refs=[where.id], first_seen=first, last_seen=last, count=len(accounts), created=_BEGIN, modified=subject.modified,
             created_by_ref=made.creator.id, object_marking_refs=made.marking(made.tlp),
         )
     )  # fmt: skip
@@ -194,26 +197,30 @@ def _observe(subject: Any, party: str, members: list[Mapping[str, Any]], made: _
 def _act(subject: Any, action: EnforcementAction, made: _Objects) -> None:
     """One action: an indicator for its target, and the course of action that mitigates it."""
     marked = made.marking(action.tlp)
-    ended = action.state is not ActionState.ACTIVE
-    # The revision that tells of its expiry is issued at the earliest then; STIX wants an end after the begin, and `revoked` says the rest.
-    until = action.expires_at if action.expires_at > action.issued_at else None
+    told_at = _later(action.issued_at)
+    begin, until, means = action.issued_at, action.expires_at, _MEANS[action.measure]
+    if action.state is not ActionState.ACTIVE:
+        # It ended when this revision was issued, at the latest. When it began the revision does not say; STIX wants an end after the begin.
+        until = min(action.issued_at, action.expires_at)
+        begin, means = min(action.evidence_at, until - _SHORTEST), f"Is over ({action.state.lower()}). It was: {means}"
+    labels = [action.state.lower()]
     indicator = made.add(
         stix2.Indicator(
             id=_id("indicator", action.action_id), name=_target(action), description=_why(action), indicator_types=["malicious-activity"],
-            pattern=str(_pattern(action)), pattern_type="stix", valid_from=action.issued_at, valid_until=until,
-            created=action.issued_at, modified=action.issued_at, created_by_ref=made.creator.id, revoked=ended,
+            pattern=str(_pattern(action)), pattern_type="stix", valid_from=begin, valid_until=until,
+            created=_BEGIN, modified=told_at, created_by_ref=made.creator.id, labels=labels,
             confidence=round(100 * action.confidence), object_marking_refs=marked,
         )
     )  # fmt: skip
     course = made.add(
         stix2.CourseOfAction(
-            id=_id("course-of-action", action.action_id), name=action.measure.value, description=_MEANS[action.measure] + _slice(action),
-            created=action.issued_at, modified=action.issued_at, created_by_ref=made.creator.id, revoked=ended, object_marking_refs=marked,
+            id=_id("course-of-action", action.action_id), name=action.measure.value, description=means + _slice(action),
+            created=_BEGIN, modified=told_at, created_by_ref=made.creator.id, labels=labels, object_marking_refs=marked,
             external_references=[{"source_name": "weaklink-action", "external_id": f"{action.action_id}.{action.revision}"}],
         )
     )  # fmt: skip
-    made.relate(indicator, "indicates", subject, action.issued_at, action.tlp)
-    made.relate(course, "mitigates", indicator, action.issued_at, action.tlp)
+    made.relate(indicator, "indicates", subject, told_at, action.tlp)
+    made.relate(course, "mitigates", indicator, told_at, action.tlp)
 
 
 def _pattern(action: EnforcementAction) -> ObservationExpression:
@@ -241,6 +248,11 @@ def _slice(action: EnforcementAction) -> str:
     if action.slice_end_user:
         parts.append(f" Only end user {action.slice_end_user.hex()}.")
     return "".join(parts)
+
+
+def _later(at: datetime) -> datetime:
+    """`modified`, which is never before `created`."""
+    return max(at, _BEGIN)
 
 
 def _account(party: str, account: str) -> Any:

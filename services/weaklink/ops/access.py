@@ -118,7 +118,11 @@ def _watcher_grants(parties: Iterable[Party]) -> set[Grant]:
     )
     found = {Grant(who, "TOPIC", topic, "READ") for who in (EXPORTER, CONSOLE) for topic in topics}
     found |= {Grant(who, "GROUP", prefix, "DESCRIBE", prefixed=True) for who in (EXPORTER, CONSOLE) for prefix in _PREFIXES}  # fmt: skip
-    return found | {Grant(CONSOLE, "TOPIC", topology.CAMPAIGNS, "READ")}
+    # The registry says since when a party that never sent anything could have.
+    return found | {
+        Grant(CONSOLE, "TOPIC", topology.CAMPAIGNS, "READ"),
+        Grant(EXPORTER, "TOPIC", topology.PARTIES, "READ"),
+    }
 
 
 def _operator_grants() -> set[Grant]:

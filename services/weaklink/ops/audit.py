@@ -8,7 +8,7 @@ events topic holds and with the rejects that the party got.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 HEADER: Final = "weaklink-audit"
 _COUNTS: Final = ("consumed", "accepted", "rejected", "duplicates")
@@ -50,20 +50,23 @@ class Observed:
     """What Kafka shows of one source partition, apart from the ranges.
 
     `log_begin`: first offset that the events topic still holds. `committed`: ingest's committed offset, None if there is none.
-    `audit_expired`: older ranges may have expired from `weaklink.activity`. `records`, `rejects`: records in the events topic, and offsets
-    named on the rejects topic, from `counted_from(...)` to the committed offset.
+    `expired_before`: ranges of events before this offset may have expired from `weaklink.activity`, those of later ones cannot have.
+    `records`, `rejects`: records in the events topic, and offsets named on the rejects topic, from `counted_from(...)` to the committed offset.
     """
 
     log_begin: int
     committed: int | None
-    audit_expired: bool
+    expired_before: int
     records: int
     rejects: int
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionAudit:
-    """The verdict on one source partition: the sums over its ranges, sentences on what is wrong, and remarks on what could not be checked."""
+    """The verdict on one source partition: the sums over its ranges, sentences on what is wrong, and remarks on what could not be checked.
+
+    `verdict`: "not proved" where events were handled and no account of them is left; "empty" where none were.
+    """
 
     topic: str
     partition: int
@@ -73,6 +76,7 @@ class PartitionAudit:
     accepted: int
     rejected: int
     duplicates: int
+    verdict: Literal["proved", "wrong", "not proved", "empty"]
     findings: tuple[str, ...]
     remarks: tuple[str, ...]
 
@@ -98,9 +102,15 @@ def audit_partition(topic: str, partition: int, ranges: Sequence[AuditRange], ob
             f"{name}: events before offset {observed.log_begin} have expired; their {len(ordered) - len(comparable)} ranges are checked for "
             "arithmetic and order only"
         )
-    if ordered and ordered[0].begin > observed.log_begin and observed.audit_expired:
+    begin = ordered[0].begin if ordered else observed.committed or 0
+    if begin > observed.log_begin and observed.expired_before > observed.log_begin:
+        what = (
+            f"audit begins at offset {begin}"
+            if ordered
+            else f"nothing proves what became of events before offset {begin}"
+        )
         remarks.append(
-            f"{name}: audit begins at offset {ordered[0].begin}; what came before has expired from weaklink.activity"
+            f"{name}: {what}; accounts of those before offset {min(begin, observed.expired_before)} may have expired from weaklink.activity"
         )
     if comparable:
         consumed, rejected = sum(one.consumed for one in comparable), sum(one.rejected for one in comparable)
@@ -113,12 +123,14 @@ def audit_partition(topic: str, partition: int, ranges: Sequence[AuditRange], ob
             findings.append(
                 f"{name}: ingest says that it rejected {rejected} records {where}, the party's rejects name {observed.rejects}"
             )
+    handled = observed.committed is not None and observed.committed > observed.log_begin
     return PartitionAudit(
         topic,
         partition,
         ordered[0].begin if ordered else None,
         observed.committed,
         **{count: sum(getattr(one, count) for one in ordered) for count in _COUNTS},
+        verdict="wrong" if findings else "proved" if ordered else "not proved" if handled else "empty",
         findings=tuple(findings),
         remarks=tuple(remarks),
     )
@@ -126,17 +138,16 @@ def audit_partition(topic: str, partition: int, ranges: Sequence[AuditRange], ob
 
 def _coverage(name: str, ordered: Sequence[AuditRange], observed: Observed) -> list[str]:
     """Ranges must join, from the first event to the committed offset."""
+    wanted_from = max(observed.log_begin, observed.expired_before)
     if not ordered:
-        if observed.committed is not None and observed.committed > observed.log_begin and not observed.audit_expired:
+        if observed.committed is not None and observed.committed > wanted_from:
             return [
-                f"{name}: offset {observed.committed} is committed, but no transaction accounts for the records before it"
+                f"{name}: offset {observed.committed} is committed, but no transaction accounts for the records from {wanted_from} on"
             ]
         return []
     findings = []
-    if ordered[0].begin > observed.log_begin and not observed.audit_expired:
-        findings.append(
-            f"{name}: gap: no transaction accounts for offsets {observed.log_begin} to {ordered[0].begin - 1}"
-        )
+    if ordered[0].begin > wanted_from:
+        findings.append(f"{name}: gap: no transaction accounts for offsets {wanted_from} to {ordered[0].begin - 1}")
     reached = ordered[0].begin
     for one in ordered:
         if one.end <= one.begin:

@@ -1,9 +1,10 @@
 """Reads what `audit.py` compares: audit headers, committed offsets, events and rejects. Commits nothing."""
 
+import math
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Final
 
@@ -30,6 +31,8 @@ from weaklink.records import reasons
 from weaklink.stream.whole_batches import Limits, RecordBatch, read_whole_batches
 
 _SECOND_LOOK_SECONDS: Final = 1.5
+_CLOCKS_APART_MS: Final = 60_000
+"""So far may two brokers' clocks be apart: one stamps the event, another one the account of it."""
 _NOT_OF_INGEST: Final = frozenset({reasons.NOT_YOUR_ACTION, reasons.UNKNOWN_ACTION})
 """Rejects that enforce writes, about receipts that ingest accepted."""
 
@@ -58,7 +61,8 @@ def _audit_once(kafka: KafkaConfig) -> list[PartitionAudit]:
         committed = committed_offsets(admin, [group])[group]
     with closing(committed_reader(kafka)) as consumer:
         events = partitions_of(consumer, sorted(topic for topic in topics if re.fullmatch(EVENTS_TOPICS, topic)))
-        ranges, expired = _ranges(consumer, committed)
+        ranges, kept_since_ms = _ranges(consumer, committed)
+        expired = _expired_before(consumer, events, kept_since_ms)
         begins = edge_offsets(consumer.beginning_offsets, events)
         spans = {}
         for tp in events:
@@ -72,7 +76,7 @@ def _audit_once(kafka: KafkaConfig) -> list[PartitionAudit]:
             tp.topic,
             tp.partition,
             ranges[tp],
-            Observed(begins[tp], committed.get(tp), expired, records.get(tp, 0), rejects.get(tp, 0)),
+            Observed(begins[tp], committed.get(tp), expired[tp], records.get(tp, 0), rejects.get(tp, 0)),
         )
         for tp in events
     ]
@@ -80,13 +84,15 @@ def _audit_once(kafka: KafkaConfig) -> list[PartitionAudit]:
 
 def _ranges(
     consumer: KafkaConsumer, committed: Mapping[TopicPartition, int]
-) -> tuple[dict[TopicPartition, list[AuditRange]], bool]:
-    """All ranges by source partition up to the committed offsets, and whether older ones may have expired."""
+) -> tuple[dict[TopicPartition, list[AuditRange]], float]:
+    """All ranges by source partition up to the committed offsets, and since when none has expired, in ms since 1970 (infinity: that cannot be told)."""
     partitions = partitions_of(consumer, [topology.ACTIVITY])
     begins, ends = (edge_offsets(ask, partitions) for ask in (consumer.beginning_offsets, consumer.end_offsets))
     ranges: dict[TopicPartition, list[AuditRange]] = defaultdict(list)
+    oldest_ms: dict[TopicPartition, int] = {}
 
     def take(tp: TopicPartition, record: Any) -> None:
+        oldest_ms.setdefault(tp, record.timestamp)
         for name, value in record.headers:
             if name == HEADER:
                 try:
@@ -99,7 +105,22 @@ def _ranges(
                         ranges[source].append(one)
 
     read_spans(consumer, {tp: (begins[tp], ends[tp]) for tp in partitions}, take)
-    return ranges, any(begins.values())
+    # Retention takes a partition's oldest records first: what is younger than the oldest that is left has not expired there.
+    return ranges, max((oldest_ms.get(tp, math.inf) for tp in partitions if begins[tp] > 0), default=-math.inf)
+
+
+def _expired_before(
+    consumer: KafkaConsumer, events: Sequence[TopicPartition], kept_since_ms: float
+) -> dict[TopicPartition, int]:
+    """Offset by source partition: ranges of events before it may have expired. An event is older than the account of it, both by the brokers' time."""
+    if kept_since_ms == -math.inf:
+        return dict.fromkeys(events, 0)
+    ends = edge_offsets(consumer.end_offsets, events)
+    if kept_since_ms == math.inf or not events:
+        return ends
+    since_ms = int(kept_since_ms) + _CLOCKS_APART_MS
+    found = consumer.offsets_for_times(dict.fromkeys(events, since_ms))
+    return {tp: ends[tp] if (first := found.get(tp)) is None else first.offset for tp in events}
 
 
 def _rejects(

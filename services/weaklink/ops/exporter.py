@@ -1,9 +1,10 @@
 """`weaklink run exporter`: lag, members and parties as metrics. It joins no group and commits nothing; one is enough, two do no harm."""
 
+import contextlib
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import structlog
@@ -17,6 +18,7 @@ from weaklink.health import Health
 from weaklink.metrics import Listed
 from weaklink.ops.lag_report import LagReport
 from weaklink.ops.lag_watch import LagWatch
+from weaklink.ops.silence import Silence
 from weaklink.ops.verdict import Verdict
 from weaklink.settings import Settings
 
@@ -31,22 +33,22 @@ class LagCollector(Collector):
 
     def __init__(self, stale_seconds: float) -> None:
         self._stale_seconds = stale_seconds
-        self._newest: tuple[float, LagReport] | None = None
+        self._newest: tuple[float, LagReport, Mapping[str, float]] | None = None
 
-    def show(self, report: LagReport) -> None:
-        """From now on show this report."""
-        self._newest = (time.monotonic(), report)
+    def show(self, report: LagReport, silent_seconds: Mapping[str, float]) -> None:
+        """From now on show this report, and by party how long it has sent nothing."""
+        self._newest = (time.monotonic(), report, silent_seconds)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The metrics of the exporter, as `weaklink.metrics` lists them."""
         newest = self._newest
         if newest is None or time.monotonic() - newest[0] > self._stale_seconds:
             return iter(())
-        return families(newest[1])
+        return families(*newest[1:])
 
 
-def families(report: LagReport) -> Iterator[GaugeMetricFamily]:
-    """A report as Prometheus' metric families."""
+def families(report: LagReport, silent_seconds: Mapping[str, float]) -> Iterator[GaugeMetricFamily]:
+    """A report, and parties' silence, as Prometheus' metric families."""
     rows = list(report.rows)
     places = [
         ((lag.group, one.topic, str(one.partition)), one, ahead.verdicts[one.topic, one.partition])
@@ -69,8 +71,7 @@ def families(report: LagReport) -> Iterator[GaugeMetricFamily]:
     yield _family(metrics.PARTY_EVENTS_WAITING, (((one.party,), one.events_waiting) for one in parties))
     yield _family(metrics.PARTY_ACTIONS_UNREAD, (((one.party,), one.actions_unread) for one in parties))
     yield _family(metrics.PARTY_ACTIONS_UNREAD_SECONDS, (((one.party,), one.actions_seconds) for one in parties))
-    silent = ((one.party, one.silent_seconds) for one in parties)
-    yield _family(metrics.PARTY_SILENT, (((party,), since) for party, since in silent if since is not None))
+    yield _family(metrics.PARTY_SILENT, (((party,), seconds) for party, seconds in silent_seconds.items()))
 
 
 def _family(listed: Listed, values: Iterable[tuple[tuple[str, ...], float]]) -> GaugeMetricFamily:
@@ -90,10 +91,12 @@ def run_exporter(settings: Settings, health: Health) -> None:
     collector = LagCollector(_STALE_SAMPLES * interval)
     REGISTRY.register(collector)
     try:
-        with LagWatch(settings.kafka, settings.exporter.window_seconds) as watch:
+        watching = LagWatch(settings.kafka, settings.exporter.window_seconds)
+        with watching as watch, contextlib.closing(Silence(settings.kafka)) as silence:
             while not stopping.is_set():
                 try:
-                    collector.show(watch.sample())
+                    report = watch.sample()
+                    collector.show(report, silence.seconds(report))
                     health.turned(ready=True)
                 except BrokerError as error:
                     metrics.LAG_SAMPLES_FAILED.inc()

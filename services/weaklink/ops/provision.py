@@ -1,5 +1,7 @@
 """Topics, principals, ACLs and quotas as they should be: a plan first, then its execution, for the whole and for each party. Idempotent."""
 
+import time
+from collections.abc import Callable
 from contextlib import closing
 
 from kafka import KafkaConsumer
@@ -94,14 +96,19 @@ def topics_with_messages(settings: Settings, party: Party) -> list[str]:
     return sorted({one.topic for one, end in ends.items() if end > 0})
 
 
-def remove_party(settings: Settings, party_id: str, *, delete_topics: bool = False) -> None:
+def remove_party(
+    settings: Settings, party_id: str, *, delete_topics: bool = False, wait: Callable[[float], None] = time.sleep
+) -> None:
     """End a party's sessions at once and take it out of the registry; on demand its topics go with all that they hold.
 
-    Raises PartyError when it is unknown.
+    `wait` is given the seconds that pass between the two. Raises PartyError when it is unknown.
     """
     party = find_party(settings.kafka, party_id)
     membership.lock_out(settings, party)
     write_party(settings.kafka, party_id, None)
     if delete_topics:
+        # Ingest reads the registry and admits partitions at intervals, and may then have rejects in hand. A transaction into a topic that is gone
+        # stands still for a minute, and with it every party's events.
+        wait(2 * (settings.ingest.registry_refresh_seconds + settings.stream.gate_seconds))
         drop_topics(settings.kafka, [topic.name for topic in party_topics(settings, party)])
     membership.forget(settings, party, topics_too=delete_topics)

@@ -1,7 +1,8 @@
 """The client for asyncio: the same calls to await. Kafka's own work goes on in threads; the event loop never waits for it.
 
 async with AsyncWeaklinkClient("router-a", kafka, tokeniser=tokeniser) as client:
-    await asyncio.gather(*(client.publish(event) for event in events))
+    event = await client.build(ApiUsage, account="c-17", identifiers=[("IP", "192.0.2.7")], window_seconds=60, ...)
+    await asyncio.gather(*(client.publish(one) for one in (event, *others)))
     async with client.actions() as actions:
         async for received in actions:
             await suspend(received.action.target_account)
@@ -55,6 +56,8 @@ class AsyncWeaklinkClient:
         self._made: WeaklinkClient | None = None
         # One thread: what one task sends in order is sent in order.
         self._thread = ThreadPoolExecutor(1, "weaklink-publish")
+        # Another one: the tokeniser may be asked over the network, and answers late when a party is over its limit.
+        self._building = ThreadPoolExecutor(1, "weaklink-build")
 
     @classmethod
     def of(cls, client: WeaklinkClient) -> Self:
@@ -74,10 +77,12 @@ class AsyncWeaklinkClient:
             await self._run(self._client.close)
         finally:
             self._thread.shutdown(wait=False)
+            self._building.shutdown(wait=False)
 
-    def build(self, model: type[E], /, **fields: Any) -> E:
-        """An event of that model from raw values: see `WeaklinkClient.build`. Does not wait for anything."""
-        return self._client.build(model, **fields)
+    async def build(self, model: type[E], /, **fields: Any) -> E:
+        """An event of that model from raw values: see `WeaklinkClient.build`. Waits for the tokeniser, and nothing else waits meanwhile."""
+        client = self._client
+        return await asyncio.get_running_loop().run_in_executor(self._building, lambda: client.build(model, **fields))
 
     async def publish(self, event: Event) -> Delivered:
         """Publish one event and wait until every in-sync replica has it; many at once share batches. Raises DeliveryError otherwise."""

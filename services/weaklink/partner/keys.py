@@ -21,6 +21,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from weaklink.errors import ConfigurationError
 from weaklink.folders import writing
 from weaklink.records.identifiers import IdentifierKind
+from weaklink.replaced import replace_file
 
 _SECRET_BYTES: Final = 32
 _OTHERS_MAY: Final = stat.S_IWGRP | stat.S_IXGRP | stat.S_IRWXO
@@ -139,7 +140,10 @@ def load_keys(path: Path) -> list[Key]:
 
 
 def save_keys(path: Path, keys: Iterable[Key], *, replace: bool = False) -> None:
-    """Write a key file with mode 0600, whole or not at all. Raises ConfigurationError when it exists and `replace` is not given."""
+    """Write a key file with mode 0600, whole or not at all; one that is replaced keeps its owner and mode.
+
+    Raises ConfigurationError when it exists and `replace` is not given.
+    """
     entries = [
         {
             "kind": key.kind.name,
@@ -151,20 +155,18 @@ def save_keys(path: Path, keys: Iterable[Key], *, replace: bool = False) -> None
         for key in keys
     ]
     content = json.dumps({"version": 1, "keys": entries}, indent=1) + "\n"
-    target = path.with_name(f".{path.name}.new") if replace else path
     if path.exists() and not replace:
         raise ConfigurationError(
             f"{path} exists: other parties' tokens rest on its keys; weaklink partner key rotate adds an epoch"
         )
     with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
         if replace:
-            target.unlink(missing_ok=True)
+            replace_file(path, content)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
         # O_EXCL: never through a link that somebody put there, never over keys that tokens rest on.
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        if replace:
-            target.replace(path)

@@ -16,6 +16,8 @@ from weaklink.records import reasons
 from weaklink.records.identifiers import IdentifierKind
 
 _VALUE_CHARACTERS_MAX: Final = 4096
+FORM_CHARACTERS_MAX: Final = 4096
+"""Some forms are longer than their value: a mark before it, and characters that stand for many (U+FDFA for eighteen)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ _EXTENSION: Final = re.compile(r"(?:;\s*ext\s*=|\bext\.?|\bextension|\bx|#)\s*\d
 _IBAN: Final = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}")
 
 
-def _refuse(kind: IdentifierKind, detail: str) -> RecordError:
+def refuse(kind: IdentifierKind, detail: str) -> RecordError:
+    """What to raise of a value that cannot be one of its kind."""
     # Never with the value: messages end in logs, and raw values stay at the party.
     return RecordError(reasons.BAD_IDENTIFIER, f"not a usable {kind.name}: {detail}", "identifiers")
 
@@ -50,9 +53,14 @@ def _refuse(kind: IdentifierKind, detail: str) -> RecordError:
 def _stripped(kind: IdentifierKind, value: str) -> str:
     text = unicodedata.normalize("NFC", value).strip()
     if not text:
-        raise _refuse(kind, "it is empty")
+        raise refuse(kind, "it is empty")
     if len(text) > _VALUE_CHARACTERS_MAX:
-        raise _refuse(kind, f"it is longer than {_VALUE_CHARACTERS_MAX} characters")
+        raise refuse(kind, f"it is longer than {_VALUE_CHARACTERS_MAX} characters")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # JSON can say half of a surrogate pair ("\ud83d"): software that cuts texts leaves it of an emoji. There are no bytes for it.
+        raise refuse(kind, "it holds half of a character, as a text that was cut does") from None
     return text
 
 
@@ -62,7 +70,7 @@ def ip(value: str) -> str:
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
-        raise _refuse(IdentifierKind.IP, "neither IPv4 nor IPv6") from None
+        raise refuse(IdentifierKind.IP, "neither IPv4 nor IPv6") from None
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
             return str(address.ipv4_mapped)
@@ -74,13 +82,13 @@ def email(value: str) -> str:
     """Lower case, domain in IDNA (Punycode), and without what the large providers ignore: one mailbox gives one form."""
     local, at, domain = _stripped(IdentifierKind.EMAIL, value).rpartition("@")
     if not at or not local or not domain or any(character.isspace() for character in local + domain):
-        raise _refuse(IdentifierKind.EMAIL, "no local part, @ and domain")
+        raise refuse(IdentifierKind.EMAIL, "no local part, @ and domain")
     try:
         domain = domain.rstrip(".").encode("idna").decode("ascii").lower()
     except UnicodeError:
-        raise _refuse(IdentifierKind.EMAIL, "its domain is not a domain name") from None
+        raise refuse(IdentifierKind.EMAIL, "its domain is not a domain name") from None
     if not domain:
-        raise _refuse(IdentifierKind.EMAIL, "no local part, @ and domain")
+        raise refuse(IdentifierKind.EMAIL, "no local part, @ and domain")
     # RFC 5321 lets servers tell case apart in the local part; none of any size does.
     local = local.casefold()
     rules = _MAIL_RULES.get(domain)
@@ -99,11 +107,11 @@ def phone(value: str, country_code: str | None = None, trunk_prefix: str = "0") 
         international, digits = True, digits[2:]
     if not international:
         if country_code is None:
-            raise _refuse(IdentifierKind.PHONE, "no country code, and WEAKLINK_PARTNER__PHONE_COUNTRY_CODE is not set")
+            raise refuse(IdentifierKind.PHONE, "no country code, and WEAKLINK_PARTNER__PHONE_COUNTRY_CODE is not set")
         digits = country_code + (digits.removeprefix(trunk_prefix) if trunk_prefix else digits)
     # E.164 allows 15 digits; shorter than 8 is a short code, which is nobody's own.
     if not 8 <= len(digits) <= 15 or digits.startswith("0"):
-        raise _refuse(IdentifierKind.PHONE, f"{len(digits)} digits where E.164 has 8 to 15")
+        raise refuse(IdentifierKind.PHONE, f"{len(digits)} digits where E.164 has 8 to 15")
     return f"+{digits}"
 
 
@@ -150,7 +158,7 @@ def organisation(value: str) -> str:
     folded = unicodedata.normalize("NFKC", _stripped(IdentifierKind.ORGANISATION, value)).casefold()
     words = " ".join(re.findall(r"\w+", folded))
     if not words:
-        raise _refuse(IdentifierKind.ORGANISATION, "it has no letters and no digits")
+        raise refuse(IdentifierKind.ORGANISATION, "it has no letters and no digits")
     return words
 
 

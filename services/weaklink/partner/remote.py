@@ -11,7 +11,7 @@ import ssl
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -23,8 +23,11 @@ from weaklink.partner.tokens import LocalTokeniser, Tokeniser, forms_of
 from weaklink.records.identifiers import TOKEN_BYTES, IdentifierKind
 
 PATH: Final = "/v1/tokens"
+CALL_BYTES_MAX: Final = 64 << 10
+"""Every service reads as much, whatever its settings: two of the longest values, and hundreds of usual ones."""
 _ITEMS_PER_CALL: Final = 500
 _CACHE_ENTRIES_MIN: Final = 4_096
+_TEXTS_BYTES_MAX: Final = CALL_BYTES_MAX - _ITEMS_PER_CALL - 64  # what stands around and between the values
 _RETRY_SECONDS: Final = 0.2
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -139,9 +142,8 @@ class RemoteTokeniser:
     def _look_up(self, items: Sequence[Item]) -> list[tuple[bytes, ...]]:
         found = {item: self._known[item] for item in items if item in self._known}
         new = list(dict.fromkeys(item for item in items if item not in found))
-        for start in range(0, len(new), _ITEMS_PER_CALL):
-            part = new[start : start + _ITEMS_PER_CALL]
-            answer = self._ask(part)
+        for part, body in _calls(new):
+            answer = self._ask(body, len(part))
             if self._other_epochs(part, answer.tokens) and self._known:
                 self._forget()
                 return self._look_up(items)
@@ -169,9 +171,8 @@ class RemoteTokeniser:
         while len(self._known) > size:
             self._known.popitem(last=False)
 
-    def _ask(self, items: Sequence[Item]) -> _Answer:
+    def _ask(self, body: bytes, count: int) -> _Answer:
         """One call, again after a broken connection or when the service asks to slow down, until the timeout is over."""
-        body = json.dumps({"items": [{"kind": kind.name, "form": form} for kind, form in items]}).encode()
         deadline = time.monotonic() + self._config.tokeniser_timeout_seconds
         while True:
             try:
@@ -181,7 +182,7 @@ class RemoteTokeniser:
                 self._disconnect()
                 status, after, content, problem = 0, _RETRY_SECONDS, b"", f"cannot be reached: {type(error).__name__}"
             if status == http.client.OK:
-                return _parsed(content, len(items), self._where)
+                return _parsed(content, count, self._where)
             if status not in (0, http.client.TOO_MANY_REQUESTS, http.client.SERVICE_UNAVAILABLE):
                 advice = "is the secret the present one?" if status in (401, 403) else "its log says why"
                 raise TokeniserError(f"the tokeniser at {self._where} {problem}: {advice}")
@@ -219,6 +220,25 @@ class RemoteTokeniser:
             raise ConfigurationError(
                 f"WEAKLINK_PARTNER__TOKENISER_CAFILE cannot be used: {type(error).__name__}"
             ) from error
+
+
+def _calls(items: Iterable[Item]) -> Iterator[tuple[list[Item], bytes]]:
+    """The items of each call, and its body."""
+    part, texts, size = list[Item](), list[bytes](), 0
+    for kind, form in items:
+        text = json.dumps({"kind": kind.name, "form": form}, ensure_ascii=False).encode()
+        if part and (len(part) == _ITEMS_PER_CALL or size + len(text) > _TEXTS_BYTES_MAX):
+            yield part, _body(texts)
+            part, texts, size = [], [], 0
+        part.append((kind, form))
+        texts.append(text)
+        size += len(text)
+    if part:
+        yield part, _body(texts)
+
+
+def _body(texts: Iterable[bytes]) -> bytes:
+    return b'{"items": [' + b",".join(texts) + b"]}"
 
 
 def _parsed(content: bytes, count: int, where: str) -> _Answer:

@@ -81,7 +81,10 @@ def _event_id(value: Any) -> bytes:
 def _time(value: Any, name: str) -> Any:
     """Whole numbers are microseconds since 1970, times without a zone are refused by the model (Parquet's are made UTC by the reader)."""
     if isinstance(value, str) and value.lstrip("-").isdigit():
-        value = int(value)
+        try:
+            value = int(value)
+        except ValueError as error:  # "²", "--5", and more digits than int() takes
+            raise RecordError(reasons.MALFORMED, f"{name} is not a number of microseconds", name) from error
     if isinstance(value, int):
         try:
             return _EPOCH + timedelta(microseconds=value)
@@ -95,7 +98,7 @@ def _identifiers(value: Any, builder: EventBuilder | None) -> tuple[tuple[bytes,
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RecordError(
                 reasons.BAD_IDENTIFIER, 'not JSON: write [{"kind": "IP", "value": "192.0.2.7"}]', "identifiers"
             ) from error

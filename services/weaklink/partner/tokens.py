@@ -134,6 +134,14 @@ class LocalTokeniser:
 
 def forms_of(kind: IdentifierKind, value: str, config: PartnerConfig) -> tuple[str, ...]:
     """The normalised form of a value, which is what is hashed; for PROMPT one form a band. Raises RecordError (BAD_IDENTIFIER)."""
+    forms = _forms(kind, value, config)
+    # Whoever has the keys: what a service would not take is not taken with a key file either.
+    if max(map(len, forms)) > normalise.FORM_CHARACTERS_MAX:
+        raise normalise.refuse(kind, f"its written form is longer than {normalise.FORM_CHARACTERS_MAX} characters")
+    return forms
+
+
+def _forms(kind: IdentifierKind, value: str, config: PartnerConfig) -> tuple[str, ...]:
     if kind is IdentifierKind.PROMPT:
         return prompt_bands(value)
     if kind is IdentifierKind.PHONE:

@@ -18,6 +18,8 @@ from weaklink.partner.rows import event_of
 from weaklink.records import reasons
 
 _PROGRESS_EVERY: Final = 200
+_NOT_OF_THIS_SOURCE: Final = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What a connector runs into where a line holds something else than it expects: a text for a list, Infinity for a count, a thousand brackets."""
 
 
 @dataclass(slots=True)
@@ -112,7 +114,7 @@ class Upload:
                     yield Row(row.line, dict(part), None, None, row.consumed)
             except RecordError as error:
                 keep(row, error)
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
+            except _NOT_OF_THIS_SOURCE as error:
                 keep(row, RecordError(reasons.MALFORMED, f"not a line of this source: {error}"))
 
     def _rows(self, row: Row, result: UploadResult) -> list[dict[str, Any]]:
@@ -123,7 +125,7 @@ class Upload:
             return [row.values]
         try:
             made = self._connector.rows(row.values)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        except _NOT_OF_THIS_SOURCE as error:
             # What a source may hold where something else belongs is without end; its line is bad, and the next one is read.
             # Not the error's own text: it may quote an identifier.
             raise RecordError(reasons.MALFORMED, f"not a line of this source: {type(error).__name__}") from None

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import secrets
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from weaklink.errors import ConfigurationError, PartyError
 from weaklink.parties import PARTY_ID
+from weaklink.replaced import replace_file
 
 _SECRET_BYTES = 32
 
@@ -58,13 +58,4 @@ def revoke(path: Path, party: str) -> None:
 
 
 def _save(path: Path, clients: dict[str, str]) -> None:
-    """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.new")
-    new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump({"version": 1, "clients": dict(sorted(clients.items()))}, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    replace_file(path, json.dumps({"version": 1, "clients": dict(sorted(clients.items()))}, indent=1))

@@ -5,6 +5,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from weaklink.partner.normalise import FORM_CHARACTERS_MAX
+
 
 class TokeniserConfig(BaseModel):
     """Environment: WEAKLINK_TOKENISER__<NAME>."""
@@ -34,8 +36,8 @@ class TokeniserConfig(BaseModel):
     """Values that it may ask for in a UTC day: at this pace all of IPv4 takes more than two years."""
     items_per_call_max: int = Field(default=1_000, ge=1)
     """Values in one call."""
-    form_characters_max: int = Field(default=4_096, ge=64)
-    """Length of one value."""
+    form_characters_max: int = Field(default=FORM_CHARACTERS_MAX, ge=64)
+    """Length of one value. Clients keep back what is longer than 4,096; with less here, a call with a longer value fails as a whole."""
 
     @model_validator(mode="after")
     def _never_in_clear(self) -> Self:

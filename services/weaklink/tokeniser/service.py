@@ -23,7 +23,7 @@ from starlette.routing import Route
 from weaklink import metrics
 from weaklink.errors import ConfigurationError
 from weaklink.listening import listen
-from weaklink.partner.remote import PATH
+from weaklink.partner.remote import CALL_BYTES_MAX, PATH
 from weaklink.partner.tokens import LocalTokeniser
 from weaklink.records.identifiers import IdentifierKind
 from weaklink.tokeniser.clients import hash_of, load_clients
@@ -31,7 +31,6 @@ from weaklink.tokeniser.config import TokeniserConfig
 from weaklink.tokeniser.limits import Limits
 
 _BYTES_PER_ITEM: Final = 256
-_BODY_BYTES_MIN: Final = 64 << 10
 _STOP_SECONDS: Final = 5
 """So long a stop waits for answers under way."""
 _KNOWN_SECONDS_MAX: Final = 3_600
@@ -52,21 +51,29 @@ class _Refused(Exception):
 
 
 class _Watched(Generic[T]):
-    """What a file holds, read again when it changes. A file that cannot be read leaves what was read before, and an error in the log."""
+    """What a file holds, read again when it changes. A file that cannot be read leaves what was read before, and an error in the log.
+
+    Until it can be read it is tried again with every call: what mends it (chown, chmod) changes neither its time nor its size.
+    """
 
     def __init__(self, path: Path, load: Callable[[Path], T]) -> None:
         self._path, self._load = path, load
         self._stamp = self._now()
         self._value = load(path)
+        self._told: str | None = None
 
     def value(self) -> T:
         stamp = self._now()
         if stamp != self._stamp:
-            self._stamp = stamp
             try:
                 self._value = self._load(self._path)
+                self._stamp, self._told = stamp, None
             except ConfigurationError as error:
-                _log.error("file_unusable", path=str(self._path), error=str(error), next="what was read before holds")
+                if str(error) != self._told:
+                    self._told = str(error)
+                    _log.error(
+                        "file_unusable", path=str(self._path), error=self._told, next="what was read before holds"
+                    )
         return self._value
 
     def _now(self) -> tuple[int, int, int] | None:
@@ -134,7 +141,7 @@ class TokeniserService:
 
     async def _body(self, request: Request) -> bytes:
         """The body, read no further than anybody may send."""
-        size_max = max(self._config.items_per_call_max * _BYTES_PER_ITEM, _BODY_BYTES_MIN)
+        size_max = max(self._config.items_per_call_max * _BYTES_PER_ITEM, CALL_BYTES_MAX)
         body = bytearray()
         async for part in request.stream():
             body += part

@@ -108,7 +108,7 @@ def _prompt(*given: Any) -> str | None:
         if isinstance(value, str) and value[:1] in "[{":
             try:
                 nested = json.loads(value)
-            except ValueError:
+            except (ValueError, RecursionError):
                 nested = value
         found += texts(nested)
     return "\n".join(found) or None

@@ -114,7 +114,7 @@ def configure_logging(service: str, *, json: bool | None = None, level: str = "i
             *renderers,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=_ToStderr,
+        logger_factory=ToStderr,
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_ToStructlog()], level=logging.WARNING, force=True)
@@ -193,7 +193,7 @@ def _named(service: str) -> structlog.types.Processor:
     return add
 
 
-class _ToStderr:
+class ToStderr:
     """Writes to what stderr is at that moment: a process that replaces it (a test, a daemon) closes the old one."""
 
     def __init__(self, *_: object) -> None: ...

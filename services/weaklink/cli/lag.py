@@ -102,6 +102,8 @@ def _coloured(word: str) -> str:
 
 
 _NAMES = ("reader", "party", "worst partition")
+_GROUP_CHARACTERS_MAX = 60
+"""A party names its groups, as long as it likes: over many lines they would push what others wait for off the screen."""
 
 
 def _titles(*titles: str, left: tuple[str, ...]) -> "Table":
@@ -128,7 +130,7 @@ def _table(report: "LagReport", partitions: bool) -> "Table":
     ):
         worst = max(lag.partitions, key=lambda one: (one.records, one.seconds(lag.at_us)), default=None)
         table.add_row(
-            lag.reader if lag.group in usual else f"{lag.reader} ({lag.group})",
+            lag.reader if lag.group in usual else f"{lag.reader} ({_shortened(lag.group)})",
             f"{lag.members}",
             _coloured(ahead.verdict),
             ("" if all(one.exact for one in lag.partitions) else "~") + f"{lag.records:,}",
@@ -145,6 +147,10 @@ def _table(report: "LagReport", partitions: bool) -> "Table":
                     f"  {one.topic}-{one.partition}", "", verdict, f"{one.records:,}", f"{one.seconds(lag.at_us):.1f}"
                 )
     return table
+
+
+def _shortened(group: str) -> str:
+    return group if len(group) <= _GROUP_CHARACTERS_MAX else f"{group[: _GROUP_CHARACTERS_MAX - 3]}..."
 
 
 def _parties_table(report: "LagReport") -> "Table":

@@ -11,6 +11,7 @@ import typer
 
 from weaklink import __version__
 from weaklink.errors import WeaklinkError
+from weaklink.logs import ToStderr
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -73,7 +74,7 @@ def version(show: bool = typer.Option(False, "--version", help="Print the versio
 def main() -> None:
     """Entry point: errors that Weaklink raises on purpose, and files and folders that cannot be used, are a message and exit code 1, not a traceback."""
     # What a command warns of is not among what it prints; services set their logs up themselves.
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    structlog.configure(logger_factory=ToStderr)
     try:
         app()
     except WeaklinkError as error:

@@ -14,6 +14,8 @@ from weaklink.enforce.config import EnforceConfig
 from weaklink.enforce.policy import Outcome, apply_policy, granted_measure
 from weaklink.enforce.receipts import answer, approved, declined
 from weaklink.enforce.view import LedgerView
+from weaklink.frames import enum_type
+from weaklink.measures import SEVERITY, UPSTREAM
 
 CONFIG = EnforceConfig()
 TOKEN = b"\x04\x01" + bytes(15)
@@ -71,6 +73,12 @@ def live(view: LedgerView) -> set[tuple[str, str, str]]:
 def test_evidence_grants_the_measure_that_it_carries(fields: dict[str, Any], granted: str | None) -> None:
     """The graduated ladder, gate by gate."""
     assert granted_measure(proposal(**fields), CONFIG) == granted
+
+
+def test_every_measure_has_its_severity() -> None:
+    """One without would be refused as malformed."""
+    assert set(SEVERITY) == set(enum_type("EnforcementAction", "measure").categories)
+    assert set(SEVERITY) > UPSTREAM
 
 
 def test_an_action_carries_the_decision_to_its_party() -> None:

@@ -25,7 +25,7 @@ from tests.ingest.merging import merge_activity, merge_links
 from weaklink.errors import BrokerError
 from weaklink.ingest.config import IngestConfig
 from weaklink.ingest.events import read_values
-from weaklink.ingest.layout import compile_layout, layout_of
+from weaklink.ingest.layout import compile_layout
 from weaklink.parties import Party
 from weaklink.records.codec import decode as decode_one
 from weaklink.records.codec import encode
@@ -143,7 +143,7 @@ def test_columns_equal_the_record_by_record_reader(record: str) -> None:
     @settings(max_examples=25, deadline=None)
     def check(found: list[Event]) -> None:
         values = [encode(record, event) for event in found]
-        layout = layout_of(latest(record).fingerprint)
+        layout = compile_layout(latest(record))
         decoded = read(values, layout, 10)
         assert decoded.bad == []
         rows = decoded.frame.drop("row").cast({pl.Datetime: pl.Int64}).to_dicts()
@@ -166,7 +166,7 @@ def _plain(value: Any) -> Any:
 def test_whatever_is_damaged_each_value_is_judged_alone() -> None:
     """2,000 mutated events: a value is accepted among others exactly if it is accepted alone, and then the slow reader accepts it too."""
     generator = random.Random(3)
-    layout = layout_of(latest("ApiUsage").fingerprint)
+    layout = compile_layout(latest("ApiUsage"))
     base = [
         encode(
             "ApiUsage",

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kafka import TopicPartition
 from polars.testing import assert_frame_equal
+from prometheus_client import REGISTRY
 
 from tests.ingest.batches import Parties, Record, Result, batch_of, gather, ingest, new_stage
 from tests.ingest.decoding import read
@@ -226,6 +227,19 @@ def test_replay_says_nothing_and_rebuilds_the_window(tmp_path: Path) -> None:
     assert stage.process([batch.clipped(2, 10)], replaying=True) == []
     result = gather(stage.seal(stage.process([batch_of(values, base_offset=10)], replaying=False), {}))
     assert result.activity.height == 2  # only the two that were clipped off
+
+
+def test_event_ids_that_lie_in_files_are_told(tmp_path: Path) -> None:
+    """As soon as a window is rebuilt, and until it is given up."""
+    stage = new_stage(Settings(data_folder=tmp_path, ingest=IngestConfig(duplicate_memory_bytes_max=0)))
+    event = {"event_id": b"i" * 16, "occurred_at": 1_795_000_000_000_000, "model": "m", "released_at": 5}
+    batch = batch_of([Record(encode("ModelReleased", event))])
+    unit = stage.unit(batch.source)
+    stage.restore(unit, None)
+    stage.process([batch], replaying=True)
+    assert (REGISTRY.get_sample_value("weaklink_spilled_bytes", {"stage": "ingest"}) or 0) > 0
+    stage.release(unit)
+    assert REGISTRY.get_sample_value("weaklink_spilled_bytes", {"stage": "ingest"}) == 0
 
 
 def test_a_batch_that_is_no_batch_is_rejected_whole(tmp_path: Path) -> None:

@@ -36,8 +36,9 @@ class Plan:
     """measures: dicts in the shape of `ProposedMeasure` (op ISSUE), those that cut most first. The rest is about them together.
 
     volume_cut_share: share of the campaign's volume, 0 to 1. benign_accounts_touched: each once. gap: how far the best plan may
-    lie above this one, as a share of the proven bound (0: proven best). solver: `milp`, or `greedy` when the program found nothing better in time. unit_requests_per_day: of one
-    account-equivalent (0: no usage at all), for `accounts.account_measures` until the next plan.
+    lie above this one, as a share of the proven bound (0: proven best). solver: `milp`, or `greedy` when the program found nothing
+    better in time. unit_requests_per_day: of one account-equivalent (0: no usage at all), for `accounts.account_measures` until the
+    next plan.
     """
 
     measures: list[dict[str, Any]]

@@ -159,7 +159,7 @@ def _batch(values: Sequence[bytes | None], base: int, payload: bytes | None = No
     now_ms, end = NOW_US // 1000, base + len(values)
     source = TopicPartition("party.fuzz.events", 0)
     return RecordBatch(
-        source, base, end - 1, len(values), now_ms, now_ms, True, _payload(values) if payload is None else payload, base, end
+        source, base, end - 1, len(values), now_ms, _payload(values) if payload is None else payload, base, end
     )  # fmt: skip
 
 

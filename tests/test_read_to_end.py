@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ from tests.waiting import wait_until
 from weaklink import topology
 from weaklink.benign_topic import read_records
 from weaklink.cases.reader import read_cases
+from weaklink.epochs_topic import read_expiries
 from weaklink.errors import BrokerError
 from weaklink.kafka_options import KafkaConfig
 from weaklink.party_registry import PartyRegistry, read_parties
 from weaklink.read_to_end import read_to_end
 from weaklink.settings import Settings
+from weaklink.sim.outcome import read_outcome
 from weaklink.small_topics import append
 from weaklink.stream.compacted import read_compacted
 from weaklink.stream.runner import Runner
@@ -37,7 +40,7 @@ def topic(kafka: KafkaConfig, monkeypatch: pytest.MonkeyPatch) -> str:
     name = f"small-{uuid.uuid4().hex[:8]}"
     create_topics(kafka, [name], partitions=1, configs={"cleanup.policy": "compact"})
     append(kafka, name, [("lab-a", _PARTY)], "this topic")
-    for constant in ("CAMPAIGNS", "PARTIES"):
+    for constant in ("ACTIVITY", "CAMPAIGNS", "PARTIES"):
         monkeypatch.setattr(topology, constant, name)
     return name
 
@@ -54,14 +57,16 @@ def silent(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return begin
 
 
-@pytest.mark.parametrize("read", [read_cases, read_parties, read_records])
+@pytest.mark.parametrize(
+    "read", [read_cases, read_parties, read_records, read_expiries, partial(read_outcome, parties=())]
+)
 def test_who_reads_a_topic_whole_is_told_which_partition_stands_still(
     kafka: KafkaConfig, topic: str, silent: Callable[[], None], read: Callable[..., object]
 ) -> None:
     """It would wait as long as the broker is away: a command for ever, a console with it."""
     silent()
     with pytest.raises(BrokerError, match=rf"{topic}-0 at 0 of 1; is a broker down"):
-        read(kafka, topic) if read is read_records else read(kafka)
+        read(kafka, topic) if read in (read_records, read_expiries) else read(kafka)
 
 
 def test_a_registry_is_read_on_once_the_broker_is_back(

@@ -4,7 +4,6 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,11 +21,12 @@ from weaklink.stream.runner import Runner
 
 
 @pytest.fixture
-def exporter() -> Iterator[InMemorySpanExporter]:
+def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
+    """Of the spans of one test."""
+    monkeypatch.setattr(traces, "_tracer", None)  # as it is again afterwards
     made = InMemorySpanExporter()
     traces.export_to("test", SimpleSpanProcessor(made))
-    yield made
-    traces.stop_traces()
+    return made
 
 
 def test_spans_nest_and_say_what_failed(exporter: InMemorySpanExporter) -> None:

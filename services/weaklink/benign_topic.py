@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Iterator
 
 import structlog
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer
 from pydantic import ValidationError
 
 from weaklink import topology
 from weaklink.benign import BenignRecord
-from weaklink.errors import BrokerError, brief
+from weaklink.errors import brief
 from weaklink.kafka_options import KafkaConfig
-from weaklink.read_to_end import read_to_end
+from weaklink.read_to_end import read_topic_to_end
 from weaklink.small_topics import append, broker_errors
 
 _WHAT = "the benign list"
@@ -40,20 +40,9 @@ def read_records(kafka: KafkaConfig, topic: str = topology.BENIGN) -> list[Benig
             **kafka.client_options(), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
         )
         try:
-            return list(_read(consumer, topic, kafka))
+            return list(readable((one.offset, one.value) for one in read_topic_to_end(consumer, topic, kafka)))
         finally:
             consumer.close()
-
-
-def _read(consumer: KafkaConsumer, topic: str, kafka: KafkaConfig) -> Iterator[BenignRecord]:
-    # Asked first, because end_offsets of a missing topic waits for its whole timeout.
-    if not (numbers := consumer.partitions_for_topic(topic)):
-        raise BrokerError(f"topic {topic} does not exist on {kafka.bootstrap_servers}: run `weaklink provision`")
-    partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
-    consumer.assign(partitions)
-    consumer.seek_to_beginning(*partitions)
-    ends = consumer.end_offsets(partitions)
-    yield from readable((one.offset, one.value) for one in read_to_end(consumer, ends))
 
 
 def write_records(kafka: KafkaConfig, records: Iterable[BenignRecord], topic: str = topology.BENIGN) -> int:

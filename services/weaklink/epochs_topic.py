@@ -5,19 +5,19 @@ from datetime import UTC, datetime
 from typing import Final
 
 import structlog
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer
 from pydantic import ValidationError
 
 from weaklink import topology
 from weaklink.epochs import FIRST, Expiry, oldest_in_force
 from weaklink.errors import BrokerError
 from weaklink.kafka_options import KafkaConfig
+from weaklink.read_to_end import read_topic_to_end
 from weaklink.small_topics import append, broker_errors
 from weaklink.starting import Away
 
 _WHAT: Final = "the list of expired epochs"
 _WATCH_SECONDS: Final = 2.0
-_READ_SECONDS_MAX: Final = 30.0
 _log = structlog.get_logger()
 
 
@@ -38,41 +38,29 @@ class ExpiryReader:
 
     def __init__(self, kafka: KafkaConfig, topic: str = topology.EPOCHS) -> None:
         self._kafka = kafka
-        self._partition = TopicPartition(topic, 0)
+        self._topic = topic
         with broker_errors(kafka, _WHAT):
             self._consumer = KafkaConsumer(
                 **kafka.client_options(), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
             )
-        self._consumer.assign([self._partition])
-        self._consumer.seek_to_beginning(self._partition)
         self._expiries: list[Expiry] = []
         self.unreadable: list[int] = []
 
     def refresh(self) -> list[Expiry]:
         """Every record as of now, in the order in which they were written. Raises BrokerError when the topic cannot be read to its end."""
         with broker_errors(self._kafka, _WHAT):
-            # Asked first, because end_offsets of a missing topic waits for its whole timeout.
-            if not self._consumer.partitions_for_topic(self._partition.topic):
-                # Kafka answers the same for a topic that may not be described.
-                raise BrokerError(
-                    f"topic {self._partition.topic} does not exist on {self._kafka.bootstrap_servers}, or may not be seen there: "
-                    "run `weaklink provision`"
-                )
-            ends = self._consumer.end_offsets([self._partition])
-            until = time.monotonic() + _READ_SECONDS_MAX
-            while self._consumer.position(self._partition) < ends[self._partition]:
-                if time.monotonic() > until:
-                    raise BrokerError(f"topic {self._partition.topic} was not read within {_READ_SECONDS_MAX:.0f} s")
-                for record in self._consumer.poll(timeout_ms=1000).get(self._partition, ()):
-                    try:
-                        self._expiries.append(Expiry.model_validate_json(record.value or b""))
-                    except ValidationError:
-                        self.unreadable.append(record.offset)
+            for record in read_topic_to_end(self._consumer, self._topic, self._kafka):
+                try:
+                    self._expiries.append(Expiry.model_validate_json(record.value or b""))
+                except ValidationError:
+                    self.unreadable.append(record.offset)
             return list(self._expiries)
 
     def complaint(self) -> str:
         """What is wrong with the records that end no epoch."""
-        return f"records at offsets {self.unreadable} of {self._partition.topic} end no epoch: were they written by a newer version?"
+        return (
+            f"records at offsets {self.unreadable} of {self._topic} end no epoch: were they written by a newer version?"
+        )
 
     def close(self) -> None:
         """Leave the broker."""

@@ -95,6 +95,12 @@ STATE_ROWS: Final = _gauge(
 STATE_BYTES: Final = _gauge(
     "correlate, campaigns", "weaklink_state_bytes", "State in memory, as of the last snapshots", ["stage"]
 )
+SPILLED_BYTES: Final = _gauge(
+    "ingest",
+    "weaklink_spilled_bytes",
+    "Event ids in files, beyond `ingest.duplicate_memory_bytes_max`: slower than in memory",
+    ["stage"],
+)
 ACCEPTED: Final = _counter("ingest", "weaklink_accepted", "Events accepted", ["party"])
 REJECTS: Final = _counter("ingest", "weaklink_rejects", "Events rejected", ["party", "reason"])
 DUPLICATES: Final = _counter("ingest", "weaklink_duplicates", "Events that repeated an earlier one", ["party"])

@@ -4,24 +4,18 @@ import json
 from typing import Any, Final
 
 import structlog
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer
 from pydantic import ValidationError
 
 from weaklink import topology
-from weaklink.errors import BrokerError, PartyError, brief
+from weaklink.errors import PartyError, brief
 from weaklink.kafka_options import KafkaConfig
 from weaklink.parties import Party
-from weaklink.read_to_end import read_to_end
+from weaklink.read_to_end import read_topic_to_end
 from weaklink.small_topics import append, broker_errors
 
 _WHAT: Final = "the registry of parties"
 _log = structlog.get_logger()
-
-
-def _missing(kafka: KafkaConfig) -> BrokerError:
-    return BrokerError(
-        f"topic {topology.PARTIES} does not exist on {kafka.bootstrap_servers}: run `weaklink provision`"
-    )
 
 
 class PartyRegistry:
@@ -32,29 +26,20 @@ class PartyRegistry:
 
     def __init__(self, kafka: KafkaConfig) -> None:
         self._kafka = kafka
-        self._partition = TopicPartition(topology.PARTIES, 0)
+        self._topic = topology.PARTIES
         with broker_errors(kafka, _WHAT):
             self._consumer = KafkaConsumer(
                 **kafka.client_options(), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
             )
-        self._consumer.assign([self._partition])
-        self._consumer.seek_to_beginning(self._partition)
         self._parties: dict[str, Party] = {}
         self.unreadable: set[str] = set()
 
     def refresh(self) -> dict[str, Party]:
         """Every party as of now. Raises BrokerError when the topic is missing, or cannot be read to its end."""
         with broker_errors(self._kafka, _WHAT):
-            return self._refresh()
-
-    def _refresh(self) -> dict[str, Party]:
-        # Asked first, because end_offsets of a missing topic waits for its whole timeout.
-        if not self._consumer.partitions_for_topic(self._partition.topic):
-            raise _missing(self._kafka)
-        ends = self._consumer.end_offsets([self._partition])
-        for record in read_to_end(self._consumer, ends):
-            self._take(record)
-        return dict(self._parties)
+            for record in read_topic_to_end(self._consumer, self._topic, self._kafka):
+                self._take(record)
+            return dict(self._parties)
 
     def _take(self, record: Any) -> None:
         party_id = (record.key or b"").decode(errors="replace")

@@ -7,9 +7,30 @@ from typing import Any, Final
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaTimeoutError, RetriableError
 
+from weaklink.errors import BrokerError
+from weaklink.kafka_options import KafkaConfig
+
 STALL_SECONDS: Final = 30.0
 _POLL_MS: Final = 500
 _POSITION_MS: Final = 1000
+
+
+def read_topic_to_end(consumer: KafkaConsumer, topic: str, kafka: KafkaConfig) -> Iterator[Any]:
+    """Every record of the topic that this consumer, which reads no other, has not read yet: all of them at first.
+
+    Raises BrokerError when there is no such topic, and as `read_to_end` does.
+    """
+    # Asked first, because end_offsets of a missing topic waits for its whole timeout.
+    numbers = consumer.partitions_for_topic(topic)
+    if not numbers:
+        # Kafka answers the same for a topic that may not be described.
+        raise BrokerError(
+            f"topic {topic} does not exist on {kafka.bootstrap_servers}, or may not be seen there: run `weaklink provision`"
+        )
+    if not consumer.assignment():
+        consumer.assign([TopicPartition(topic, number) for number in sorted(numbers)])
+        consumer.seek_to_beginning()
+    yield from read_to_end(consumer, consumer.end_offsets(consumer.assignment()))
 
 
 def read_to_end(

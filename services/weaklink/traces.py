@@ -37,12 +37,6 @@ def export_to(service: str, processor: Any) -> None:
     _tracer = provider.get_tracer("weaklink", __version__)
 
 
-def stop_traces() -> None:
-    """Make no more spans."""
-    global _tracer  # noqa: PLW0603  # as above
-    _tracer = None
-
-
 @contextmanager
 def span(name: str, **attributes: str | int | float | bool) -> Iterator[Any]:
     """A span over the block, below the one that is open; an exception marks it as failed and goes on. Gives None when nobody traces.

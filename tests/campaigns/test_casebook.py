@@ -105,8 +105,8 @@ def test_the_evidence_of_an_account_that_left_is_taken_back() -> None:
     engine.state.fold_feedback([verdict("lab-a", disputed, "DISPUTED"), verdict("lab-a", lost, "DONE")])
     later = told(engine, book, NOW_US + 4 * US_PER_HOUR)
     gone = {one.key for one in later if one.value is None}
-    assert evidence_key("lab-a", disputed) in gone
-    assert evidence_key("lab-a", lost) not in gone
+    assert evidence_key(account_key("lab-a", disputed)) in gone
+    assert evidence_key(account_key("lab-a", lost)) not in gone
     (course_now,) = records(later, "CampaignCourse")
     assert (course_now["losses"]["accounts"], course_now["losses"]["disputed_accounts"]) == (1, 1)
 

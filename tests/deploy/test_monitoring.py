@@ -85,6 +85,7 @@ def test_every_metric_is_drawn_or_alerted_on_or_left_out_on_purpose() -> None:
         "weaklink_messages",
         "weaklink_units",
         "weaklink_state_rows",
+        "weaklink_spilled_bytes",
         "weaklink_pruned_rows",
     }
     details |= {

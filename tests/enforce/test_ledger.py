@@ -52,7 +52,7 @@ async def handle(ledger: Ledger, message: bytes) -> Any:
     record, values = decode(message)
     if record == "Decision":
         return await ledger.handle_decision(values, message)
-    return await ledger.handle_receipt(values)
+    return (await ledger.handle_receipts([values]))[0]
 
 
 async def only_action(ledger: Ledger, database: Database, **fields: Any) -> Action:

@@ -14,6 +14,8 @@ from weaklink.enforce.config import EnforceConfig
 from weaklink.enforce.policy import Outcome, apply_policy, granted_measure
 from weaklink.enforce.receipts import answer, approved, declined
 from weaklink.enforce.view import LedgerView
+from weaklink.frames import enum_type
+from weaklink.measures import SEVERITY, UPSTREAM
 
 CONFIG = EnforceConfig()
 TOKEN = b"\x04\x01" + bytes(15)
@@ -71,6 +73,12 @@ def live(view: LedgerView) -> set[tuple[str, str, str]]:
 def test_evidence_grants_the_measure_that_it_carries(fields: dict[str, Any], granted: str | None) -> None:
     """The graduated ladder, gate by gate."""
     assert granted_measure(proposal(**fields), CONFIG) == granted
+
+
+def test_every_measure_has_its_severity() -> None:
+    """One without would be refused as malformed."""
+    assert set(SEVERITY) == set(enum_type("EnforcementAction", "measure").categories)
+    assert set(SEVERITY) > UPSTREAM
 
 
 def test_an_action_carries_the_decision_to_its_party() -> None:
@@ -132,6 +140,35 @@ def test_a_withdrawal_counts_the_revision_on_and_a_new_issue_again() -> None:
     assert (withdrawal.action.state, withdrawal.action.revision, withdrawal.publish) == (State.WITHDRAWN, 2, True)
     (again,) = decide(view, proposal(), at_us=3).changes
     assert (again.action.state, again.action.revision) == (State.ACTIVE, 3)
+
+
+def test_an_issue_and_a_withdrawal_at_the_same_time_leave_nothing() -> None:
+    """Whichever is read first; what is decided later counts again."""
+    for order in (["ISSUE", "WITHDRAW"], ["WITHDRAW", "ISSUE"]):
+        view = LedgerView()
+        for op in order:
+            decide(view, proposal(op=op), at_us=5)
+        assert live(view) == set()
+        decide(view, proposal(), at_us=6)
+        assert live(view) == {("acct-1", "SUSPEND", "ACTIVE")}
+
+
+def test_an_action_that_is_opened_again_was_issued_when_its_present_revision_was() -> None:
+    """While it waits for a person, the party's last word is still the withdrawal; approved, it is issued anew. Of one that the party never saw,
+    the time is that of the opening."""
+    view = LedgerView()
+    decide(view, proposal(), at_us=1)
+    decide(view, proposal(op="WITHDRAW"), at_us=2)
+    (waiting,) = (one.action for one in decide(view, proposal(benign_accounts_touched=99), at_us=3).changes)
+    assert (waiting.state, waiting.revision, waiting.issued_at_us, waiting.opened_at_us) == (State.WAITING, 2, 2, 3)
+    again = approved(waiting, 4, CONFIG, by="eva", note=None).action
+    assert (again.revision, again.issued_at_us) == (3, 4)
+
+    view = LedgerView()
+    decide(view, proposal(benign_accounts_touched=99), at_us=1)
+    assert decide(view, proposal(op="WITHDRAW"), at_us=2).changes[0].action.revision == 0
+    (unseen,) = (one.action for one in decide(view, proposal(benign_accounts_touched=99), at_us=3).changes)
+    assert (unseen.revision, unseen.issued_at_us) == (0, 3)
 
 
 def test_a_standing_action_is_renewed_only_late_in_its_life() -> None:
@@ -294,13 +331,23 @@ def _run(order: Sequence[tuple[int, list[dict[str, Any]]]]) -> LedgerView:
     return view
 
 
-@given(DECISIONS, st.randoms(use_true_random=False))
-def test_neither_order_nor_repeats_change_what_stands(decisions: list[list[dict[str, Any]]], random: Any) -> None:
-    """The decisions of a campaign in any order, each any number of times, leave the same live actions."""
-    in_order = list(enumerate(decisions, 1))
-    shuffled = in_order + random.choices(in_order, k=4) if in_order else []
+@given(
+    st.lists(st.tuples(st.integers(1, 2), st.lists(PROPOSALS, max_size=4, unique_by=_key)), min_size=2, max_size=6),
+    st.randoms(use_true_random=False),
+)
+def test_neither_order_nor_repeats_change_what_stands(
+    decisions: list[tuple[int, list[dict[str, Any]]]], random: Any
+) -> None:
+    """The decisions of a campaign in any order, each any number of times, leave the same live actions, also where some were made at
+    the same time."""
+    issued: dict[Any, dict[str, Any]] = {}  # on a measure's evidence at one time all decisions agree
+    in_order = [
+        (at, [issued.setdefault((at, *_key(one)), one) if one["op"] == "ISSUE" else one for one in measures])
+        for at, measures in decisions
+    ]
+    shuffled = in_order + random.choices(in_order, k=4)
     random.shuffle(shuffled)
-    assert live(_run(shuffled)) == live(_run(in_order))
+    assert live(_run(shuffled)) == live(_run(in_order)) == live(_run(in_order[::-1]))
 
 
 @given(DECISIONS)

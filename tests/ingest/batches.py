@@ -52,8 +52,6 @@ def batch_of(
         base_offset + len(records) - 1,
         len(records),
         now_us // 1000,
-        now_us // 1000,
-        True,
         payload_of(records),
         base_offset,
         base_offset + len(records),

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kafka import TopicPartition
 from polars.testing import assert_frame_equal
+from prometheus_client import REGISTRY
 
 from tests.ingest.batches import Parties, Record, Result, batch_of, gather, ingest, new_stage
 from tests.ingest.decoding import read
@@ -25,7 +26,7 @@ from tests.ingest.merging import merge_activity, merge_links
 from weaklink.errors import BrokerError
 from weaklink.ingest.config import IngestConfig
 from weaklink.ingest.events import read_values
-from weaklink.ingest.layout import compile_layout, layout_of
+from weaklink.ingest.layout import compile_layout
 from weaklink.parties import Party
 from weaklink.records.codec import decode as decode_one
 from weaklink.records.codec import encode
@@ -143,7 +144,7 @@ def test_columns_equal_the_record_by_record_reader(record: str) -> None:
     @settings(max_examples=25, deadline=None)
     def check(found: list[Event]) -> None:
         values = [encode(record, event) for event in found]
-        layout = layout_of(latest(record).fingerprint)
+        layout = compile_layout(latest(record))
         decoded = read(values, layout, 10)
         assert decoded.bad == []
         rows = decoded.frame.drop("row").cast({pl.Datetime: pl.Int64}).to_dicts()
@@ -166,7 +167,7 @@ def _plain(value: Any) -> Any:
 def test_whatever_is_damaged_each_value_is_judged_alone() -> None:
     """2,000 mutated events: a value is accepted among others exactly if it is accepted alone, and then the slow reader accepts it too."""
     generator = random.Random(3)
-    layout = layout_of(latest("ApiUsage").fingerprint)
+    layout = compile_layout(latest("ApiUsage"))
     base = [
         encode(
             "ApiUsage",
@@ -226,6 +227,19 @@ def test_replay_says_nothing_and_rebuilds_the_window(tmp_path: Path) -> None:
     assert stage.process([batch.clipped(2, 10)], replaying=True) == []
     result = gather(stage.seal(stage.process([batch_of(values, base_offset=10)], replaying=False), {}))
     assert result.activity.height == 2  # only the two that were clipped off
+
+
+def test_event_ids_that_lie_in_files_are_told(tmp_path: Path) -> None:
+    """As soon as a window is rebuilt, and until it is given up."""
+    stage = new_stage(Settings(data_folder=tmp_path, ingest=IngestConfig(duplicate_memory_bytes_max=0)))
+    event = {"event_id": b"i" * 16, "occurred_at": 1_795_000_000_000_000, "model": "m", "released_at": 5}
+    batch = batch_of([Record(encode("ModelReleased", event))])
+    unit = stage.unit(batch.source)
+    stage.restore(unit, None)
+    stage.process([batch], replaying=True)
+    assert (REGISTRY.get_sample_value("weaklink_spilled_bytes", {"stage": "ingest"}) or 0) > 0
+    stage.release(unit)
+    assert REGISTRY.get_sample_value("weaklink_spilled_bytes", {"stage": "ingest"}) == 0
 
 
 def test_a_batch_that_is_no_batch_is_rejected_whole(tmp_path: Path) -> None:

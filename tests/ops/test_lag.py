@@ -74,7 +74,7 @@ def test_seconds_are_the_age_of_the_oldest_record_that_waits_anywhere() -> None:
 
 def test_a_falling_lag_says_when_it_is_caught_up() -> None:
     """1000 fewer in 10 s, 500 left: 5 s more."""
-    ahead = outlook([reader(0, 1500, 0), reader(10, 500, 3000)])
+    ahead = outlook([reader(7, 1500, 200), reader(17, 500, 3200)])
     assert (ahead.trend, ahead.records_per_second, ahead.caught_up_seconds) == ("falling", 300, 5)
 
 

@@ -9,15 +9,15 @@ import pytest
 from weaklink.errors import ConfigurationError
 from weaklink.parties import MAY_PUBLISH, PartyKind
 from weaklink.records.identifiers import IDENTIFIERS_MAX
-from weaklink.sim.families import FAMILIES
-from weaklink.sim.presets import BASE, PRESETS, preset
-from weaklink.sim.tables import ROLES
+from weaklink.sim.families import FAMILIES, TUNING
+from weaklink.sim.presets import PRESETS, preset
 from weaklink.sim.variation import varied
 from weaklink.sim.worlds import GeneratedWorld, generate
 
 SIZE, SEED = 0.02, 3
 EACH = pytest.mark.parametrize("family", FAMILIES)
 BOUGHT = ("CARD", "DEVICE", "PHONE")
+ROLES = {"CONSUMER", "PAYER", "LESSEE", "RESELLER", "RELAY", "HARNESS", "AGENCY", "FRAMER"}
 
 
 @cache
@@ -53,7 +53,7 @@ def test_every_world_is_ordered_and_may_be_published(name: str) -> None:
     made = world(name, "testing")
     events, truth = made.events, made.truth
     assert events["occurred_at"].is_sorted()
-    assert events.filter(pl.col("occurred_at") >= BASE.start + timedelta(days=BASE.days)).is_empty()
+    assert events.filter(pl.col("occurred_at") >= TUNING.base.start + timedelta(days=TUNING.base.days)).is_empty()
     for kind, record in events.select("party_kind", "event_type").unique().rows():
         assert PartyKind(kind) in MAY_PUBLISH[record]
     assert (events["identifiers"].list.len() <= IDENTIFIERS_MAX).all()
@@ -61,7 +61,7 @@ def test_every_world_is_ordered_and_may_be_published(name: str) -> None:
     named = events.drop_nulls("account").select("party", "account").unique()
     assert named.join(truth, on=["party", "account"], how="anti").is_empty()
     assert truth.join(named, on=["party", "account"], how="anti").is_empty()
-    assert set(truth["role"]) <= set(ROLES)
+    assert set(truth["role"]) <= ROLES
 
 
 @EACH
@@ -202,7 +202,7 @@ def test_a_lax_member_withholds_repeats_or_backdates_and_nobody_else_does() -> N
             case _:
                 assert mine.height == before.height
                 days = [
-                    share(frame.filter(event_type="ApiUsage")["occurred_at"] < BASE.start + timedelta(days=15))
+                    share(frame.filter(event_type="ApiUsage")["occurred_at"] < TUNING.base.start + timedelta(days=15))
                     for frame in (mine, before)
                 ]
                 assert days[0] > days[1]

@@ -7,7 +7,8 @@ import pytest
 
 from weaklink.partner.builder import EventBuilder
 from weaklink.partner.tokens import LocalTokeniser
-from weaklink.sim.presets import BASE, preset
+from weaklink.sim.families import TUNING
+from weaklink.sim.presets import preset
 from weaklink.sim.restrictions import Restrictions
 from weaklink.sim.worlds import GeneratedWorld, World, exchanges_without_enforcement, generate
 
@@ -66,9 +67,9 @@ def test_honest_people_share_too(worlds: Mapping[str, GeneratedWorld]) -> None:
 
 def test_a_release_draws_the_campaign_within_a_day(worlds: Mapping[str, GeneratedWorld]) -> None:
     """Before the release nobody uses the new model; a day later the pivoting campaign does, where it is served."""
-    release = BASE.releases[0]
+    release = TUNING.base.releases[0]
     usage = members(worlds["pivot"]).filter(event_type="ApiUsage", party=release.party)
-    day = (pl.col("occurred_at") - BASE.start).dt.total_microseconds() / 86_400e6
+    day = (pl.col("occurred_at") - TUNING.base.start).dt.total_microseconds() / 86_400e6
     before, after = usage.filter(day < release.day), usage.filter(day > release.day + 1)
     assert min(before.height, after.height) > 0
     assert not (before["model"] == release.model).any()

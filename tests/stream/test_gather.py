@@ -21,7 +21,7 @@ SOURCE = TopicPartition("party.lab-a.events", 0)
 
 
 def batch_of(payload_bytes: int, refusal: Refusal | None = None) -> RecordBatch:
-    return RecordBatch(SOURCE, 0, 0, 1, 0, 0, True, bytes(payload_bytes), 0, 1, refusal)
+    return RecordBatch(SOURCE, 0, 0, 1, 0, bytes(payload_bytes), 0, 1, refusal)
 
 
 def gatherer_of(*polls: list[RecordBatch]) -> Gatherer:

@@ -13,7 +13,6 @@ from typing import Any, Final
 import polars as pl
 
 from weaklink import topology
-from weaklink.account_keys import account_key
 from weaklink.campaigns import course, dossier
 from weaklink.campaigns.engine import Engine
 from weaklink.campaigns.identity import DISPUTED, Campaign
@@ -73,7 +72,7 @@ class Casebook:
         """A plan was made. `members`: planning.plan_members; `links`: planning.shared_links."""
         name = campaign.campaign_id
         for one in dossier.member_evidence(members, links, evaluation, engine.state):
-            key = _evidence_key(one.pop("key"))
+            key = evidence_key(one.pop("key"))
             self._owner[key] = name
             self._put(key, "MemberEvidence", one | {"campaign_id": name})
         picture = dossier.graph(campaign, members, links, evaluation.now_us)
@@ -130,7 +129,7 @@ class Casebook:
         if members is self._members:
             return []
         self._members = members
-        present = {_evidence_key(account) for account in members["account"]}
+        present = {evidence_key(account) for account in members["account"]}
         live = set(members["campaign_id"].unique())
         gone = [key for key in self._owner if key not in present]
         for kind, names in (("graph", live), ("course", engine.tracker.campaigns.keys())):
@@ -172,13 +171,9 @@ def _name(key: bytes) -> str:
     return key.split(b"/", 2)[2].decode()
 
 
-def _evidence_key(account: int) -> bytes:
-    return CASE + f"evidence/{account:016x}".encode()
-
-
-def evidence_key(party: str, account: str) -> bytes:
+def evidence_key(account: int) -> bytes:
     """Key of an account's MemberEvidence."""
-    return _evidence_key(account_key(party, account))
+    return CASE + f"evidence/{account:016x}".encode()
 
 
 def _timed(values: Any, name: str = "") -> Any:

@@ -6,17 +6,14 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Final, Protocol, Self
 
+from weaklink.measures import SEVERITY, UPSTREAM
+
 Measure = Mapping[str, Any]
 Key = tuple[str, str, str | None, bytes | None, str | None, bytes | None]
 Place = tuple[str, str | bytes | None]
 
 ISSUE: Final = "ISSUE"
 WITHDRAW: Final = "WITHDRAW"
-_FROM_PLAN_ONLY: Final = ("BLOCK_IDENTIFIER", "REVOKE_LEASE", "REQUIRE_END_USER_IDS")
-_SEVERITY: Final = {"OBSERVE": 0, "CHALLENGE": 1, "THROTTLE": 1} | dict.fromkeys(
-    ("SUSPEND", "BLOCK_IDENTIFIER", "REVOKE_LEASE", "REQUIRE_END_USER_IDS"), 2
-)
-
 
 _key: Final = itemgetter("party", "measure", "target_account", "target_token", "slice_model", "slice_end_user")
 
@@ -62,7 +59,7 @@ def grounds(measure: Measure, thresholds: Thresholds) -> tuple[bool, ...]:
         measure["own_finding"],
         measure["hard_identifier"],
         measure["established"],
-        measure["from_plan"] or measure["measure"] not in _FROM_PLAN_ONLY,
+        measure["from_plan"] or measure["measure"] not in UPSTREAM,
         measure["confidence"] > thresholds.suspend_confidence_above,
     )
 
@@ -92,7 +89,7 @@ def changes(
     wanted = {key(m): m for m in planned if not (refused and _refusal(m) in refused)}
     severest: dict[Place, int] = {}
     for k in wanted:
-        severest[_place(k)] = max(severest.get(_place(k), 0), _SEVERITY[k[1]])
+        severest[_place(k)] = max(severest.get(_place(k), 0), SEVERITY[k[1]])
     before = {key(m): m for m in standing}
     # Of a measure that stands and one newly wanted on the same target the more severe is kept, the new one if they are equals.
     stand = {
@@ -100,7 +97,7 @@ def changes(
         for k, m in before.items()
         if k not in wanted
         and not (refused and _refusal(m) in refused)
-        and _SEVERITY[k[1]] > severest.get(_place(k), -1)
+        and SEVERITY[k[1]] > severest.get(_place(k), -1)
         and _grounded(m, members, spared, identifiers)
     }
     overruled = {_place(k) for k in stand if _place(k) in severest}

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Final, Self
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer
 
 from weaklink import topology
 from weaklink.cases.store import Cases
-from weaklink.errors import BrokerError
 from weaklink.kafka_options import KafkaConfig
-from weaklink.read_to_end import read_to_end
+from weaklink.read_to_end import read_topic_to_end
 from weaklink.small_topics import broker_errors
 
 _WHAT: Final = "the topic of campaigns"
@@ -32,7 +31,6 @@ class CaseReader:
                 isolation_level="read_committed",
                 max_partition_fetch_bytes=8 << 20,
             )
-        self._partitions: list[TopicPartition] = []
 
     def __enter__(self) -> Self:
         return self
@@ -51,22 +49,8 @@ class CaseReader:
     def read(self) -> Iterator[tuple[bytes, bytes | None]]:
         """What is new up to now, as `Cases.take` wants it. Waits for the broker, and raises as `refresh` does."""
         with broker_errors(self._kafka, _WHAT):
-            if not self._partitions:
-                self._begin()
-            ends = self._consumer.end_offsets(self._partitions)
-            for record in read_to_end(self._consumer, ends):
+            for record in read_topic_to_end(self._consumer, self._topic, self._kafka):
                 yield record.key or b"", record.value
-
-    def _begin(self) -> None:
-        # Asked first, because end_offsets of a missing topic waits for its whole timeout.
-        numbers = self._consumer.partitions_for_topic(self._topic)
-        if not numbers:
-            raise BrokerError(
-                f"topic {self._topic} does not exist on {self._kafka.bootstrap_servers}: run `weaklink provision`"
-            )
-        self._partitions = [TopicPartition(self._topic, number) for number in sorted(numbers)]
-        self._consumer.assign(self._partitions)
-        self._consumer.seek_to_beginning(*self._partitions)
 
     def close(self) -> None:
         """Leave the broker."""

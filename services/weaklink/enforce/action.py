@@ -10,8 +10,6 @@ from typing import Any, Final
 from weaklink.enforce.config import EnforceConfig
 
 HOUR_US: Final = 3_600_000_000
-UPSTREAM: Final = frozenset({"BLOCK_IDENTIFIER", "REVOKE_LEASE", "REQUIRE_END_USER_IDS"})
-"""Measures at what feeds a campaign rather than at its accounts: only the weak-link plan may ask for them."""
 
 
 class State(StrEnum):

@@ -77,10 +77,6 @@ class Ledger:
             await self._record(connection, [(change, f"decision {decision_id}") for change in outcome.changes])
             return outcome
 
-    async def handle_receipt(self, receipt: Mapping[str, Any]) -> lifecycle.Answered | None:
-        """Apply a `Receipt` (decoded). None: it was handled before."""
-        return (await self.handle_receipts([receipt]))[0]
-
     async def handle_receipts(self, batch: Sequence[Mapping[str, Any]]) -> list[lifecycle.Answered | None]:
         """Apply Receipts (decoded) in their order, in one transaction. None for each that was handled before.
 

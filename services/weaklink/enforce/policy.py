@@ -16,7 +16,6 @@ from typing import Any, Final
 from weaklink.enforce.action import (
     HOUR_US,
     LIVE,
-    UPSTREAM,
     Action,
     Cause,
     Change,
@@ -29,6 +28,7 @@ from weaklink.enforce.action import (
 )
 from weaklink.enforce.config import EnforceConfig
 from weaklink.enforce.view import LedgerView, Proposal
+from weaklink.measures import SEVERITY, UPSTREAM
 from weaklink.parties import PARTY_ID
 
 GRANTED: Final = "GRANTED"
@@ -39,8 +39,6 @@ ON_HOLD: Final = "ON_HOLD"
 NOT_REGISTERED: Final = "NOT_REGISTERED"
 WITHDRAWN: Final = "WITHDRAWN"
 MALFORMED: Final = "MALFORMED"
-
-_SEVERITY: Final = {"OBSERVE": 0, "CHALLENGE": 1, "THROTTLE": 1, "SUSPEND": 2} | dict.fromkeys(UPSTREAM, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +259,7 @@ def unsupported(view: LedgerView, campaign_id: str, target_key: str, now_us: int
     for action in view.actions_on(target_key):
         if action.campaign_id != campaign_id or action.state not in LIVE or action.action_id in wanted:
             continue
-        if any(_SEVERITY[action.measure] < _SEVERITY[other.measure] for other in not_in_force):
+        if any(SEVERITY[action.measure] < SEVERITY[other.measure] for other in not_in_force):
             continue
         replaced = any(one.state is State.ACTIVE for one in replacing)
         ends.append(withdrawn(action, Cause.REPLACED if replaced else Cause.CAMPAIGNS_WITHDREW, now_us))
@@ -270,7 +268,7 @@ def unsupported(view: LedgerView, campaign_id: str, target_key: str, now_us: int
 
 def _well_formed(target: Target, measure: str) -> bool:
     one_target = (target.account is None) != (target.token is None)
-    return one_target and measure in _SEVERITY and PARTY_ID.fullmatch(target.party) is not None
+    return one_target and measure in SEVERITY and PARTY_ID.fullmatch(target.party) is not None
 
 
 def _order(decided_at_us: int, standing: bool) -> tuple[int, bool]:

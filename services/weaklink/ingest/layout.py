@@ -6,7 +6,6 @@ are one record; UTF-8, ranges and symbols are checks on what was read: one bad v
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -79,14 +78,6 @@ class Layout:
     def is_text(self, name: str) -> bool:
         """Whether the field is a string, nullable or not."""
         return self.columns[name] == pl.String
-
-
-@cache
-def layout_of(fingerprint: bytes) -> Layout:
-    """Layout of a shipped schema."""
-    from weaklink.records.schemas import by_fingerprint
-
-    return compile_layout(by_fingerprint()[fingerprint])
 
 
 def compile_layout(writer: Schema) -> Layout:

@@ -120,6 +120,7 @@ class IngestStage:
         if window := self._windows.pop(unit, None):
             window.clear()
         self._tallies.clear()
+        self._measure()
 
     def snapshot(self, unit: str) -> Mapping[str, pl.DataFrame]:
         """None: the log holds it all."""
@@ -149,10 +150,14 @@ class IngestStage:
             messages += [rejects.of_batch(batch, party) for batch in outcome.refused]
             messages += rejects.to_messages(outcome.rejects, party, self._config.reject_value_bytes_max)
             self._count(party_id, outcome)
+        self._measure()
         if replaying:
             return []
-        metrics.STATE_ROWS.labels(self.name, "event_ids").set(sum(len(window) for window in self._windows.values()))
         return [*messages, *self._gathered.messages()]
+
+    def _measure(self) -> None:
+        metrics.STATE_ROWS.labels(self.name, "event_ids").set(sum(len(window) for window in self._windows.values()))
+        metrics.SPILLED_BYTES.labels(self.name).set(self._memory.spilled_bytes)
 
     def _wait(self, sources: frozenset[TopicPartition]) -> None:
         if sources:

@@ -35,8 +35,3 @@ HARD_KINDS: Final = frozenset(
     }
 )
 """Kinds that strangers hardly ever share: they carry structure evidence and may justify SUSPEND (DETECTION.md, step 3)."""
-
-SOFT_KINDS: Final = frozenset(
-    {IdentifierKind.IP, IdentifierKind.PROMPT, IdentifierKind.ORGANISATION, IdentifierKind.REFERRAL}
-)
-"""Kinds that benign crowds share: capped together when only foreign parties show them (DETECTION.md, step 5)."""

@@ -10,7 +10,9 @@ from kafka import KafkaConsumer, TopicPartition
 from weaklink import topology
 from weaklink.kafka_options import KafkaConfig
 from weaklink.parties import Party
+from weaklink.read_to_end import read_to_end
 from weaklink.records.codec import decode
+from weaklink.small_topics import broker_errors
 
 AUDIT_HEADER: Final = "weaklink-audit"
 
@@ -42,7 +44,12 @@ class Outcome:
 
 
 def read_outcome(kafka: KafkaConfig, parties: Sequence[Party]) -> Outcome:
-    """Read the topics from their beginning to their present end."""
+    """Read the topics from their beginning to their present end. Raises BrokerError when they cannot be."""
+    with broker_errors(kafka, "the topics of a run"):
+        return _read_outcome(kafka, parties)
+
+
+def _read_outcome(kafka: KafkaConfig, parties: Sequence[Party]) -> Outcome:
     outcome = Outcome()
     outcome.published = _published(kafka, [party.events_topic for party in parties])
     for record in _records(kafka, [topology.ACTIVITY], values=False):
@@ -106,8 +113,6 @@ def _records(kafka: KafkaConfig, topics: Sequence[str], *, values: bool = True) 
         consumer.assign(partitions)
         ends = consumer.end_offsets(partitions)
         consumer.seek_to_beginning(*partitions)
-        while any(consumer.position(one) < ends[one] for one in partitions):
-            for records in consumer.poll(timeout_ms=500).values():
-                yield from records
+        yield from read_to_end(consumer, ends)
     finally:
         consumer.close()

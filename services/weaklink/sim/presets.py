@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from weaklink.errors import ConfigurationError
-from weaklink.sim.families import FAMILIES, TUNING, Family
+from weaklink.sim.families import FAMILIES, Family
 from weaklink.sim.spec import (
     BackdatingSpec,
     FloodSpec,
@@ -15,11 +15,7 @@ from weaklink.sim.spec import (
     WorldSpec,
 )
 
-BASE: Final = TUNING.base
-
 _REASONING: Final = (0.05, 0.75, 0.08, 0.05, 0.03, 0.03, 0.01)
-
-
 _BENIGN_CONDUCT: Final[dict[str, Any]] = {"benign_conduct": True, "requests_per_window": 60.0, "windows_jitter": 0.9}
 
 

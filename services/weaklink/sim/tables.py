@@ -46,9 +46,6 @@ EVENTS: Final = pl.Schema(_COLUMNS)
 
 _NOTHING: Final = pl.DataFrame(schema=EVENTS)
 
-ROLES: Final = ("CONSUMER", "PAYER", "LESSEE", "RESELLER", "RELAY", "HARNESS", "AGENCY", "FRAMER")
-"""CONSUMER: at a lab or router; PAYER: at a payment processor; LESSEE: at a cloud. Campaigns have accounts of these three."""
-
 
 def events(
     record: str, occurred_at_us: npt.NDArray[np.integer[Any]], identifiers: Ids | None = None, **columns: Any
@@ -219,7 +216,11 @@ def backtest_frame(table: pl.DataFrame, spec: WorldSpec, accounts: Accounts, voc
 
 
 def truth_frame(spec: WorldSpec, accounts: Accounts) -> pl.DataFrame:
-    """party, account, campaign (the operator's name; null: benign), role (ROLES), victim (Boolean, of framing), opened_at."""
+    """party, account, campaign (the operator's name; null: benign), role, victim (Boolean, of framing), opened_at.
+
+    role: CONSUMER (at a lab or router), PAYER (at a payment processor), LESSEE (at a cloud): campaigns have accounts of these three;
+    RESELLER, RELAY, HARNESS, AGENCY, FRAMER.
+    """
     parties, operators = [p.id for p in spec.parties], [o.name for o in spec.operators]
     return pl.DataFrame(
         {

@@ -20,7 +20,6 @@ from weaklink.stream.guard import Guard
 from weaklink.stream.inflate import NONE, BatchDamaged, BatchTooLarge, inflate
 
 _MAGIC_V2 = 2
-_LOG_APPEND_TIME = 1
 _HEADER_BYTES = 61
 
 
@@ -43,8 +42,6 @@ class RecordBatch:
     last_offset: int
     records_count: int
     max_timestamp_ms: int
-    first_timestamp_ms: int
-    log_append_time: bool
     payload: bytes | memoryview
     begin: int
     end: int
@@ -141,8 +138,6 @@ def _unpack(tp: TopicPartition, raw: Any, begin: int, limits: Limits) -> RecordB
         last_offset=raw.last_offset,
         records_count=raw.records_count,
         max_timestamp_ms=raw.max_timestamp,
-        first_timestamp_ms=raw.first_timestamp,
-        log_append_time=raw.timestamp_type == _LOG_APPEND_TIME,
         payload=payload,
         begin=max(begin, raw.base_offset),
         end=raw.next_offset,

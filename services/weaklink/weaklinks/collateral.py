@@ -1,4 +1,4 @@
-"""Collateral: the benign accounts and the benign volume that measures on shared tokens would touch."""
+"""Collateral: the benign accounts that measures on shared tokens would touch."""
 
 import numpy as np
 import polars as pl
@@ -12,7 +12,7 @@ def bystanders(held: Holdings, token_columns: pl.DataFrame, config: WeakLinksCon
 
     token_columns: [column UInt32, token UInt32, harm f64], a row per token that a measure cuts. Returns one row per
     (column, account): [column, account UInt64, harm f64 (0 to 1), price f64 (account-equivalents if hurt fully),
-    benign bool, requests_per_day f64]. A suspect outside the campaign is priced by its probability of being benign.
+    benign bool]. A suspect outside the campaign is priced by its probability of being benign.
     """
     unit = held.unit_requests_per_day or 1.0
     innocence = 1.0 - pl.col("score").clip(0.0, 1.0)
@@ -24,14 +24,12 @@ def bystanders(held: Holdings, token_columns: pl.DataFrame, config: WeakLinksCon
             pl.col("harm").max(),
             (innocence * (config.benign_account_price + config.benign_volume_price * volume)).first().alias("price"),
             (pl.col("score") < config.benign_score_max).first().alias("benign"),
-            pl.col("requests_per_day").first(),
         )
         .sort("column", "account")
     )
 
 
-def touched(rows: pl.DataFrame, chosen: np.ndarray) -> tuple[int, float]:
-    """Benign accounts, and their requests a day, that the chosen columns touch together; each account counts once."""
+def touched(rows: pl.DataFrame, chosen: np.ndarray) -> int:
+    """Benign accounts that the chosen columns touch together; each counts once."""
     columns = pl.Series("column", np.flatnonzero(chosen).astype(np.uint32))
-    once = rows.filter(pl.col("benign") & pl.col("column").is_in(columns.implode())).unique("account")
-    return once.height, float(once["requests_per_day"].sum())
+    return rows.filter(pl.col("benign") & pl.col("column").is_in(columns.implode()))["account"].n_unique()

@@ -35,16 +35,15 @@ MEMBER_COLUMNS: Final = (
 class Plan:
     """measures: dicts in the shape of `ProposedMeasure` (op ISSUE), those that cut most first. The rest is about them together.
 
-    volume_cut_share: share of the campaign's volume, 0 to 1. benign_accounts_touched: each once.
-    benign_volume_touched: their requests a day. gap: how far the best plan may lie above this one, as a share of the
-    proven bound (0: proven best). solver: `milp`, or `greedy` when the program found nothing better in time. unit_requests_per_day: of one
-    account-equivalent (0: no usage at all), for `accounts.account_measures` until the next plan.
+    volume_cut_share: share of the campaign's volume, 0 to 1. benign_accounts_touched: each once. gap: how far the best plan may
+    lie above this one, as a share of the proven bound (0: proven best). solver: `milp`, or `greedy` when the program found nothing
+    better in time. unit_requests_per_day: of one account-equivalent (0: no usage at all), for `accounts.account_measures` until the
+    next plan.
     """
 
     measures: list[dict[str, Any]]
     volume_cut_share: float
     benign_accounts_touched: int
-    benign_volume_touched: float
     gap: float
     solver: str
     unit_requests_per_day: float
@@ -71,12 +70,10 @@ def plan_campaign(
     held, found, bystanders = prepared(members, links, parties, config, slices)
     assembled = assemble(held.members, found, bystanders, held.unit_requests_per_day, config)
     solution = solve(assembled.problem, config, time_limit_seconds)
-    accounts, volume = collateral.touched(bystanders, solution.chosen[: assembled.shared])
     return Plan(
         measures=listing.measures(held, found, bystanders, assembled, solution.chosen, config=config),
         volume_cut_share=_cut_share(assembled, solution),
-        benign_accounts_touched=accounts,
-        benign_volume_touched=volume,
+        benign_accounts_touched=collateral.touched(bystanders, solution.chosen[: assembled.shared]),
         gap=solution.gap,
         solver=solution.solver,
         unit_requests_per_day=held.unit_requests_per_day,

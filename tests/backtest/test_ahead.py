@@ -53,6 +53,18 @@ def test_an_unusable_file_is_told_as_without_the_second_process(tmp_path: Path) 
     assert not active_children()
 
 
+def test_what_nobody_foresaw_is_told_as_what_it_was(tmp_path: Path) -> None:
+    """Not as a process that was killed."""
+    broken = Input(
+        [path := written(tmp_path, history(), "events")], [], 0, Settings()
+    )  # no length of time to divide by
+    with pytest.raises(Exception) as here:  # noqa: PT011  # whatever it is
+        list(read(broken))
+    with pytest.raises(WeaklinkError, match=type(here.value).__name__):
+        list(read_ahead(broken))
+    assert path.exists()
+
+
 def test_a_process_that_dies_half_way_is_an_error_and_not_the_end_of_history(tmp_path: Path) -> None:
     halves = read_ahead(given(written(tmp_path, history(), "events")))
     assert any(isinstance(one, Step) for one in halves)  # up to the first tick

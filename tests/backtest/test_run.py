@@ -1,5 +1,6 @@
 """A whole run: what it finds, that it never looks ahead, and what it writes."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 from tests.backtest.histories import RING, START, history, written
 from weaklink.backtest.run import OUTPUTS, Summary, backtest
+from weaklink.cli import backtest as command
 from weaklink.cli.backtest import seconds
 from weaklink.cli.main import app
 from weaklink.errors import ConfigurationError
@@ -127,6 +129,24 @@ def test_the_command_says_what_it_did_and_where_bad_rows_are(tmp_path: Path) -> 
     assert "1 rejected, 2 duplicates" in result.output
     rejects = pl.read_parquet(tmp_path / "out" / "rejects.parquet")
     assert rejects["line"].to_list() == [61, 62, 63]
+
+
+@pytest.mark.parametrize("out", ["events.parquet", "events.parquet/below"])
+def test_where_nothing_can_be_written_nothing_is_replayed(tmp_path: Path, out: str) -> None:
+    """It would be said after the whole history, which would have to be replayed again."""
+    path, phases = written(tmp_path, history(), "events"), list[str]()
+    with pytest.raises(ConfigurationError, match=r"events\.parquet.* cannot be written"):
+        backtest([path], tmp_path / out, 24 * HOUR, Settings(), lambda phase, done, total: phases.append(phase))
+    assert phases == []
+
+
+def test_what_libraries_print_is_not_among_the_results(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """HiGHS writes to the standard output of the process by itself, now and then."""
+    with command._results_only():
+        os.write(1, b"noise\n")
+    os.write(1, b"result\n")
+    said = capfd.readouterr()
+    assert (said.out, said.err) == ("result\n", "noise\n")
 
 
 def test_nothing_usable_is_one_clear_error(tmp_path: Path) -> None:

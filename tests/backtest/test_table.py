@@ -86,8 +86,53 @@ def test_a_file_without_a_needed_column_or_that_is_no_parquet_is_one_clear_error
 
 def test_a_party_of_two_kinds_is_one_clear_error(tmp_path: Path) -> None:
     rows = [good(), good(party_kind="router")]
-    with pytest.raises(ConfigurationError, match="several kinds"):
+    with pytest.raises(ConfigurationError, match=r"several kinds: lab \(.*parquet row 1\), router \(.*parquet row 2\)"):
         read_table([written(tmp_path, pl.DataFrame(rows, schema=COLUMNS))])
+
+
+def test_bad_rows_make_no_party_of_two_kinds(tmp_path: Path) -> None:
+    """A kind that is none, or missing, and rows that name nobody, are told row by row."""
+    rows = [
+        good(),
+        good(party_kind="labb"),
+        good(party_kind=None),
+        good(party=None),
+        good(party=None, party_kind="cloud"),
+    ]
+    events, rejects = read_table([written(tmp_path, pl.DataFrame(rows, schema=COLUMNS))])
+    assert events.height == 1
+    assert rejects.select("line", "field").rows() == [(2, "party_kind"), (3, "party_kind"), (4, "party"), (5, "party")]
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "wanted"),
+    [("occurred_at", ["2026-03-02T09:00:00Z"], "timestamps in UTC"), ("identifiers", ["x"], "List")],
+)
+def test_a_column_of_which_no_value_can_be_read_is_named_with_its_type(
+    tmp_path: Path, column: str, values: list[Any], wanted: str
+) -> None:
+    frame = pl.DataFrame([good()], schema=COLUMNS).with_columns(pl.Series(column, values))
+    with pytest.raises(ConfigurationError, match=rf"parquet: column {column} is String; it must be {wanted}"):
+        read_table([written(tmp_path, frame)])
+
+
+@pytest.mark.parametrize("dtype", [pl.Datetime("ms"), pl.Datetime("ns"), pl.Datetime("ms", "America/New_York")])
+def test_times_of_any_unit_and_zone_are_read(tmp_path: Path, dtype: pl.Datetime) -> None:
+    """Without a zone they are UTC."""
+    frame = pl.DataFrame([good()], schema=COLUMNS).with_columns(
+        pl.col("occurred_at").dt.convert_time_zone(dtype.time_zone or "UTC").cast(dtype)
+    )
+    events, _ = read_table([written(tmp_path, frame)])
+    assert events["occurred_at"].to_list() == [START]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"account": "x"}, {"account": "x" * 128}, {"released_at": START}, {"requests": 0}, {"requests": 2**31 - 1}],
+)
+def test_what_lies_at_a_limit_counts(tmp_path: Path, changes: dict[str, Any]) -> None:
+    events, rejects = read_table([written(tmp_path, pl.DataFrame([good(**changes)], schema=COLUMNS))])
+    assert (events.height, rejects.height) == (1, 0)
 
 
 def test_rows_are_accepted_rejected_or_duplicates_and_nothing_else(tmp_path: Path) -> None:

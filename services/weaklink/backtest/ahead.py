@@ -4,13 +4,15 @@ It comes out the same, since no tick of the first half hangs on what campaigns d
 ticks: a process that is far ahead waits.
 """
 
+import signal
 from collections.abc import Generator
 from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 
 from weaklink.backtest.history import History, Input, Progress, Step, read
-from weaklink.errors import WeaklinkError
+from weaklink.errors import WeaklinkError, brief
 
 _END = None
 _EXIT_SECONDS = 10.0
@@ -27,7 +29,7 @@ def read_ahead(given: Input) -> Generator[Progress | History | Step]:
     process.start()
     there.close()
     try:
-        while (one := _received(here)) is not _END:
+        while (one := _received(here, process)) is not _END:
             if isinstance(one, Exception):
                 raise one
             yield one
@@ -38,12 +40,15 @@ def read_ahead(given: Input) -> Generator[Progress | History | Step]:
             process.kill()
 
 
-def _received(here: Connection) -> Progress | History | Step | Exception | None:
+def _received(here: Connection, process: BaseProcess) -> Progress | History | Step | Exception | None:
     try:
         found: Progress | History | Step | Exception | None = here.recv()
     except (EOFError, OSError):  # the latter within a message
+        process.join(_EXIT_SECONDS)
+        killed = process.exitcode == -signal.SIGKILL
         raise WeaklinkError(
-            "the process that reads the history ended before it was done: was it killed, for want of memory?"
+            "the process that reads the history ended before it was done: "
+            + ("it was killed, perhaps for want of memory" if killed else f"exit code {process.exitcode}")
         ) from None
     return found
 
@@ -56,3 +61,5 @@ def _send(there: Connection, given: Input) -> None:
             there.send(_END)
         except WeaklinkError as error:
             there.send(error)
+        except Exception as error:  # whatever it is: the other process is to say it
+            there.send(WeaklinkError(f"the history cannot be read: {type(error).__name__}: {brief(error)}"))

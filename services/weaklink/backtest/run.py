@@ -14,6 +14,7 @@ from weaklink.backtest.findings import lines
 from weaklink.backtest.history import History, Input, Progress, Step, read
 from weaklink.backtest.replay import Replay
 from weaklink.backtest.table import DUPLICATE
+from weaklink.folders import writable_folder
 from weaklink.settings import Settings
 
 OUTPUTS: Final = (
@@ -64,9 +65,10 @@ def backtest(
     `benign`: files of `benign_files.read_benign`; their entries hold from the first event on, each until it expires.
     `ahead`: events are read, folded and correlated in a process of their own: soonest done with two cores, and not for small files.
 
-    Raises ConfigurationError when a file cannot be used, or none of its rows can.
+    Raises ConfigurationError when a file cannot be used, or none of its rows can, and when nothing can be written to `out`.
     """
     began = time.monotonic()
+    writable_folder(out)
     progress("reading", 0, 1)
     given = Input(paths, benign, tick_seconds * 1_000_000, settings)
     halves = read_ahead(given) if ahead else read(given)
@@ -74,7 +76,6 @@ def backtest(
         history, run = _replayed(halves, settings, progress)
     rejects = history.rejects
     accounts, campaigns, actions = run.accounts(history.accounts), run.campaigns(), run.ledger.frame(history.values)
-    out.mkdir(parents=True, exist_ok=True)
     found = run.findings(history.activity, settings)
     for name, frame in zip(OUTPUTS, (accounts, campaigns, actions, rejects, *found.frames().values()), strict=True):
         frame.write_parquet(out / f"{name}.parquet")

@@ -1,6 +1,6 @@
 """Input files to one table of events in order of time. Bad rows and repeats are told by file and line, never lost.
 
-Columns are those of DESIGN's backtest; a missing one is all null. Null where a record needs a value becomes what a party that does
+Columns are those of the reference (Files of a backtest); a missing one is all null. Null where a record needs a value becomes what a party that does
 not know it would send: no verification, task OTHER, one request.
 """
 
@@ -19,6 +19,8 @@ from weaklink.records.schemas import EVENT_RECORDS
 
 IDENTIFIERS: Final = pl.List(pl.Struct({"kind": pl.String, "value": pl.String}))
 _TIME: Final = pl.Datetime("us", "UTC")
+"""Times without a zone are UTC: that is what the cast makes of them."""
+_WANTED: Final = {pl.String: "text", pl.Int64: "whole numbers", _TIME: "timestamps in UTC"}
 _COLUMNS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "party": pl.String,
     "party_kind": pl.String,
@@ -84,8 +86,8 @@ def read_table(paths: Sequence[Path]) -> tuple[pl.DataFrame, pl.DataFrame]:
     Raises ConfigurationError when a file cannot be read or lacks one of `REQUIRED`, or when a party has two kinds.
     """
     table = pl.concat([_read(path) for path in paths])
-    _one_kind_each(table)
     judged = table.with_columns(_first_fault(table).alias("fault"))
+    _one_kind_each(judged.filter(pl.col("fault").is_null()))
     bad = judged.filter(pl.col("fault").is_not_null()).select(
         "file", "line", *(pl.col("fault").struct.field(name) for name in ("reason", "field", "detail"))
     )
@@ -104,20 +106,25 @@ def read_table(paths: Sequence[Path]) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 def _read(path: Path) -> pl.DataFrame:
     """One file with every column of COLUMNS; `misread`: the first column whose value could not be understood."""
+    if not path.is_file():
+        raise ConfigurationError(f"{path} is a folder: name the files" if path.is_dir() else f"{path} does not exist")
     try:
         raw = pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise ConfigurationError(f"{path} is not a readable Parquet file: {error}") from error
     if missing := [name for name in REQUIRED if name not in raw.columns]:
-        raise ConfigurationError(f"{path} lacks the columns {', '.join(missing)}; see DESIGN.md, Backtest")
-    present = [name for name in COLUMNS if name in raw.columns]
-    try:
-        cast = raw.select(
-            _cast(name, raw.schema[name]) if name in present else pl.lit(None, dtype).alias(name)
-            for name, dtype in COLUMNS.items()
+        raise ConfigurationError(
+            f"{path} lacks the columns {', '.join(missing)}; the reference has all of them (Files of a backtest)"
         )
-    except pl.exceptions.PolarsError as error:
-        raise ConfigurationError(f"{path}: a column has an unusable type: {error}") from error
+    present = [name for name in COLUMNS if name in raw.columns]
+    cast = pl.DataFrame(
+        [
+            _cast(path, raw[name], dtype)
+            if name in present
+            else pl.Series(name, [None], dtype).new_from_index(0, raw.height)
+            for name, dtype in COLUMNS.items()
+        ]
+    )
     lost = pl.concat([raw.select(pl.col(present).is_null().name.prefix("was_")), cast], how="horizontal").select(
         pl.coalesce(
             pl.when(~pl.col(f"was_{name}") & pl.col(name).is_null()).then(pl.lit(name)) for name in present
@@ -127,20 +134,24 @@ def _read(path: Path) -> pl.DataFrame:
     return pl.concat([cast, lost], how="horizontal").with_columns(pl.lit(str(path)).alias("file"), line)
 
 
-def _cast(name: str, dtype: pl.DataType) -> pl.Expr:
-    column = pl.col(name)
-    if isinstance(dtype, pl.Datetime) and COLUMNS[name] == _TIME:
-        # Without a zone, times are UTC.
-        column = column.dt.replace_time_zone("UTC") if dtype.time_zone is None else column.dt.convert_time_zone("UTC")
-        return column.dt.cast_time_unit("us")
-    return column.cast(COLUMNS[name], strict=False)
+def _cast(path: Path, column: pl.Series, wanted: pl.DataType) -> pl.Series:
+    """The column as `wanted`, null where a value cannot be read as that. Raises ConfigurationError for types of which none can."""
+    try:
+        return column.cast(wanted, strict=False)
+    except pl.exceptions.PolarsError as error:
+        meant = _WANTED.get(wanted, f"{wanted}")
+        raise ConfigurationError(f"{path}: column {column.name} is {column.dtype}; it must be {meant}") from error
 
 
 def _one_kind_each(table: pl.DataFrame) -> None:
-    kinds = table.group_by("party").agg(pl.col("party_kind").unique()).filter(pl.col("party_kind").list.len() > 1)
-    if kinds.height:
-        party, found = kinds.sort("party").row(0)
-        raise ConfigurationError(f"party {party!r} has several kinds: {', '.join(map(str, found))}; give it one")
+    """Raises ConfigurationError where good rows give a party two kinds."""
+    kinds = table.unique(["party", "party_kind"], keep="first", maintain_order=True)
+    several = kinds.filter(pl.len().over("party") > 1).sort("party", maintain_order=True)
+    if several.height:
+        party = several["party"][0]
+        found = several.filter(party=party).select("party_kind", "file", "line").rows()
+        told = ", ".join(f"{kind} ({file} row {line})" for kind, file, line in found)
+        raise ConfigurationError(f"party {party!r} has several kinds: {told}; give it one")
 
 
 def _first_fault(table: pl.DataFrame) -> pl.Expr:
@@ -181,7 +192,7 @@ def _first_fault(table: pl.DataFrame) -> pl.Expr:
             & ((characters < 1) | (characters > ACCOUNT_CHARACTERS_MAX) | account.is_null() | _unprintable("account")),
             reasons.BAD_ACCOUNT,
             "account",
-            "must have 1 to 128 characters and no control characters",
+            f"must have 1 to {ACCOUNT_CHARACTERS_MAX} characters and no control characters",
         ),
         (accountless & pl.col("model").is_null(), reasons.BAD_TEXT, "model", "missing"),
         ((record == "AccountClosed") & pl.col("reason").is_null(), reasons.MALFORMED, "reason", "missing"),

@@ -2,6 +2,9 @@
 
 import os
 import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -52,7 +55,8 @@ def backtest(
             bars.update(tasks[phase], advance=done)
 
         ahead = (os.cpu_count() or 1) > 1 and sum(map(_size, events)) > _AHEAD_BYTES_MIN
-        summary = run(events, out, seconds(tick), load_settings(), progress, benign=benign or (), ahead=ahead)
+        with _results_only():
+            summary = run(events, out, seconds(tick), load_settings(), progress, benign=benign or (), ahead=ahead)
         for task in bars.tasks:
             bars.update(task.id, completed=task.total)
     typer.echo(
@@ -66,6 +70,19 @@ def backtest(
     for line in summary.findings:
         typer.echo(line)
     typer.echo(f"written: {', '.join(str(out / f'{name}.parquet') for name in OUTPUTS)}")
+
+
+@contextmanager
+def _results_only() -> Iterator[None]:
+    """What libraries write to the standard output by themselves (HiGHS does, in C++) goes to the standard error."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def seconds(text: str) -> int:

@@ -34,7 +34,7 @@ def run(world: str, seed: int, variant: str = "full", **figures: float | None) -
 def options(*worlds: str, **changes: Any) -> Options:
     fields: dict[str, Any] = {
         "seeds": (1, 2, 3), "size": 0.5, "family": "testing", "tick_seconds": 3600, "baselines": True,
-        "ablation_worlds": ("base",), "ablation_seeds": 1, "loop_worlds": ("base",), "loop_seeds": 1, "cuts": 2, "cut_seeds": 1,
+        "ablation_worlds": ("base",), "ablation_seeds": 1, "loop_worlds": ("base",), "loop_seeds": 1, "loop_size": 0.1, "cuts": 2, "cut_seeds": 1,
     }  # fmt: skip
     return Options(worlds=worlds, **(fields | changes))
 
@@ -70,6 +70,43 @@ def test_a_bar_is_not_reached_on_too_few_seeds_or_beside_a_run_that_failed() -> 
     rows = {(row["world"], row["metric"]): row for row in collect(runs, [failure], [])["bars"]}
     assert rows["base", "precision"]["value"] == 1
     assert not rows["base", "precision"]["reached"]
+
+
+def test_runs_of_other_sizes_ticks_or_families_make_no_median_and_worlds_for_tuning_reach_no_bar() -> None:
+    """A bar is of one thing, on worlds that nothing was fitted on."""
+    runs = [run("base", seed, precision=1.0) for seed in range(1, 11)]
+    small = runs[0] | {"spec": runs[0]["spec"] | {"size": 0.03}}
+    with pytest.raises(
+        ConfigurationError, match=r"base-full-1: size 0\.03.*base-full-2: size 0\.25.*folders of their own"
+    ):
+        collect([small, *runs[1:]], [], [])
+    tuning = [one | {"spec": one["spec"] | {"family": "tuning"}} for one in runs]
+    rows = {(row["world"], row["metric"]): row for row in collect(tuning, [], [])["bars"]}
+    assert rows["base", "precision"]["value"] == 1
+    assert rows["base", "precision"]["why_not"] == "not the testing family"
+
+
+def test_figures_of_the_loop_are_those_of_runs_of_the_loop() -> None:
+    """Which are of a size of their own, beside the others."""
+    looped = run("base", 1, "loop", loop_cut_after_measure=0.95, loop_honest_lost=0.0)
+    looped["spec"] |= {"size": 0.1}
+    looped["curves"] = {"loop": {"without": [1.0], "with": [0.5]}}
+    document = collect([run("base", 1, precision=1.0), looped], [], [])
+    rows = {(row["world"], row["metric"]): row for row in document["bars"]}
+    assert rows["base", "loop_cut_after_measure"]["reached"]
+    filled = fill("<!-- evaluate:loop -->\n<!-- /evaluate -->\n<!-- evaluate:options -->\n<!-- /evaluate -->", document)
+    assert "Size 0.1, tick 1 h, 1 seed." in filled
+    assert "| base | - | 0.9500 |" in filled
+    assert "1 worlds of family testing, 1 seeds from 1 on, size 0.25, tick 1 h" in filled
+
+
+@pytest.mark.parametrize("option", ["loop_worlds", "ablation_worlds"])
+def test_a_misspelt_world_is_told_wherever_it_is_named(option: str) -> None:
+    """It would just not be run."""
+    with pytest.raises(
+        ConfigurationError, match=rf"--{option.replace('_', '-')}: no world named bsae; there are: base"
+    ):
+        specs_of(options("base", **{option: ("bsae",)}), NO_DATA)
 
 
 def test_a_bar_that_was_not_measured_is_not_reached() -> None:
@@ -155,7 +192,8 @@ def test_runs_go_seed_by_seed_and_what_is_missing_is_skipped_by_name() -> None:
     whole = [spec for spec in specs if spec.variant == "full"]
     assert [(spec.world, spec.seed) for spec in whole] == [(w, s) for s in (1, 2, 3) for w in ("base", "chain")]
     assert [spec.cuts for spec in whole] == [2, 2, 0, 0, 0, 0]
-    assert {spec.variant for spec in specs if spec.variant != "full"} == set(ABLATIONS)
+    assert {spec.variant for spec in specs if spec.variant != "full"} == {*ABLATIONS, "loop"}
+    assert [spec.size for spec in specs if spec.variant == "loop"] == [0.1]
     assert {(spec.world, spec.seed) for spec in specs if spec.variant != "full"} == {("base", 1)}
     assert skipped[0]["world"] == "rings"
     assert "rings_events.parquet" in skipped[0]["reason"]

@@ -6,6 +6,8 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from weaklink.cli.main import app
+from weaklink.evaluation.batch import failures, run_all
+from weaklink.evaluation.spec import DataFiles, RunSpec
 
 
 def test_the_command_runs_keeps_and_resumes(tmp_path: Path) -> None:
@@ -40,6 +42,19 @@ def test_the_command_runs_keeps_and_resumes(tmp_path: Path) -> None:
     filled = CliRunner().invoke(app, ["evaluate", "--docs", str(docs), "--out", str(tmp_path)])
     assert filled.exit_code == 0, filled.output
     assert "| small |" in docs.read_text(encoding="utf-8")
+
+
+def test_a_run_that_failed_is_known_to_whoever_gathers_and_stands_for_no_earlier_one(tmp_path: Path) -> None:
+    """Until it is done again: its seed may be the one that breaks a bar."""
+    folder, spec = tmp_path / "runs", RunSpec("nowhere", 1)
+    folder.mkdir()
+    (folder / f"{spec.name}.json").write_text("{}")
+    (done,) = run_all([spec], DataFiles(tmp_path), folder, jobs=1, resume=False)
+    assert done.error
+    assert [path.name for path in folder.iterdir()] == ["nowhere-full-1.failed"]
+    (failed,) = failures(folder)
+    assert (failed["world"], failed["seed"]) == ("nowhere", 1)
+    assert "nowhere" in failed["error"]
 
 
 def _matplotlib() -> bool:

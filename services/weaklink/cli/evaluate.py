@@ -33,8 +33,9 @@ def evaluate(
     ablations: Annotated[bool, typer.Option(help="Also run the method without each of its parts (on `--ablation-seeds` seeds).")] = True,
     ablation_worlds: Annotated[str, typer.Option(help="Worlds for ablations, with commas between.")] = "base,benign_conduct,framing_two,card_flood,no_campaign",
     ablation_seeds: Annotated[int, typer.Option(min=1)] = 3,
-    loop_worlds: Annotated[str, typer.Option(help="Worlds that are also run in a closed loop with enforcement.")] = "base,churn,chain",
+    loop_worlds: Annotated[str, typer.Option(help="Of `--worlds`, those that are also run in a closed loop with enforcement.")] = "base,churn,chain",
     loop_seeds: Annotated[int, typer.Option(min=0, help="Seeds on which that is done.")] = 2,
+    loop_size: Annotated[float, typer.Option(min=0.01, help="Size of these worlds.")] = 0.1,
     cuts: Annotated[int, typer.Option(min=0, help="Times at which the future is cut off, to check causality.")] = 2,
     cut_seeds: Annotated[int, typer.Option(min=0, help="Seeds on which that is done.")] = 2,
     data: Annotated[Path, typer.Option(help="Folder of real data; what is missing there is skipped by name.")] = Path("../shared/data"),
@@ -48,7 +49,7 @@ def evaluate(
     A quick look while working on detection: weaklink evaluate --worlds base,chain --seeds 2 --size 0.1 --no-ablations
     """
     from weaklink.cli.backtest import seconds
-    from weaklink.evaluation.batch import kept
+    from weaklink.evaluation.batch import failures, kept
     from weaklink.evaluation.plan import Options
     from weaklink.evaluation.results import collect, read
     from weaklink.evaluation.spec import DataFiles
@@ -57,13 +58,13 @@ def evaluate(
         _document(docs, read(out / "results.json"))
         return
     if gather:
-        document = collect(kept(out / "runs"), [], [])
+        document = collect(kept(out / "runs"), failures(out / "runs"), [])
     else:
         options = Options(
             worlds=tuple(worlds.split(",")), seeds=tuple(range(first_seed, first_seed + seeds)), size=size,
             family=_family(family), tick_seconds=seconds(tick), baselines=baselines,
             ablation_worlds=tuple(ablation_worlds.split(",")) if ablations else (), ablation_seeds=ablation_seeds,
-            loop_worlds=tuple(loop_worlds.split(",")), loop_seeds=loop_seeds, cuts=cuts, cut_seeds=cut_seeds,
+            loop_worlds=tuple(loop_worlds.split(",")), loop_seeds=loop_seeds, loop_size=loop_size, cuts=cuts, cut_seeds=cut_seeds,
         )  # fmt: skip
         document = _run(options, DataFiles(data), out, jobs=jobs, resume=resume)
     _show(document, out)

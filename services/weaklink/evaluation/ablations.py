@@ -5,7 +5,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from weaklink.errors import ConfigurationError
-from weaklink.evaluation.spec import FULL
+from weaklink.evaluation.spec import FULL, LOOP
 from weaklink.settings import Settings
 
 _OFF: Final = 1e9
@@ -48,7 +48,7 @@ ABLATIONS: Final[dict[str, dict[str, Any]]] = {
 
 def ablated(settings: Settings, variant: str) -> Settings:
     """Settings of a variant. Raises ConfigurationError when there is no such variant, or a field of it is gone."""
-    if variant == FULL:
+    if variant in (FULL, LOOP):
         return settings
     if variant not in ABLATIONS:
         raise ConfigurationError(f"no ablation named {variant!r}; there are: {', '.join(ABLATIONS)}")

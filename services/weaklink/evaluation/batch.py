@@ -8,11 +8,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from weaklink.errors import ConfigurationError
 from weaklink.evaluation.provenance import code
-from weaklink.evaluation.spec import DataFiles, RunSpec
+from weaklink.evaluation.spec import MONTH, DataFiles, RunSpec
+
+_FAILED: Final = ".failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +40,38 @@ def run_all(specs: Sequence[RunSpec], data: DataFiles, folder: Path, *, jobs: in
             yield Done(spec, kept, resumed=True)
         else:
             open_specs.append(spec)
+    # The month's bar is of time: nothing runs beside it.
+    alone = [spec for spec in open_specs if spec.world == MONTH]
+    yield from _in_processes(alone, data, folder, jobs=1)
     # One thread of Polars a process: with several, processes only wait for each other. Spawned children read it at import.
     if jobs > 1:
         os.environ.setdefault("POLARS_MAX_THREADS", "1")
+    yield from _in_processes([spec for spec in open_specs if spec not in alone], data, folder, jobs=jobs)
+
+
+def _in_processes(specs: Sequence[RunSpec], data: DataFiles, folder: Path, *, jobs: int) -> Iterator[Done]:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context, max_tasks_per_child=1) as pool:
-        running = {pool.submit(run_one, spec, data): spec for spec in open_specs}
+        running = {pool.submit(run_one, spec, data): spec for spec in specs}
         for future in as_completed(running):
             spec = running[future]
             result, error = future.result()
             path = folder / f"{spec.name}.json"
+            # What is there is of another time: neither may stand in for the other.
+            path.unlink(missing_ok=True)
+            path.with_suffix(_FAILED).unlink(missing_ok=True)
             if result is None:
-                path.unlink(missing_ok=True)  # of another time: it must not stand in for this one
+                failure = {"world": spec.world, "variant": spec.variant, "seed": spec.seed, "error": error}
+                path.with_suffix(_FAILED).write_text(json.dumps(failure), encoding="utf-8")
             else:
+                result["cost"]["jobs"] = jobs
                 path.write_text(json.dumps(result), encoding="utf-8")
             yield Done(spec, result, error)
+
+
+def failures(folder: Path) -> list[dict[str, Any]]:
+    """[world, variant, seed, error] of the runs that failed last time."""
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(f"*{_FAILED}"))]
 
 
 def kept(folder: Path) -> list[dict[str, Any]]:

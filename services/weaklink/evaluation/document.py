@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from weaklink.errors import ConfigurationError
 from weaklink.evaluation.bars import WORLDS
-from weaklink.evaluation.spec import FULL, MONTH, REAL
+from weaklink.evaluation.spec import FULL, LOOP, MONTH, REAL
 
 _BLOCK: Final = re.compile(r"(<!-- evaluate:([a-z_]+) -->\n).*?(<!-- /evaluate -->)", re.DOTALL)
 
@@ -66,10 +66,10 @@ def _reached(bar: dict[str, Any]) -> tuple[str, str]:
     return bar["why_not"] or "yes", ""
 
 
-def _worlds(*metrics: str) -> Callable[[dict[str, Any], Summary], str]:
+def _worlds(*metrics: str, variant: str = FULL) -> Callable[[dict[str, Any], Summary], str]:
     def made(_: dict[str, Any], table: Summary) -> str:
-        worlds = _present(table, FULL)
-        return _table(["world", *metrics], [[w, *(interval(table, w, FULL, m) for m in metrics)] for w in worlds])
+        worlds = _present(table, variant)
+        return _table(["world", *metrics], [[w, *(interval(table, w, variant, m) for m in metrics)] for w in worlds])
 
     return made
 
@@ -78,7 +78,9 @@ def _variants(prefix: str, *metrics: str) -> Callable[[dict[str, Any], Summary],
     """Rows world by world: the whole method, and each variant whose name has the prefix (`baseline:`, or none of it: ablations)."""
 
     def made(_: dict[str, Any], table: Summary) -> str:
-        variants = sorted({v for _, v, _ in table if v != FULL and v.startswith("baseline:") == bool(prefix)})
+        variants = sorted(
+            {v for _, v, _ in table if v not in (FULL, LOOP) and v.startswith("baseline:") == bool(prefix)}
+        )
         rows = []
         for world in [w for w in WORLDS if any(key[0] == w and key[1] in variants for key in table)]:
             for variant in (FULL, *variants):
@@ -102,9 +104,15 @@ def _real(_: dict[str, Any], table: Summary) -> str:
 def _loop(document: dict[str, Any], table: Summary) -> str:
     """The closed loop, with its picture where a run has it."""
     rows = _worlds(
-        "loop_prevented", "loop_cut_after_measure", "loop_honest_lost", "loop_honest_suspended", "loop_measures_per_account"
+        "loop_prevented", "loop_cut_after_measure", "loop_honest_lost", "loop_honest_suspended", "loop_measures_per_account",
+        variant=LOOP,
     )(document, table)  # fmt: skip
-    drawn = any(run["curves"].get("loop") and run["spec"]["world"] == "base" for run in document["runs"])
+    specs = [run["spec"] for run in document["runs"] if run["spec"]["variant"] == LOOP]
+    if not specs:
+        return "No closed loop was run."
+    seeds, size, hours = len({one["seed"] for one in specs}), specs[0]["size"], specs[0]["tick_seconds"] / 3600
+    rows = f"Size {size:g}, tick {hours:g} h, {seeds} {'seed' if seeds == 1 else 'seeds'}.\n\n{rows}"
+    drawn = any(one["world"] == "base" for one in specs)
     return f"{rows}\n\n![Campaign requests a day with and without Weaklink](images/exchanges.svg)" if drawn else rows
 
 

@@ -79,6 +79,14 @@ def judge(
     return Verdicts(known, usage.sort("occurred_at", *ACCOUNT, "requests"), campaigns, actions)
 
 
+def usage_of(events: pl.DataFrame, truth: pl.DataFrame) -> pl.DataFrame:
+    """[operator, occurred_at, requests] of every usage event, as `Verdicts.usage` has them; what nobody's run is needed for."""
+    used = events.filter(pl.col("event_type") == "ApiUsage").select(
+        *ACCOUNT, "occurred_at", pl.col("requests").fill_null(1).cast(pl.Int64)
+    )
+    return used.join(truth.select(*ACCOUNT, "operator"), on=ACCOUNT).select("operator", "occurred_at", "requests")
+
+
 def crowds(events: pl.DataFrame) -> pl.DataFrame:
     """[party, account, crowded true]: accounts that were seen at an address which many others use too."""
     pairs = (

@@ -127,7 +127,7 @@ class Decider:
 
 
 def looped(spec: RunSpec, free: pl.DataFrame, settings: Settings) -> tuple[Figures, dict[str, list[float]]]:
-    """Run the world of `spec` under enforcement. free: USAGE of the same world without (`Verdicts.usage`).
+    """Run the world of `spec` under enforcement. free: USAGE of the same world without (`judged.usage_of`).
 
     loop_prevented: of all campaign requests, replacements included, the share that was not made. loop_cut_after_measure: the same
     from the first plan against each operator on (`first_issue`), averaged. loop_honest_lost: share of honest requests that enforcement cost.

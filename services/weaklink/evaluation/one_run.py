@@ -18,13 +18,13 @@ from weaklink.evaluation.cutting import cut_curve, cutting
 from weaklink.evaluation.detection import campaigns, detection, precision_recall
 from weaklink.evaluation.harm import harm
 from weaklink.evaluation.identity import identity
-from weaklink.evaluation.judged import Verdicts, judge
+from weaklink.evaluation.judged import Verdicts, judge, usage_of
 from weaklink.evaluation.loop import looped
 from weaklink.evaluation.promises import promises
 from weaklink.evaluation.provenance import code
 from weaklink.evaluation.reach import Reached, reached
 from weaklink.evaluation.real import run_real
-from weaklink.evaluation.spec import MONTH, REAL, DataFiles, RunSpec
+from weaklink.evaluation.spec import LOOP, MONTH, REAL, DataFiles, RunSpec
 from weaklink.evaluation.timing import campaign_times, timing
 from weaklink.evaluation.traits import traits
 from weaklink.evaluation.worlds import make_world
@@ -40,11 +40,16 @@ def run(spec: RunSpec, data: DataFiles) -> dict[str, Any]:
     cpu, wall = _cpu_seconds(), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="weaklink-evaluate-") as folder:
         place = Path(folder)
-        real = spec.world in REAL
-        result = run_real(spec, data, settings, place) if real else _run_world(spec, settings, place)
+        if spec.variant == LOOP:
+            result = _run_loop(spec, settings)
+        elif spec.world in REAL:
+            result = run_real(spec, data, settings, place)
+        else:
+            result = _run_world(spec, settings, place)
     result["cost"] |= {
         "run_cpu_seconds": round(_cpu_seconds() - cpu, 2),
         "run_seconds": round(time.monotonic() - wall, 2),
+        "threads": pl.thread_pool_size(),
         "memory_mib": round(max(resource.getrusage(who).ru_maxrss for who in _WHO) / 1024, 1),
     }
     return {"spec": spec.to_json(), "code": of} | result
@@ -53,6 +58,11 @@ def run(spec: RunSpec, data: DataFiles) -> dict[str, Any]:
 def _cpu_seconds() -> float:
     """Of this process and of those that it waited for: the month is read in one of its own."""
     return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, _WHO))
+
+
+def _run_loop(spec: RunSpec, settings: Settings) -> dict[str, Any]:
+    figures, curve = looped(spec, usage_of(*make_world(spec)), settings)
+    return {"figures": figures, "campaigns": [], "baselines": {}, "curves": {"loop": curve}, "cost": {}}
 
 
 def _run_world(spec: RunSpec, settings: Settings, folder: Path) -> dict[str, Any]:
@@ -68,10 +78,6 @@ def _run_world(spec: RunSpec, settings: Settings, folder: Path) -> dict[str, Any
     if spec.cuts:
         figures |= causal(path, said, spec, settings, folder)
     found: dict[str, dict[str, Any]] = {}
-    curve: dict[str, list[float]] = {}
-    if spec.loop:
-        looped_figures, curve = looped(spec, verdicts.usage, settings)
-        figures |= looped_figures
     if spec.baselines:
         false_flags = int(figures["false_flags"] or 0)
         found = baselines.judged(events, truth, baselines.conduct_of(path, settings), false_flags)
@@ -84,7 +90,6 @@ def _run_world(spec: RunSpec, settings: Settings, folder: Path) -> dict[str, Any
         "curves": {
             "precision_recall": precision_recall(verdicts),
             "reliability": reliability(verdicts.accounts),
-            "loop": curve,
             "cut": cut_curve(verdicts, touched),
         },
         "cost": cost,

@@ -6,7 +6,7 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any, Final
 
 from weaklink.evaluation.bars import BARS, WORLDS
-from weaklink.evaluation.spec import FULL
+from weaklink.evaluation.spec import FULL, LOOP
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +29,7 @@ def draw(document: dict[str, Any], folder: Path) -> list[Path]:
     pictures: dict[str, tuple[Callable[[Axes], bool], float]] = {
         "precision-recall": (lambda axes: _precision_recall(axes, runs), 3.6),
         "calibration": (lambda axes: _calibration(axes, runs), 3.6),
-        "exchanges": (lambda axes: _exchanges(axes, runs), 3.0),
+        "exchanges": (lambda axes: _exchanges(axes, document["runs"]), 3.0),
         "cut": (lambda axes: _cut(axes, runs), 3.2),
         "worlds": (lambda axes: _worlds(axes, document, worlds), 0.9 + 0.3 * len(worlds)),
     }
@@ -99,7 +99,7 @@ def _calibration(axes: "Axes", runs: list[dict[str, Any]]) -> bool:
 
 def _exchanges(axes: "Axes", runs: list[dict[str, Any]]) -> bool:
     """Campaign requests by day in the base world with and without enforcement, replacements included: mean over seeds."""
-    of = [run["curves"]["loop"] for run in runs if run["spec"]["world"] == "base" and run["curves"]["loop"]]
+    of = [run["curves"]["loop"] for run in runs if (run["spec"]["world"], run["spec"]["variant"]) == ("base", LOOP)]
     if not of:
         return False
     days = max(len(line) for one in of for line in one.values())

@@ -1,17 +1,18 @@
 """Which runs an evaluation is made of."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from weaklink.errors import ConfigurationError
 from weaklink.evaluation.ablations import ABLATIONS
-from weaklink.evaluation.spec import MONTH, REAL, REAL_TICK_SECONDS_MIN, DataFiles, Family, RunSpec
+from weaklink.evaluation.spec import LOOP, MONTH, REAL, REAL_TICK_SECONDS_MIN, DataFiles, Family, RunSpec
 from weaklink.evaluation.worlds import world_names
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a person asks for. `worlds`: names, or `all` for every simulated one. Ablations run on worlds that are asked for only."""
+    """What a person asks for. `worlds`: names, or `all` for every simulated one. Ablations and loops run on worlds that are asked for only."""
 
     worlds: tuple[str, ...]
     seeds: tuple[int, ...]
@@ -23,6 +24,7 @@ class Options:
     ablation_seeds: int
     loop_worlds: tuple[str, ...]
     loop_seeds: int
+    loop_size: float
     cuts: int
     cut_seeds: int
 
@@ -34,8 +36,9 @@ def specs_of(options: Options, data: DataFiles) -> tuple[list[RunSpec], list[dic
     """
     known = world_names()
     names = list(dict.fromkeys(n for name in options.worlds for n in (known if name == "all" else (name,))))
-    if unknown := [name for name in names if name not in (*known, *REAL, MONTH)]:
-        raise ConfigurationError(f"no world named {', '.join(unknown)}; there are: {', '.join((*known, *REAL, MONTH))}")
+    _check(names, (*known, *REAL, MONTH), "--worlds")
+    _check(options.loop_worlds, known, "--loop-worlds")
+    _check(options.ablation_worlds, known, "--ablation-worlds")
     specs, skipped = [], []
     for name in names:
         if name not in REAL:
@@ -58,9 +61,10 @@ def specs_of(options: Options, data: DataFiles) -> tuple[list[RunSpec], list[dic
     for number, seed in enumerate(options.seeds):
         for name in simulated:
             one = RunSpec(name, seed, options.size, options.tick_seconds, options.family)
-            loop = name in options.loop_worlds and number < options.loop_seeds
             cuts = options.cuts if number < options.cut_seeds else 0
-            specs.append(replace(one, baselines=options.baselines, loop=loop, cuts=cuts))
+            specs.append(replace(one, baselines=options.baselines, cuts=cuts))
+            if name in options.loop_worlds and number < options.loop_seeds:
+                specs.append(replace(one, size=options.loop_size, variant=LOOP))
     for seed in options.seeds[: options.ablation_seeds]:
         specs += [
             RunSpec(name, seed, options.size, options.tick_seconds, options.family, variant)
@@ -69,3 +73,8 @@ def specs_of(options: Options, data: DataFiles) -> tuple[list[RunSpec], list[dic
             for variant in ABLATIONS
         ]
     return specs, skipped
+
+
+def _check(names: Sequence[str], known: Sequence[str], option: str) -> None:
+    if unknown := [name for name in names if name not in known]:
+        raise ConfigurationError(f"{option}: no world named {', '.join(unknown)}; there are: {', '.join(known)}")

@@ -5,18 +5,20 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 FULL: Final = "full"
+LOOP: Final = "loop"
+"""The whole method in a closed loop with enforcement. A run of its own, since it takes long, and so may be of another size."""
 REAL: Final = ("rings", "rings_with_hubs", "ssh")
 """Runs on the real data of `DataFiles`; every other world is simulated."""
 REAL_TICK_SECONDS_MIN: Final = 86_400
 """They span nine months, and without usage everything is looked for in each tick, a second each."""
 MONTH: Final = "month"
-"""The base world with about the 100,000 accounts that the backtest's time is promised for: some 410,000 events, not 600,000, over 46 days, not 30."""
+"""The base world with about the 100,000 accounts that the backtest's time is promised for."""
 Family = Literal["testing", "tuning"]
 
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """A world (or real data), a seed, and a variant of the method: `full`, or the name of an ablation."""
+    """A world (or real data), a seed, and a variant of the method: `full`, `loop`, or the name of an ablation."""
 
     world: str
     seed: int = 1
@@ -26,8 +28,6 @@ class RunSpec:
     variant: str = FULL
     baselines: bool = False
     """Also judge the simple rules on the same data."""
-    loop: bool = False
-    """Also run the world in a closed loop with enforcement."""
     cuts: int = 0
     """Times at which the future is cut off, to compare what was said before."""
 

@@ -248,6 +248,8 @@ def test_a_topic_whose_party_cannot_be_is_nobodys(world_alone: World) -> None:
 def watching(world: World, *options: str, stdout: int) -> "subprocess.Popen[bytes]":
     """`weaklink lag --watch` as a process of its own."""
     environment = {**os.environ, "WEAKLINK_KAFKA__BOOTSTRAP_SERVERS": world.kafka.bootstrap_servers, "TERM": "xterm"}
+    for name in ("COLUMNS", "LINES"):  # of the tests' own terminal, if any
+        environment.pop(name, None)
     environment["PYTHONFAULTHANDLER"] = "1"  # for `where_it_stands`
     command = [
         sys.executable,
@@ -306,12 +308,13 @@ def world_alone(tmp_path: Path) -> Iterator[World]:
         yield new_world(cluster.kafka)
 
 
-def test_watching_on_a_terminal_draws_a_table(world_alone: World) -> None:
+@pytest.mark.parametrize(("lines", "columns"), [(50, 160), (24, 80)])
+def test_watching_on_a_terminal_draws_a_table(world_alone: World, lines: int, columns: int) -> None:
     """With a row for every stage, and the parties that are furthest behind."""
     world = world_alone
     world.send(3)
     terminal, its_end = pty.openpty()
-    fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 160, 0, 0))
+    fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
     process = watching(world, stdout=its_end)
     drawn = bytearray()
 

@@ -35,7 +35,7 @@ def evaluate(
     ablation_seeds: Annotated[int, typer.Option(min=1)] = 3,
     loop_worlds: Annotated[str, typer.Option(help="Of `--worlds`, those that are also run in a closed loop with enforcement.")] = "base,churn,chain",
     loop_seeds: Annotated[int, typer.Option(min=0, help="Seeds on which that is done.")] = 2,
-    loop_size: Annotated[float, typer.Option(min=0.01, help="Size of these worlds.")] = 0.1,
+    loop_size: Annotated[float, typer.Option(min=0.01, help="Size of these worlds.")] = 0.25,
     cuts: Annotated[int, typer.Option(min=0, help="Times at which the future is cut off, to check causality.")] = 2,
     cut_seeds: Annotated[int, typer.Option(min=0, help="Seeds on which that is done.")] = 2,
     data: Annotated[Path, typer.Option(help="Folder of real data; what is missing there is skipped by name.")] = Path("../shared/data"),

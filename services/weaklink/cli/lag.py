@@ -60,7 +60,7 @@ def lag(
         else:
             with Live(console=to, auto_refresh=False, screen=to.is_terminal) as live:
                 for report in samples:
-                    live.update(folded(table(report)), refresh=True)
+                    live.update(_on_screen(table(report)), refresh=True)
     samples.close()
 
 
@@ -102,6 +102,17 @@ def _coloured(word: str) -> str:
 
 
 _NAMES = ("reader", "party", "worst partition")
+
+
+def _on_screen(table: "Table") -> "Table":
+    """A screen is as high as it is: all but the name of who reads is cut off rather than spread over lines that push others off it."""
+    name, *others = table.columns
+    name.no_wrap = True
+    for column in others:
+        column.no_wrap = False
+    return table
+
+
 _GROUP_CHARACTERS_MAX = 60
 """A party names its groups, as long as it likes: over many lines they would push what others wait for off the screen."""
 
